@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The back end's side of a shared ring, together with its journal.
+ *
+ * The peer owns the ring pages and may change any byte at any time. Nobody outside libring holds a pointer into them: a request is read
+ * once into the journal, which is private to us and outlives the process, and everything else works on that copy. The journal *is* the
+ * in-flight table: a request lives in one of its entries from ring_back_consume() until its response was published.
+ *
+ * One cycle:   consume* -> execute -> respond* -> publish -> notify if told to;   when consume returns 0: rearm, and again if told to.
+ *
+ * A kill between any two stores of any of these functions is recoverable by ring_back_recover() in another process.
+ * No system call, no allocation, no lock; one thread at a time.
+ */
+#ifndef RING_BACK_H
+#define RING_BACK_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ring/layout.h>
+
+struct ring_journal; /* the mapped file; layout in src/journal.h */
+struct ring_shared;  /* the ring pages; layout in src/shared.h */
+
+/* A request between consume and publish. Owned by the ring; valid until it is responded to. */
+struct ring_request {
+    const void *bytes; /* `request_size` bytes in private memory: decode from here, as often as needed */
+    uint32_t index;    /* 0..slots-1, unique among the requests in flight: use it to index your own table */
+    uint32_t attempts; /* how many processes have started it, this one included: 1 unless replayed */
+};
+
+/* Embedded by its user, its fields private. */
+struct ring_back {
+    struct ring_shared *shared;
+    struct ring_journal *journal;
+    struct ring_layout layout;
+    uint32_t req_cons;     /* next request to read */
+    uint32_t rsp_prod;     /* published so far */
+    uint32_t in_flight;    /* consumed, not yet responded to */
+    uint32_t done_head;    /* entries responded to and not yet published, linked through `next`, in the order of ring_back_respond() */
+    uint32_t done_tail;
+    uint32_t done_count;
+    uint32_t free_head;    /* free entries, linked through `next` */
+    uint32_t replay_seq;   /* sequence number of the next request to replay */
+    uint32_t replay_left;
+    uint32_t next[RING_SLOTS_MAX];
+};
+
+/* Bytes of journal a ring of this layout needs: a multiple of RING_PAGE_SIZE. */
+size_t ring_journal_size(const struct ring_layout *layout);
+
+/* Starts a new connection: formats the journal for `generation` (never 0, never used before by this ring) and takes the ring over at its
+ * current rsp_prod. `pages` are slots * slot_size + header bytes at least, mapped contiguously; both memories stay the caller's and must outlive `back`.
+ * Returns 0; -EINVAL for an impossible layout or size; -EPROTO when the ring's indices are impossible. */
+int ring_back_attach(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout, void *journal,
+                     size_t journal_size, uint64_t generation);
+
+/* Continues a connection whose process died. Restores the table, completes or repeats the publication that was under way, and leaves the
+ * requests that were in progress to ring_back_replay(). The caller notifies the peer once, unconditionally, when done.
+ * Returns 0; -ESTALE when the journal is of another generation or retired; -EBADMSG when it is damaged or of another layout or version;
+ * -EPROTO when the peer changed the ring to impossible indices; -EINVAL as attach. */
+int ring_back_recover(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout, void *journal,
+                      size_t journal_size, uint64_t generation);
+
+/* Hands out, in the order they were consumed, the requests that were in progress when the former process died. To be drained
+ * before the first ring_back_consume(). Returns 1, or 0 when there are no more. */
+int ring_back_replay(struct ring_back *back, struct ring_request *ret_request);
+
+/* Marks the journal as of no use for any recovery: call it before any back end state but Connected is written. */
+void ring_journal_retire(void *journal, size_t journal_size);
+
+/* Reads the next request. Returns 1; 0 when there is none or no room for it; -EPROTO when the producer is impossible (the ring is
+ * then unusable: disconnect). */
+int ring_back_consume(struct ring_back *back, struct ring_request *ret_request);
+
+/* Finishes request `index` with `layout.response_size` bytes; the peer sees it at the next publish. */
+void ring_back_respond(struct ring_back *back, uint32_t index, const void *response);
+
+/* Makes all responses since the last publish visible, with one release store. Returns true when the peer asked for an event. */
+bool ring_back_publish(struct ring_back *back);
+
+/* Asks the peer for an event with its next request. Returns true when a request came in meanwhile: consume again. */
+bool ring_back_rearm(struct ring_back *back);
+
+/* For inspection only: the ring's indices as of now, the peer's ones unvalidated. */
+struct ring_indices {
+    uint32_t req_prod, req_event, rsp_prod, rsp_event; /* shared */
+    uint32_t req_cons;                                 /* ours */
+    uint32_t in_flight;
+};
+void ring_back_indices(const struct ring_back *back, struct ring_indices *ret_indices);
+
+#endif
