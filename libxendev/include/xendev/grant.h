@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Another domain's pages: copied in batches, or mapped within a host-wide budget. One handle a thread.
+ */
+#ifndef XENDEV_GRANT_H
+#define XENDEV_GRANT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define XENDEV_PAGE_SIZE 4096u
+
+struct xendev_grants;
+
+/* Returns 0 or -errno. */
+int xendev_grants_open(struct xendev_grants **ret_grants);
+/* What is mapped is unmapped. Takes NULL. */
+void xendev_grants_close(struct xendev_grants *grants);
+
+enum xendev_copy_direction {
+    XENDEV_COPY_FROM_GUEST,
+    XENDEV_COPY_TO_GUEST
+};
+
+/* One piece, within one page of the guest. `local` may cross pages. */
+struct xendev_copy {
+    uint32_t gref;
+    uint16_t offset; /* bytes */
+    uint16_t length; /* bytes, offset + length <= XENDEV_PAGE_SIZE */
+    void *local;
+    int status;      /* out: 0, or -EFAULT when the guest's reference is bad */
+};
+
+/* Copies `count` pieces, all in one direction, in few calls whatever `count` is. A bad piece fails alone. Returns how many failed; when the call itself
+ * failed every piece is marked failed. */
+unsigned xendev_grants_copy(struct xendev_grants *grants, uint32_t domid, enum xendev_copy_direction direction, struct xendev_copy *pieces,
+                            unsigned count);
+
+/* Maps `count` references contiguously, writable. Returns 0; -EFAULT when a reference is bad; -ENOSPC when the budget is used up.
+ * Undone only as a whole. */
+int xendev_grants_map(struct xendev_grants *grants, uint32_t domid, const uint32_t *grefs, unsigned count, void **ret_address);
+void xendev_grants_unmap(struct xendev_grants *grants, void *address, unsigned count);
+
+/* The budget of mapped references, shared by every process that was given the same memory (sizeof(struct xendev_grant_budget)
+ * bytes of a shared file, zeroed at first). NULL: this handle alone, without a limit. */
+struct xendev_grant_budget;
+size_t xendev_grant_budget_size(void);
+void xendev_grant_budget_init(void *memory, uint32_t limit);
+void xendev_grants_set_budget(struct xendev_grants *grants, struct xendev_grant_budget *budget);
+
+/* The granting side, for our own guests: `count` zeroed pages shared with `domid`. Returns 0 or -errno. */
+struct xendev_share;
+int xendev_share_open(struct xendev_share **ret_share);
+void xendev_share_close(struct xendev_share *share);
+int xendev_share_pages(struct xendev_share *share, uint32_t domid, unsigned count, uint32_t *ret_grefs, void **ret_address);
+void xendev_share_free(struct xendev_share *share, void *address, unsigned count);
+
+#endif
