@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A device's counters: the file `counters` of its run directory, written by the worker through a mapping, read by the supervisor with
+ * pread(). They outlive the worker; its successor counts on. Every field but the header is a 64-bit number stored whole.
+ */
+#ifndef BLKBACK_COUNTERS_H
+#define BLKBACK_COUNTERS_H
+
+#include <stdint.h>
+
+#include <ring/blkif.h>
+
+#define BLKBACK_COUNTERS_MAGIC   0x72626263u /* "rbbc" */
+#define BLKBACK_COUNTERS_VERSION 1u
+
+enum blkback_counted_op {
+    BLKBACK_COUNTED_READ,
+    BLKBACK_COUNTED_WRITE,
+    BLKBACK_COUNTED_FLUSH,
+    BLKBACK_COUNTED_OPS
+};
+
+struct blkback_counters {
+    uint32_t magic;
+    uint32_t version;
+    uint64_t requests[BLKBACK_COUNTED_OPS]; /* accepted */
+    uint64_t bytes[BLKBACK_COUNTED_OPS];    /* read and written; of completed requests */
+    uint64_t faults[BLKIF_FAULTS];          /* refused or failed requests by reason */
+    uint64_t replayed;                      /* requests executed again after a worker's death */
+    uint64_t events;                        /* received from the guest */
+    uint64_t notifications;                 /* sent to the guest */
+    uint64_t recovery_ns;                   /* the last recovery: from the worker being told to the guest being notified */
+    /* The ring when the worker last went idle or last finished a batch. */
+    uint64_t req_prod, req_event, rsp_prod, rsp_event, req_cons, in_flight, slots;
+};
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The channel between a supervisor and one worker: a SOCK_SEQPACKET socket; a packet is one message with up to CHANNEL_FDS_MAX descriptors.
+ */
+#ifndef SUPERVISE_CHANNEL_H
+#define SUPERVISE_CHANNEL_H
+
+#include <stddef.h>
+#include <sys/types.h>
+
+#define CHANNEL_FDS_MAX   8u
+#define CHANNEL_WORKER_FD 3 /* where a worker finds its end */
+
+/* Sends one message; the descriptors stay the caller's. Returns 0; -EAGAIN when the peer does not keep up; -EPIPE when it is gone. */
+int channel_send(int channel, const void *message, size_t size, const int *fds, unsigned fd_count);
+
+/* Receives one message into `ret_message` of `size` bytes. Descriptors are the caller's from then on, close-on-exec. A message of another size is
+ * -EBADMSG (its descriptors are closed). Returns `size`; 0 when the peer is gone; -EAGAIN. */
+ssize_t channel_receive(int channel, void *ret_message, size_t size, int ret_fds[CHANNEL_FDS_MAX], unsigned *ret_fd_count);
+
+#endif

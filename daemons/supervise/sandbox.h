@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a worker may do. Two steps, because a spare is started before it is known whom it will serve.
+ *
+ *   sandbox_enter()  at start, with the handles to Xen already open: an empty root, empty namespaces (network, IPC), no capability, no new
+ *                    privileges, not dumpable, bounded resources.
+ *   sandbox_close()  once the guest is known: the seccomp filter. From then on no path can be opened and no process started.
+ */
+#ifndef SUPERVISE_SANDBOX_H
+#define SUPERVISE_SANDBOX_H
+
+/* Returns 0 or -errno, with the step that failed in *ret_step. */
+int sandbox_enter(const char **ret_step);
+int sandbox_close(const char **ret_step);
+
+#endif
