@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A device is put together in the order disk, files, ring pages, queue, and taken apart so that the disk is idle before
+ * the memory its requests use goes away: the queue stops, the disk closes (and waits), then the rest.
+ */
+#include "device.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <ring/back.h>
+#include <xendev/grant.h>
+
+#include "queue.h"
+
+struct device {
+    const struct device_host *host;
+    uint32_t devid;
+    struct blkback_connection connection;
+    struct disk *disk;
+    void *journal;
+    size_t journal_size;
+    struct blkback_counters *counters;
+    void *ring_pages;
+    struct queue *queue;
+};
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+static int open_disk(const struct device_host *host, const struct blkback_image *image, bool read_only, int fd,
+                     unsigned depth, struct disk **ret_disk, struct disk_error *ret_error)
+{
+    struct disk_params params = {
+        .kind = disk_kind_find(image->kind),
+        .fd = fd,
+        .fence_fd = host->fence_fd,
+        .read_only = read_only,
+        .depth = depth,
+    };
+
+    if (!params.kind) {
+        snprintf(ret_error->text, sizeof ret_error->text, "unknown kind of disk '%.16s'", image->kind);
+        close(fd);
+        return -EINVAL;
+    }
+    return disk_open(&params, ret_disk, ret_error);
+}
+
+int device_check(const struct device_host *host, const struct blkback_image *image, int image_fd,
+                 struct disk_info *ret_info, struct disk_error *ret_error)
+{
+    struct disk *disk;
+
+    /* Read-only whatever it will be used for: another guest may hold the image still. */
+    int result = open_disk(host, image, true, image_fd, 1, &disk, ret_error);
+    if (result < 0)
+        return result;
+    disk_get_info(disk, ret_info);
+    disk_close(disk);
+    return 0;
+}
+
+/* Maps a file of at least `size` bytes; takes the descriptor over. */
+static int map_file(int fd, size_t size, void **ret_address)
+{
+    struct stat status;
+    int result = 0;
+
+    if (fstat(fd, &status) != 0)
+        result = -errno;
+    else if (status.st_size < (off_t)size)
+        result = -EBADMSG;
+    if (result == 0) {
+        void *address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+        if (address == MAP_FAILED)
+            result = -errno;
+        else
+            *ret_address = address;
+    }
+    close(fd);
+    return result;
+}
+
+static int map_files(struct device *device, const struct device_files *files, struct disk_error *ret_error)
+{
+    struct ring_layout layout = blkif_layout((enum blkif_abi)device->connection.abi, device->connection.ring_order);
+    void *counters = NULL;
+
+    device->journal_size = ring_journal_size(&layout);
+    int result = map_file(files->journal, device->journal_size, &device->journal);
+    int counters_result = map_file(files->counters, sizeof *device->counters, &counters);
+    device->counters = counters;
+    if (result == 0)
+        result = counters_result;
+    if (result < 0) {
+        snprintf(ret_error->text, sizeof ret_error->text, "its journal or counters cannot be mapped: %s",
+                 strerrordesc_np(-result));
+        return result;
+    }
+    device->counters->magic = BLKBACK_COUNTERS_MAGIC;
+    device->counters->version = BLKBACK_COUNTERS_VERSION;
+    return 0;
+}
+
+static int map_ring(struct device *device, struct disk_error *ret_error)
+{
+    unsigned pages = 1u << device->connection.ring_order;
+    int result = xendev_grants_map(device->host->grants, device->host->domid, device->connection.ring_refs, pages,
+                                   &device->ring_pages);
+
+    if (result < 0)
+        snprintf(ret_error->text, sizeof ret_error->text,
+                 "its ring of %u pages (first grant reference %u) cannot be mapped: %s", pages,
+                 device->connection.ring_refs[0], strerrordesc_np(-result));
+    return result;
+}
+
+static void on_queue_failed(void *arg, const char *reason)
+{
+    struct device *device = arg;
+
+    device->host->failed(device->devid, reason);
+}
+
+static int open_queue(struct device *device, bool recover, struct disk_error *ret_error)
+{
+    const struct blkback_connection *connection = &device->connection;
+    struct queue_params params = {
+        .base = device->host->base,
+        .events = device->host->events,
+        .grants = device->host->grants,
+        .disk = device->disk,
+        .counters = device->counters,
+        .domid = device->host->domid,
+        .event_channel = connection->event_channel,
+        .abi = (enum blkif_abi)connection->abi,
+        .ring_order = connection->ring_order,
+        .ring_pages = device->ring_pages,
+        .journal = device->journal,
+        .journal_size = device->journal_size,
+        .generation = connection->generation,
+        .recover = recover,
+        .failed = on_queue_failed,
+        .arg = device,
+    };
+
+    return queue_open(&params, &device->queue, ret_error);
+}
+
+int device_open(const struct device_host *host, uint32_t devid, const struct blkback_connection *connection,
+                bool recover, const struct device_files *files, struct device **ret_device,
+                struct disk_error *ret_error)
+{
+    uint64_t started = now_ns();
+    unsigned depth = blkif_layout((enum blkif_abi)connection->abi, connection->ring_order).slots;
+
+    struct device *device = calloc(1, sizeof *device);
+    if (!device) {
+        snprintf(ret_error->text, sizeof ret_error->text, "out of memory");
+        close(files->image);
+        close(files->journal);
+        close(files->counters);
+        return -ENOMEM;
+    }
+    device->host = host;
+    device->devid = devid;
+    device->connection = *connection;
+
+    int result = map_files(device, files, ret_error);
+    int disk_result = open_disk(host, &connection->image, connection->image.read_only != 0, files->image, depth,
+                                &device->disk, result < 0 ? &(struct disk_error){0} : ret_error);
+    if (result == 0)
+        result = disk_result;
+    if (result == 0)
+        result = map_ring(device, ret_error);
+    if (result == 0)
+        result = open_queue(device, recover, ret_error);
+    if (result < 0) {
+        device_close(device);
+        return result;
+    }
+    if (recover)
+        device->counters->recovery_ns = now_ns() - started;
+    *ret_device = device;
+    return 0;
+}
+
+void device_close(struct device *device)
+{
+    if (!device)
+        return;
+    if (device->queue)
+        queue_stop(device->queue);
+    disk_close(device->disk);
+    queue_close(device->queue);
+    if (device->ring_pages)
+        xendev_grants_unmap(device->host->grants, device->ring_pages, 1u << device->connection.ring_order);
+    if (device->journal)
+        munmap(device->journal, device->journal_size);
+    if (device->counters)
+        munmap(device->counters, sizeof *device->counters);
+    free(device);
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker's view of one device: the files it was given, its disk, its ring.
+ */
+#ifndef BLKBACK_WORKER_DEVICE_H
+#define BLKBACK_WORKER_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "../protocol.h"
+
+struct device;
+struct event_base;
+struct xendev_events;
+struct xendev_grants;
+
+/* What all devices of a worker share. */
+struct device_host {
+    struct event_base *base;
+    struct xendev_events *events;
+    struct xendev_grants *grants;
+    uint32_t domid;
+    int fence_fd;
+    /* The device cannot go on; it stays until device_close(), which must not be called from within. */
+    void (*failed)(uint32_t devid, const char *reason);
+};
+
+/* Descriptors that came with BLKBACK_CONNECT. */
+struct device_files {
+    int image;
+    int journal;
+    int counters;
+};
+
+/* Opens the image just to look at it, changing nothing. Takes `image_fd` over. Returns 0, or -errno with `ret_error`
+ * filled. */
+int device_check(const struct device_host *host, const struct blkback_image *image, int image_fd,
+                 struct disk_info *ret_info, struct disk_error *ret_error);
+
+/* Connects and serves. Takes the files over, also when it fails. Returns 0, or -errno with `ret_error` filled. */
+int device_open(const struct device_host *host, uint32_t devid, const struct blkback_connection *connection,
+                bool recover, const struct device_files *files, struct device **ret_device,
+                struct disk_error *ret_error);
+
+/* Stops, waits for the disk, lets go of everything. Takes NULL. */
+void device_close(struct device *device);
+
+#endif

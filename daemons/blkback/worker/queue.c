@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Theory of operation.
+ *
+ * One turn moves a batch through the whole path, each step one function on private memory:
+ *
+ *     take -> accept (decode, validate) -> fetch (copy what is to be written from the guest) -> disk_submit
+ *     disk_reap -> deliver (copy what was read to the guest) -> answer -> publish
+ *
+ * A request lives in the slot of the same index as its journal entry, with a buffer of its own, from accept to answer;
+ * so the ring bounds everything and nothing is allocated after open. Disks that complete within disk_submit() are
+ * reaped in the same turn; the others make the disk's descriptor readable.
+ *
+ * Sleeping: the event channel stays masked from its event until the ring was found empty and re-armed, so an event
+ * storm costs nothing while we work. A busy guest is served for TURNS_MAX turns, then the other devices get theirs.
+ */
+#include "queue.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <event2/event.h>
+
+#include <ring/back.h>
+#include <xendev/event_channel.h>
+#include <xendev/grant.h>
+
+#define BATCH_MAX   64u /* requests in one turn: bounds the pieces of one grant copy */
+#define TURNS_MAX   16u /* turns before other devices are served */
+#define BUFFER_SIZE (BLKIF_DIRECT_SEGMENTS * (size_t)XENDEV_PAGE_SIZE)
+#define PIECES_MAX  (BATCH_MAX * BLKIF_DIRECT_SEGMENTS)
+
+/* One request in progress. */
+struct slot {
+    struct disk_io io;
+    struct iovec iov;
+    uint64_t id;
+    uint8_t response_code;
+    bool bad_grant; /* during one fetch or deliver */
+    struct blkif_job job;
+    struct blkif_extent extents[BLKIF_DIRECT_SEGMENTS];
+};
+
+struct queue {
+    struct queue_params params;
+    struct blkif_limits limits;
+    struct ring_back ring;
+    struct xendev_channel *channel;
+    struct event *disk_event; /* the disk's descriptor, when it has one */
+    struct event *again;      /* made active to go on after the others */
+    bool stopped;
+    bool asleep; /* re-armed: the event channel will tell */
+
+    uint8_t *buffers; /* buffers_size bytes: BUFFER_SIZE a slot */
+    size_t buffers_size;
+    struct slot *slots;
+    struct xendev_copy pieces[PIECES_MAX];
+    struct slot *piece_slots[PIECES_MAX]; /* whose piece it is */
+};
+
+static uint8_t *slot_buffer(const struct queue *queue, const struct slot *slot)
+{
+    return queue->buffers + (size_t)(slot - queue->slots) * BUFFER_SIZE;
+}
+
+static struct slot *slot_of_io(struct disk_io *io)
+{
+    return (struct slot *)((char *)io - offsetof(struct slot, io));
+}
+
+static void answer(struct queue *queue, struct slot *slot, enum blkif_fault fault)
+{
+    uint8_t response[RING_RESPONSE_MAX] = {0};
+
+    if (fault != BLKIF_FAULT_NONE)
+        queue->params.counters->faults[fault]++;
+    blkif_response_encode(queue->params.abi, slot->id, slot->response_code, (int16_t)blkif_fault_status(fault),
+                          response);
+    ring_back_respond(&queue->ring, (uint32_t)(slot - queue->slots), response);
+}
+
+/* ---- From the ring to the disk. -------------------------------------------------------------------------------------
+ */
+
+static enum disk_op disk_op_of(enum blkif_code code)
+{
+    switch (code) {
+    case BLKIF_CODE_READ:
+        return DISK_READ;
+    case BLKIF_CODE_WRITE:
+        return DISK_WRITE;
+    default:
+        return DISK_FLUSH; /* the validator lets nothing else through: barriers and discards are not offered */
+    }
+}
+
+/* Decodes and checks one request. Returns its slot, ready to be executed, or NULL when it was answered already. */
+static struct slot *accept_request(struct queue *queue, const struct ring_request *request)
+{
+    struct slot *slot = &queue->slots[request->index];
+    struct blkif_message message;
+
+    blkif_decode(queue->params.abi, request->bytes, &message);
+    slot->id = message.id;
+    slot->response_code = blkif_response_code(&message);
+
+    enum blkif_fault fault = blkif_validate(&message, message.segments, &queue->limits, &slot->job, slot->extents);
+    if (fault != BLKIF_FAULT_NONE) {
+        answer(queue, slot, fault);
+        return NULL;
+    }
+
+    slot->io.op = disk_op_of(slot->job.code);
+    slot->io.offset = slot->io.op == DISK_FLUSH ? 0 : slot->job.offset;
+    slot->iov = (struct iovec){.iov_base = slot_buffer(queue, slot), .iov_len = slot->job.length};
+    slot->io.iov = &slot->iov;
+    slot->io.iov_count = slot->io.op == DISK_FLUSH ? 0 : 1;
+    return slot;
+}
+
+/* The requests of a dead worker first, then new ones. As ring_back_consume(). */
+static int take_request(struct queue *queue, struct ring_request *ret_request)
+{
+    if (ring_back_replay(&queue->ring, ret_request) == 1) {
+        queue->params.counters->replayed++;
+        return 1;
+    }
+    return ring_back_consume(&queue->ring, ret_request);
+}
+
+/* Lists a slot's pieces for a grant copy; returns how many there are now. */
+static unsigned add_pieces(struct queue *queue, struct slot *slot, unsigned count)
+{
+    uint8_t *local = slot_buffer(queue, slot);
+
+    slot->bad_grant = false;
+    for (unsigned i = 0; i < slot->job.extent_count; i++) {
+        const struct blkif_extent *extent = &slot->extents[i];
+        queue->pieces[count] = (struct xendev_copy){
+            .gref = extent->gref,
+            .offset = extent->offset,
+            .length = extent->length,
+            .local = local,
+        };
+        queue->piece_slots[count++] = slot;
+        local += extent->length;
+    }
+    return count;
+}
+
+static void copy_pieces(struct queue *queue, enum xendev_copy_direction direction, unsigned count)
+{
+    if (count == 0 ||
+        xendev_grants_copy(queue->params.grants, queue->params.domid, direction, queue->pieces, count) == 0)
+        return;
+    for (unsigned i = 0; i < count; i++)
+        if (queue->pieces[i].status != 0)
+            queue->piece_slots[i]->bad_grant = true;
+}
+
+/* Brings in the data of the writes of a batch, and answers those whose references are bad. Returns how many requests
+ * are left for the disk. */
+static unsigned fetch(struct queue *queue, struct slot **batch, unsigned count)
+{
+    unsigned pieces = 0, kept = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        batch[i]->bad_grant = false;
+        if (batch[i]->io.op == DISK_WRITE)
+            pieces = add_pieces(queue, batch[i], pieces);
+    }
+    copy_pieces(queue, XENDEV_COPY_FROM_GUEST, pieces);
+
+    for (unsigned i = 0; i < count; i++) {
+        if (batch[i]->bad_grant)
+            answer(queue, batch[i], BLKIF_FAULT_GRANT);
+        else
+            batch[kept++] = batch[i];
+    }
+    return kept;
+}
+
+/* Moves up to BATCH_MAX requests from the ring to the disk. Returns how many were taken, or -EPROTO. */
+static int start_requests(struct queue *queue)
+{
+    struct slot *batch[BATCH_MAX];
+    struct disk_io *ios[BATCH_MAX];
+    struct ring_request request;
+    unsigned taken = 0, count = 0;
+    int got = 0;
+
+    while (taken < BATCH_MAX && (got = take_request(queue, &request)) == 1) {
+        struct slot *slot = accept_request(queue, &request);
+        if (slot)
+            batch[count++] = slot;
+        taken++;
+    }
+    if (got < 0)
+        return got; /* what was taken stays in the journal, unanswered: the device is going away */
+
+    count = fetch(queue, batch, count);
+    for (unsigned i = 0; i < count; i++) {
+        queue->params.counters->requests[batch[i]->io.op]++;
+        ios[i] = &batch[i]->io;
+    }
+    if (count > 0)
+        disk_submit(queue->params.disk, ios, count);
+    return (int)taken;
+}
+
+/* ---- From the disk to the ring. -------------------------------------------------------------------------------------
+ */
+
+/* Hands out the data of the reads of a batch, and answers all of it. */
+static void deliver(struct queue *queue, struct disk_io *const *ios, unsigned count)
+{
+    unsigned pieces = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct slot *slot = slot_of_io(ios[i]);
+        slot->bad_grant = false;
+        if (ios[i]->op == DISK_READ && ios[i]->result == 0)
+            pieces = add_pieces(queue, slot, pieces);
+    }
+    copy_pieces(queue, XENDEV_COPY_TO_GUEST, pieces);
+
+    for (unsigned i = 0; i < count; i++) {
+        struct slot *slot = slot_of_io(ios[i]);
+        enum blkif_fault fault = BLKIF_FAULT_NONE;
+        if (ios[i]->result != 0)
+            fault = BLKIF_FAULT_IO;
+        else if (slot->bad_grant)
+            fault = BLKIF_FAULT_GRANT;
+        else
+            queue->params.counters->bytes[ios[i]->op] += slot->job.length;
+        answer(queue, slot, fault);
+    }
+}
+
+static void finish_requests(struct queue *queue)
+{
+    struct disk_io *ios[BATCH_MAX];
+    unsigned count;
+
+    do {
+        count = disk_reap(queue->params.disk, ios, BATCH_MAX);
+        deliver(queue, ios, count);
+    } while (count == BATCH_MAX);
+}
+
+static void publish(struct queue *queue)
+{
+    if (ring_back_publish(&queue->ring)) {
+        xendev_channel_notify(queue->channel);
+        queue->params.counters->notifications++;
+    }
+}
+
+/* ---- The loop.
+ * ------------------------------------------------------------------------------------------------------- */
+
+static void note_indices(struct queue *queue)
+{
+    struct blkback_counters *counters = queue->params.counters;
+    struct ring_indices indices;
+
+    ring_back_indices(&queue->ring, &indices);
+    counters->req_prod = indices.req_prod;
+    counters->req_event = indices.req_event;
+    counters->rsp_prod = indices.rsp_prod;
+    counters->rsp_event = indices.rsp_event;
+    counters->req_cons = indices.req_cons;
+    counters->in_flight = indices.in_flight;
+}
+
+void queue_stop(struct queue *queue)
+{
+    queue->stopped = true;
+    event_del(queue->again);
+    if (queue->disk_event)
+        event_del(queue->disk_event);
+}
+
+static void fail(struct queue *queue)
+{
+    struct ring_indices indices;
+    char reason[160];
+
+    ring_back_indices(&queue->ring, &indices);
+    snprintf(reason, sizeof reason,
+             "the guest's request producer %u is impossible: %u requests were read, %u answered, of a ring of %u",
+             indices.req_prod, indices.req_cons, indices.rsp_prod, queue->ring.layout.slots);
+    queue_stop(queue);
+    queue->params.failed(queue->params.arg, reason);
+}
+
+static void go_to_sleep(struct queue *queue)
+{
+    if (queue->asleep)
+        return;
+    queue->asleep = true;
+    xendev_channel_unmask(queue->channel);
+}
+
+static void run(struct queue *queue)
+{
+    for (unsigned turn = 0; turn < TURNS_MAX; turn++) {
+        int taken = start_requests(queue);
+        if (taken < 0) {
+            fail(queue);
+            return;
+        }
+        finish_requests(queue);
+        publish(queue);
+        if (taken == 0 && !ring_back_rearm(&queue->ring)) {
+            note_indices(queue);
+            go_to_sleep(queue);
+            return;
+        }
+    }
+    note_indices(queue);
+    event_active(queue->again, EV_TIMEOUT, 0);
+}
+
+static void on_event(void *arg)
+{
+    struct queue *queue = arg;
+
+    queue->params.counters->events++;
+    queue->asleep = false;
+    if (!queue->stopped)
+        run(queue);
+}
+
+static void on_again(evutil_socket_t fd, short what, void *arg)
+{
+    struct queue *queue = arg;
+
+    (void)fd;
+    (void)what;
+    if (!queue->stopped)
+        run(queue);
+}
+
+/* ---- Open and close.
+ * ------------------------------------------------------------------------------------------------- */
+
+static int allocate(struct queue *queue, uint32_t slots)
+{
+    queue->slots = calloc(slots, sizeof *queue->slots);
+    /* Touched only as far as the guest uses its ring. */
+    queue->buffers_size = slots * BUFFER_SIZE;
+    void *buffers =
+        mmap(NULL, queue->buffers_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    queue->buffers = buffers == MAP_FAILED ? NULL : buffers;
+    queue->again = event_new(queue->params.base, -1, 0, on_again, queue);
+    if (!queue->slots || !queue->buffers || !queue->again)
+        return -ENOMEM;
+
+    int disk = disk_fd(queue->params.disk);
+    if (disk >= 0) {
+        queue->disk_event = event_new(queue->params.base, disk, EV_READ | EV_PERSIST, on_again, queue);
+        if (!queue->disk_event || event_add(queue->disk_event, NULL) != 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+static int take_ring(struct queue *queue, const struct ring_layout *layout)
+{
+    const struct queue_params *params = &queue->params;
+    size_t pages_size = (size_t)XENDEV_PAGE_SIZE << params->ring_order;
+
+    if (params->recover)
+        return ring_back_recover(&queue->ring, params->ring_pages, pages_size, layout, params->journal,
+                                 params->journal_size, params->generation);
+    return ring_back_attach(&queue->ring, params->ring_pages, pages_size, layout, params->journal, params->journal_size,
+                            params->generation);
+}
+
+int queue_open(const struct queue_params *params, struct queue **ret_queue, struct disk_error *ret_error)
+{
+    struct ring_layout layout = blkif_layout(params->abi, params->ring_order);
+    struct disk_info info;
+    int result = -ENOMEM;
+
+    struct queue *queue = calloc(1, sizeof *queue);
+    if (!queue)
+        goto failed;
+    queue->params = *params;
+    disk_get_info(params->disk, &info);
+    queue->limits = (struct blkif_limits){
+        .sectors = info.size / BLKIF_SECTOR_SIZE,
+        .read_only = info.read_only,
+        .flush = !info.read_only,
+    };
+    params->counters->slots = layout.slots;
+
+    result = allocate(queue, layout.slots);
+    if (result < 0)
+        goto failed;
+    result = take_ring(queue, &layout);
+    if (result < 0)
+        goto failed;
+    result =
+        xendev_channel_bind(params->events, params->domid, params->event_channel, on_event, queue, &queue->channel);
+    if (result < 0)
+        goto failed;
+
+    /* The peer may be waiting for an event that its former back end never sent; ours comes with the channel's first
+     * event, in on_event(). */
+    if (params->recover)
+        xendev_channel_notify(queue->channel);
+    *ret_queue = queue;
+    return 0;
+
+failed:
+    snprintf(ret_error->text, sizeof ret_error->text, "ring of %u pages, event channel %u: %s",
+             1u << params->ring_order, params->event_channel,
+             result == -EPROTO ? "its indices are impossible" : strerrordesc_np(-result));
+    queue_close(queue);
+    return result;
+}
+
+void queue_close(struct queue *queue)
+{
+    if (!queue)
+        return;
+    xendev_channel_close(queue->channel);
+    if (queue->disk_event)
+        event_free(queue->disk_event);
+    if (queue->again)
+        event_free(queue->again);
+    if (queue->buffers)
+        munmap(queue->buffers, queue->buffers_size);
+    free(queue->slots);
+    free(queue);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The data path of one ring: requests off the ring, through the disk, responses back on the ring.
+ */
+#ifndef BLKBACK_WORKER_QUEUE_H
+#define BLKBACK_WORKER_QUEUE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <disk/disk.h>
+#include <ring/blkif.h>
+
+#include "../counters.h"
+
+struct event_base;
+struct xendev_channel;
+struct xendev_events;
+struct xendev_grants;
+
+struct queue;
+
+/* Everything a queue works on; all of it stays the caller's and must outlive the queue. */
+struct queue_params {
+    struct event_base *base;
+    struct xendev_events *events;
+    struct xendev_grants *grants;
+    struct disk *disk;
+    struct blkback_counters *counters;
+    uint32_t domid;
+    uint32_t event_channel;
+    enum blkif_abi abi;
+    unsigned ring_order;
+    void *ring_pages;
+    void *journal;
+    size_t journal_size;
+    uint64_t generation;
+    bool recover;
+    /* The guest broke the protocol and the queue has stopped. It may not be closed from within this call. */
+    void (*failed)(void *arg, const char *reason);
+    void *arg;
+};
+
+/* Takes the ring over, afresh or from a dead worker, binds its event channel and begins to serve. Does not call
+ * `failed`. Returns 0, or -errno with `ret_error` filled. */
+int queue_open(const struct queue_params *params, struct queue **ret_queue, struct disk_error *ret_error);
+
+/* Stops serving: nothing is taken, answered or published any more. May be repeated. */
+void queue_stop(struct queue *queue);
+
+/* Lets go of the ring. Requests still on the disk use the queue's buffers: close the disk in between. Takes NULL. */
+void queue_close(struct queue *queue);
+
+#endif
