@@ -35,15 +35,15 @@ struct ring_back {
     struct ring_shared *shared;
     struct ring_journal *journal;
     struct ring_layout layout;
-    uint32_t req_cons;     /* next request to read */
-    uint32_t rsp_prod;     /* published so far */
-    uint32_t in_flight;    /* consumed, not yet responded to */
-    uint32_t done_head;    /* entries responded to and not yet published, linked through `next`, in the order of ring_back_respond() */
-    uint32_t done_tail;
-    uint32_t done_count;
-    uint32_t free_head;    /* free entries, linked through `next` */
-    uint32_t replay_seq;   /* sequence number of the next request to replay */
-    uint32_t replay_left;
+    uint32_t req_cons;      /* next request to read */
+    uint32_t req_seen;      /* the peer's producer when last looked at, checked */
+    uint32_t rsp_prod;      /* published so far */
+    uint32_t in_flight;     /* consumed, not yet responded to */
+    uint32_t done_count;    /* responded to, not yet published */
+    uint64_t next_sequence; /* of the next request consumed; counts from 1 */
+    uint32_t free_head;     /* entries in lists linked through `next`, see src/table.h */
+    uint32_t done_head;
+    uint32_t replay_head;
     uint32_t next[RING_SLOTS_MAX];
 };
 
@@ -70,11 +70,12 @@ int ring_back_replay(struct ring_back *back, struct ring_request *ret_request);
 /* Marks the journal as of no use for any recovery: call it before any back end state but Connected is written. */
 void ring_journal_retire(void *journal, size_t journal_size);
 
-/* Reads the next request. Returns 1; 0 when there is none or no room for it; -EPROTO when the producer is impossible (the ring is
- * then unusable: disconnect). */
+/* Reads the next request. Returns 1; 0 when there is none; -EPROTO when the producer is impossible (the ring is then unusable:
+ * disconnect). */
 int ring_back_consume(struct ring_back *back, struct ring_request *ret_request);
 
-/* Finishes request `index` with `layout.response_size` bytes; the peer sees it at the next publish. */
+/* Finishes request `index` with `layout.response_size` bytes; the peer sees it at the next publish. Aborts when no such request is in
+ * flight: that is the caller's mistake, never the peer's. */
 void ring_back_respond(struct ring_back *back, uint32_t index, const void *response);
 
 /* Makes all responses since the last publish visible, with one release store. Returns true when the peer asked for an event. */

@@ -132,7 +132,8 @@ struct blkif_job {
 
 /* Checks a request with its segments: `segments` are the message's own, or the decoded indirect ones. For an indirect request, first
  * check its head with blkif_indirect_pages(). `ret_extents` has room for BLKIF_DIRECT_SEGMENTS, or `limits->indirect_segments`.
- * A barrier or flush may carry no segments; a barrier with segments writes them. */
+ * A barrier or flush may carry no segments; with segments it writes them, too: such a flush becomes a BARRIER job. A discard of 0
+ * sectors is allowed. Returns BLKIF_FAULT_NONE, or why not, with the outputs untouched. */
 enum blkif_fault blkif_validate(const struct blkif_message *message, const struct blkif_segment *segments, const struct blkif_limits *limits,
                                 struct blkif_job *ret_job, struct blkif_extent *ret_extents);
 

@@ -17,7 +17,8 @@ struct ring_shared;
 struct ring_front {
     struct ring_shared *shared;
     struct ring_layout layout;
-    uint32_t req_prod; /* written, not necessarily published */
+    uint32_t req_prod;      /* written so far */
+    uint32_t req_published; /* of these, what the back end may read */
     uint32_t rsp_cons;
 };
 

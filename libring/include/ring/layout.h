@@ -18,7 +18,7 @@ struct ring_layout {
     uint32_t slots;         /* a power of two, 1..RING_SLOTS_MAX */
     uint32_t slot_size;     /* bytes, a multiple of 4 */
     uint32_t request_size;  /* bytes read from a slot, a multiple of 4, <= RING_REQUEST_MAX */
-    uint32_t response_size; /* bytes of a response, <= RING_RESPONSE_MAX */
+    uint32_t response_size; /* bytes of a response, a multiple of 4, <= RING_RESPONSE_MAX */
     uint32_t response_mask; /* bit n: byte n of a response is written to its slot; padding keeps what the guest put there */
 };
 

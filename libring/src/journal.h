@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The journal: a ring's memory of what was consumed and not yet answered, in a file that outlives the process.
+ *
+ * It is not a copy of the in-flight table, it is that table: a request is copied from its ring slot straight into an
+ * entry, is executed from there, and leaves the entry when its response is published. There are as many entries as
+ * slots, and each entry is in one of three states:
+ *
+ *   FREE                 holds nothing.
+ *   IN_FLIGHT(sequence)  holds a request. The sequence number counts consumed requests and gives the order to repeat
+ * them in. DONE(index)          its response stands in the ring slot of `index`, the value of rsp_prod that announces
+ * it is index + 1.
+ *
+ * State and number are one atomic 64-bit word, so every step of a request is one store, the *commit*; everything else
+ * written before it is scratch until then. Beside the entries stands one more such word, the *batch*: (base, target),
+ * the values of the shared rsp_prod before and after the latest publication. Nothing else is ever stored on the data
+ * path. Two things follow:
+ *
+ *   - Each consumed request is either announced by rsp_prod or sits in one entry. So the request consumer need not be
+ * stored: req_cons = rsp_prod + entries that are IN_FLIGHT or DONE and not yet announced.
+ *   - A DONE entry tells by itself whether it was announced: its index is below rsp_prod or not. That is decided by one
+ * store to the shared page, so there is no moment at which a response could be announced twice or never.
+ *
+ * What a kill leaves, store by store (s: scratch, C: commit, P: the store the peer sees):
+ *
+ *   consume   s  request, attempts = 1   entry is FREE: the slot is read again. No response can have overwritten it, as
+ * responses go to slots of requests that were consumed. C  IN_FLIGHT(sequence)     replayed. respond   s  response to
+ * its slot    still IN_FLIGHT: replayed; not announced, so the slot may be written again, by any response. C
+ * DONE(index)             not announced: published by the recovery. The response is already in its slot. publish   C
+ * batch (base, target)    rsp_prod is base: exactly the entries DONE(base..target-1) exist: published again, the same.
+ *             P  rsp_prod = target       those entries are announced: freed. (They may not be answered again: the peer
+ * has the response.) C  FREE, for each          the rest is freed. When all are, batch.target == rsp_prod says that
+ * nothing is under way. recover   C  FREE, for each announced   the same as the last line. Then it publishes, see
+ * there. replay    C  attempts + 1            replayed again, having been counted.
+ *
+ * A respond after a publish writes DONE(index >= target), so entries of two batches cannot be confused; a second
+ * publish starts only when the entries of the first are FREE. Consuming an entry that was just freed is a new sequence
+ * number in an old place, again by one commit.
+ *
+ * The shared rsp_prod can be written by the peer. At recovery only base and target are legitimate, and base only
+ * together with the whole batch in its entries. A peer that forges the value within these rules only loses or repeats
+ * its own responses.
+ *
+ * Only the order of our own stores matters here: a process that is killed leaves all stores of the instructions before,
+ * and none of those after; its successor starts only when it is gone. So commits need the compiler to keep the
+ * program's order, and nothing of the processor.
+ */
+#ifndef RING_SRC_JOURNAL_H
+#define RING_SRC_JOURNAL_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <ring/layout.h>
+
+#define JOURNAL_MAGIC        UINT64_C(0x6c6e726a676e6972) /* "ringjrnl" */
+#define JOURNAL_VERSION      1u
+#define JOURNAL_SEQUENCE_MAX (UINT64_MAX >> 3) /* a million requests a second reach it in 73,000 years */
+
+enum journal_state {
+    JOURNAL_FREE = 0,
+    JOURNAL_IN_FLIGHT = 1,
+    JOURNAL_DONE = 2,
+};
+
+struct journal_entry {
+    _Atomic uint64_t word; /* number << 2 | enum journal_state */
+    uint32_t attempts;
+    uint32_t reserved;
+    uint32_t request[RING_REQUEST_MAX / 4];
+};
+
+struct ring_journal {
+    uint64_t magic;
+    uint32_t version;
+    struct ring_layout layout;
+    uint64_t formatted;          /* the generation it was made for */
+    uint64_t checksum;           /* of all before; a header that was scribbled on is refused */
+    _Atomic uint64_t generation; /* the same while of use, 0 while being formatted and when retired */
+    _Atomic uint64_t batch;      /* base << 32 | target */
+    uint8_t reserved[64];
+    struct journal_entry entries[];
+};
+
+static_assert(sizeof(struct journal_entry) == 128, "two cache lines an entry");
+static_assert(offsetof(struct ring_journal, entries) == 128, "entries start on a cache line");
+
+/* Returns 0, or -EINVAL when `journal` is too small for the layout or misaligned. */
+int journal_fit(const void *journal, size_t journal_size, const struct ring_layout *layout);
+
+/* Makes an empty journal whose next response index is `rsp_prod`. A kill at any store leaves the old one or one that is
+ * refused. */
+void journal_format(struct ring_journal *journal, const struct ring_layout *layout, uint64_t generation,
+                    uint32_t rsp_prod);
+
+/* Returns 0; -EBADMSG for a damaged header, another version or layout; -ESTALE for a retired journal or another
+ * generation. */
+int journal_check(const struct ring_journal *journal, const struct ring_layout *layout, uint64_t generation);
+
+static inline uint64_t journal_word(enum journal_state state, uint64_t number)
+{
+    return number << 2 | (uint64_t)state;
+}
+
+static inline enum journal_state journal_word_state(uint64_t word)
+{
+    return (enum journal_state)(word & 3);
+}
+
+static inline uint64_t journal_word_number(uint64_t word)
+{
+    return word >> 2;
+}
+
+static inline uint64_t journal_load(const _Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_relaxed);
+}
+
+/* Before: everything stored so far, journal or ring. After: the word, and only then what comes later in the program. */
+static inline void journal_commit(_Atomic uint64_t *word, uint64_t value)
+{
+    atomic_signal_fence(memory_order_seq_cst);
+    atomic_store_explicit(word, value, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+static inline uint64_t journal_batch(uint32_t base, uint32_t target)
+{
+    return (uint64_t)base << 32 | target;
+}
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Continuing a ring whose process died: the table is made anew from the journal's words, the publication that was under
+ * way is completed, and what was in progress is handed out again in its old order.
+ *
+ * Everything is checked before anything is changed. The journal is a file that outlived a process which may have been
+ * corrupted: each word is loaded once and bounded before it is used as a number. The ring's indices are loaded once,
+ * too; they are the peer's.
+ *
+ * A kill in here is like a kill in what it does: it frees announced entries, and publishes (journal.h).
+ */
+#include <errno.h>
+
+#include <ring/back.h>
+
+#include "shared.h"
+#include "table.h"
+
+/* What the scan of the entries finds. */
+struct scan {
+    uint32_t base, target;   /* the batch */
+    uint32_t announced_head; /* DONE and below rsp_prod: to be freed */
+    uint32_t done_span;      /* one past the highest distance from rsp_prod of a DONE entry not announced */
+    uint64_t done_seen[RING_SLOTS_MAX / 64]; /* which distances were seen */
+    bool done_misplaced;                     /* a DONE entry at an impossible or doubled distance */
+};
+
+/* Puts an entry into the replay list by its sequence number. Returns 0, or -EBADMSG when that number is there already.
+ */
+static int replay_insert(struct ring_back *back, uint32_t index, uint64_t sequence)
+{
+    uint32_t *link = &back->replay_head;
+    while (*link != TABLE_END) {
+        uint64_t other = journal_word_number(journal_load(&back->journal->entries[*link].word));
+        if (other == sequence)
+            return -EBADMSG;
+        if (other > sequence)
+            break;
+        link = &back->next[*link];
+    }
+    table_push(back, link, index);
+    back->in_flight++;
+    if (sequence >= back->next_sequence)
+        back->next_sequence = sequence + 1;
+    return 0;
+}
+
+static void done_insert(struct ring_back *back, struct scan *scan, uint32_t index, uint32_t response_index)
+{
+    if (back->rsp_prod == scan->target && response_index - scan->base < scan->target - scan->base) {
+        table_push(back, &scan->announced_head, index);
+        return;
+    }
+    uint32_t distance = response_index - back->rsp_prod;
+    if (distance >= back->layout.slots || (scan->done_seen[distance / 64] >> distance % 64 & 1) != 0) {
+        scan->done_misplaced = true;
+        return;
+    }
+    scan->done_seen[distance / 64] |= UINT64_C(1) << distance % 64;
+    if (distance >= scan->done_span)
+        scan->done_span = distance + 1;
+    table_push(back, &back->done_head, index);
+    back->done_count++;
+}
+
+/* Puts each entry into its list. Returns 0, or -EBADMSG. */
+static int scan_entries(struct ring_back *back, struct scan *scan)
+{
+    for (uint32_t i = back->layout.slots; i-- > 0;) {
+        uint64_t word = journal_load(&back->journal->entries[i].word);
+        uint64_t number = journal_word_number(word);
+        int rc = 0;
+
+        switch (journal_word_state(word)) {
+        case JOURNAL_FREE:
+            if (number != 0)
+                return -EBADMSG;
+            table_push(back, &back->free_head, i);
+            break;
+        case JOURNAL_IN_FLIGHT:
+            if (number > JOURNAL_SEQUENCE_MAX)
+                return -EBADMSG;
+            rc = replay_insert(back, i, number);
+            break;
+        case JOURNAL_DONE:
+            if (number > UINT32_MAX)
+                return -EBADMSG;
+            done_insert(back, scan, i, (uint32_t)number);
+            break;
+        default:
+            return -EBADMSG;
+        }
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Whether indices and entries can be what a kill left. Returns 0, -EPROTO for the peer's doing, -EBADMSG for a damaged
+ * journal. */
+static int check_consistency(struct ring_back *back, const struct scan *scan, uint32_t req_prod)
+{
+    bool gap = scan->done_misplaced || scan->done_span != back->done_count;
+
+    /* Before the publication all of its batch is there, and nothing else is DONE. If not, it did happen and the peer
+     * took it back. */
+    if (back->rsp_prod != scan->target && (gap || back->done_count != scan->target - scan->base))
+        return -EPROTO;
+    if (gap)
+        return -EBADMSG;
+
+    uint32_t consumed = back->in_flight + back->done_count;
+    uint32_t requested = req_prod - back->rsp_prod;
+    return requested < consumed || requested > back->layout.slots ? -EPROTO : 0;
+}
+
+int ring_back_recover(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout,
+                      void *journal, size_t journal_size, uint64_t generation)
+{
+    int rc = table_bind(back, pages, pages_size, layout, journal, journal_size, generation);
+    if (rc == 0)
+        rc = journal_check(back->journal, layout, generation);
+    if (rc < 0)
+        return rc;
+
+    uint64_t batch = journal_load(&back->journal->batch);
+    struct scan scan = {.base = (uint32_t)(batch >> 32), .target = (uint32_t)batch, .announced_head = TABLE_END};
+    if (scan.target - scan.base > layout->slots)
+        return -EBADMSG;
+
+    /* rsp_prod first: what a peer adds to req_prod later cannot make these two contradict each other. */
+    back->rsp_prod = shared_index_load(&back->shared->rsp_prod);
+    uint32_t req_prod = shared_index_acquire(&back->shared->req_prod);
+    if (back->rsp_prod != scan.base && back->rsp_prod != scan.target)
+        return -EPROTO;
+
+    rc = scan_entries(back, &scan);
+    if (rc == 0)
+        rc = check_consistency(back, &scan, req_prod);
+    if (rc < 0)
+        return rc;
+
+    back->req_cons = back->rsp_prod + back->in_flight + back->done_count;
+    back->req_seen = back->req_cons;
+    table_release(back, &scan.announced_head);
+    (void)ring_back_publish(back); /* the caller notifies anyway */
+    return 0;
+}
+
+int ring_back_replay(struct ring_back *back, struct ring_request *ret_request)
+{
+    if (back->replay_head == TABLE_END)
+        return 0;
+
+    uint32_t index = table_pop(back, &back->replay_head);
+    struct journal_entry *entry = &back->journal->entries[index];
+    uint32_t attempts = entry->attempts < UINT32_MAX ? entry->attempts + 1 : UINT32_MAX;
+    entry->attempts = attempts;
+    /* Before: the attempt is counted. After: the request is executed, and may kill us. */
+    atomic_signal_fence(memory_order_seq_cst);
+    *ret_request = (struct ring_request){.bytes = entry->request, .index = index, .attempts = attempts};
+    return 1;
+}
