@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What the scripts share: where things are, how to say what happens, which packages are needed, how to build.
 
 RINGBACK_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -49,7 +49,7 @@ build() {
     shift
     log=$(mktemp)
     if ! { cd "$RINGBACK_ROOT" && cmake --preset "$preset" -DCMAKE_C_COMPILER_LAUNCHER=ccache &&
-        cmake --build --preset "$preset" ${*:+--target "$@"}; } >"$log" 2>&1; then
+        cmake --build --preset "$preset" ${1:+--target "$@"}; } >"$log" 2>&1; then
         cat "$log" >&2
         die "the $preset build failed"
     fi
