@@ -1,0 +1,287 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The frame of a daemon: each part is opened in order, torn down in reverse.
+ */
+#include "service.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include <event2/event.h>
+
+#include "control.h"
+#include "log.h"
+#include "notify.h"
+
+#define SERVICE_CONFIG_FILE "/etc/ringback/ringback.conf"
+
+struct service_values {
+    char *run_dir;
+    unsigned log_level;
+};
+
+static const struct config_key service_keys[] = {
+    {.name = "run-dir",
+     .type = CONFIG_PATH,
+     .offset = offsetof(struct service_values, run_dir),
+     .fallback = "/run/ringback",
+     .help = "where what outlives a process is kept, and the control sockets; on a tmpfs"},
+    {.name = "log-level",
+     .type = CONFIG_CHOICE,
+     .offset = offsetof(struct service_values, log_level),
+     .fallback = "info",
+     .choices = LOG_LEVEL_CHOICES,
+     .help = "what is logged: this and what is worse"},
+};
+
+struct service {
+    const struct service_daemon *daemon;
+    const char *config_file;
+    bool config_required; /* named on the command line, so it must exist */
+    bool check_only;
+    struct service_values values;
+    struct config_table tables[1 + SERVICE_TABLES_MAX];
+    unsigned table_count;
+    int argc;
+    char **argv;
+
+    struct event_base *base;
+    struct event *signals[3];
+    struct control *control;
+    struct notify *notify;
+    int status;
+};
+
+struct event_base *service_base(const struct service *service)
+{
+    return service->base;
+}
+
+struct control *service_control(const struct service *service)
+{
+    return service->control;
+}
+
+const char *service_run_dir(const struct service *service)
+{
+    return service->values.run_dir;
+}
+
+void service_stop(struct service *service, int status)
+{
+    service->status = status;
+    event_base_loopexit(service->base, NULL);
+}
+
+/* ---- Command line and configuration. --------------------------------------------------------------------------------- */
+
+static void service_print_help(const struct service *service)
+{
+    const struct service_daemon *daemon = service->daemon;
+    printf("%s - %s\n\n"
+           "usage: %s [OPTION]...\n\n"
+           "  --config=FILE\n      read FILE (" SERVICE_CONFIG_FILE ")\n"
+           "  --check-config\n      check the configuration and exit\n"
+           "  --help, --version\n"
+           "\nKeys of the configuration file, which are options too:\n",
+           daemon->name, daemon->summary, daemon->name);
+    config_print_help(service->tables, service->table_count, stdout);
+}
+
+/* Takes --config, --check-config, --help and --version. Returns whether to go on; if not, the status to exit with is set. */
+static bool service_parse_options(struct service *service, int *ret_status)
+{
+    for (int i = 1; i < service->argc; i++) {
+        const char *argument = service->argv[i];
+        if (strcmp(argument, "--help") == 0) {
+            service_print_help(service);
+            *ret_status = EXIT_SUCCESS;
+            return false;
+        }
+        if (strcmp(argument, "--version") == 0) {
+            printf("%s %s\n", service->daemon->name, RINGBACK_VERSION);
+            *ret_status = EXIT_SUCCESS;
+            return false;
+        }
+        if (strcmp(argument, "--check-config") == 0) {
+            service->check_only = true;
+        } else if (strncmp(argument, "--config=", 9) == 0) {
+            service->config_file = argument + 9;
+            service->config_required = true;
+        }
+    }
+    return true;
+}
+
+static bool service_is_key_option(const char *argument)
+{
+    return strcmp(argument, "--check-config") != 0 && strncmp(argument, "--config=", 9) != 0;
+}
+
+/* Defaults, file, command line, in that order. Returns 0, or the status to exit with, the reason logged. */
+static int service_configure(struct service *service)
+{
+    struct config_error error = {""};
+    if (config_set_defaults(service->tables, service->table_count, &error) < 0) {
+        log_error(NULL, "default of %s", error.text);
+        return EXIT_FAILURE;
+    }
+    int result = config_read_file(service->tables, service->table_count, service->config_file, &error);
+    if (result < 0 && (result != -ENOENT || service->config_required)) {
+        log_error(NULL, "%s", error.text);
+        return SERVICE_EXIT_CONFIG;
+    }
+    for (int i = 1; i < service->argc; i++) {
+        if (!service_is_key_option(service->argv[i]))
+            continue;
+        if (config_set_argument(service->tables, service->table_count, service->argv[i], &error) < 0) {
+            log_error(NULL, "%s", error.text);
+            return SERVICE_EXIT_USAGE;
+        }
+    }
+    log_set_level((enum log_level)service->values.log_level);
+    return 0;
+}
+
+/* Checks the whole file again, keeps the log level only: the daemon's values are in use. */
+static void service_reload(struct service *service)
+{
+    struct service_values values = {NULL, service->values.log_level};
+    struct config_table tables[1 + SERVICE_TABLES_MAX];
+    for (unsigned i = 0; i < service->table_count; i++) {
+        tables[i] = service->tables[i];
+        tables[i].values = i == 0 ? &values : NULL;
+    }
+    struct config_error error;
+    if (config_read_file(tables, service->table_count, service->config_file, &error) < 0) {
+        log_error(NULL, "not reloaded: %s", error.text);
+    } else {
+        service->values.log_level = values.log_level;
+        log_set_level((enum log_level)values.log_level);
+        log_info(NULL, "read %s again; all but log-level takes effect at the next start", service->config_file);
+    }
+    config_fini(tables, 1);
+}
+
+/* ---- Signals. -------------------------------------------------------------------------------------------------------- */
+
+static void service_signal(evutil_socket_t number, short what, void *arg)
+{
+    (void)what;
+    struct service *service = arg;
+    if (number == SIGHUP)
+        service_reload(service);
+    else
+        service_stop(service, EXIT_SUCCESS);
+}
+
+static int service_catch_signals(struct service *service)
+{
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    static_assert(sizeof(numbers) / sizeof(numbers[0]) == sizeof(service->signals) / sizeof(service->signals[0]),
+                  "an event each");
+    signal(SIGPIPE, SIG_IGN);
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+        service->signals[i] = evsignal_new(service->base, numbers[i], service_signal, service);
+        if (service->signals[i] == NULL || event_add(service->signals[i], NULL) != 0)
+            return -ENOMEM;
+    }
+    return 0;
+}
+
+/* ---- The life of a daemon. ------------------------------------------------------------------------------------------- */
+
+static int service_open_control(struct service *service)
+{
+    char path[PATH_MAX];
+    int length = snprintf(path, sizeof(path), "%s/%s.sock", service->values.run_dir, service->daemon->name);
+    if (length < 0 || (size_t)length >= sizeof(path))
+        return -ENAMETOOLONG;
+    if (mkdir(service->values.run_dir, 0755) < 0 && errno != EEXIST)
+        return -errno;
+    return control_open(service->base, path, service->daemon->name, &service->control);
+}
+
+/* Opens everything the daemon is given. Returns 0 or -errno, the reason logged. */
+static int service_open(struct service *service)
+{
+    service->base = event_base_new();
+    if (service->base == NULL) {
+        log_error(NULL, "no event loop");
+        return -ENOMEM;
+    }
+    int result = service_catch_signals(service);
+    if (result < 0) {
+        log_error(NULL, "signals: %s", strerror(-result));
+        return result;
+    }
+    result = service_open_control(service);
+    if (result == -EADDRINUSE) {
+        log_error(NULL, "another %s serves %s/%s.sock already", service->daemon->name, service->values.run_dir,
+                  service->daemon->name);
+        return result;
+    }
+    if (result < 0) {
+        log_error(NULL, "control socket in %s: %s", service->values.run_dir, strerror(-result));
+        return result;
+    }
+    result = notify_open(service->base, service->daemon->progress, service->daemon->arg, &service->notify);
+    if (result < 0)
+        log_error(NULL, "service manager: %s", strerror(-result));
+    return result;
+}
+
+static void service_close(struct service *service)
+{
+    notify_close(service->notify);
+    control_close(service->control);
+    for (size_t i = 0; i < sizeof(service->signals) / sizeof(service->signals[0]); i++)
+        if (service->signals[i] != NULL)
+            event_free(service->signals[i]);
+    if (service->base != NULL)
+        event_base_free(service->base);
+}
+
+static int service_run(struct service *service)
+{
+    const struct service_daemon *daemon = service->daemon;
+    service->status = EXIT_FAILURE;
+    if (service_open(service) == 0 && daemon->start(service, daemon->arg) == 0) {
+        log_info(NULL, "%s %s serves", daemon->name, RINGBACK_VERSION);
+        notify_ready();
+        event_base_dispatch(service->base);
+        notify_stopping();
+        log_info(NULL, "%s stops", daemon->name);
+        daemon->stop(daemon->arg);
+    }
+    service_close(service);
+    return service->status;
+}
+
+int service_main(const struct service_daemon *daemon, int argc, char **argv)
+{
+    struct service service = {.daemon = daemon, .config_file = SERVICE_CONFIG_FILE, .argc = argc, .argv = argv};
+    service.tables[0] = (struct config_table){"ringback", service_keys, sizeof(service_keys) / sizeof(service_keys[0]),
+                                              &service.values};
+    assert(daemon->table_count <= SERVICE_TABLES_MAX);
+    memcpy(&service.tables[1], daemon->tables, daemon->table_count * sizeof(daemon->tables[0]));
+    service.table_count = 1 + daemon->table_count;
+
+    log_init(LOG_LEVEL_INFO);
+    int status;
+    if (!service_parse_options(&service, &status))
+        return status;
+    status = service_configure(&service);
+    if (status == 0 && service.check_only)
+        printf("%s: good\n", service.config_file);
+    else if (status == 0)
+        status = service_run(&service);
+    config_fini(service.tables, service.table_count);
+    return status;
+}
