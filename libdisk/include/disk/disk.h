@@ -56,8 +56,8 @@ struct disk;
 
 struct disk_params {
     const struct disk_kind *kind;
-    int fd;         /* from disk_source_open(); the disk takes it over, also when disk_open() fails */
-    int fence_fd;   /* registered with every io_uring made, so that it stays open until the kernel's last I/O ended; -1: none */
+    int fd;       /* from disk_source_open(); the disk takes it over, also when disk_open() fails */
+    int fence_fd; /* registered with every io_uring made, so that it stays open until the kernel's last I/O ended; -1: none */
     bool read_only; /* `fd` is O_RDONLY */
     unsigned depth; /* most requests in flight at once: 1..4096 */
 };
@@ -67,7 +67,7 @@ struct disk_info {
     uint32_t sector_size;          /* bytes: logical; 512 */
     uint32_t physical_sector_size; /* bytes: what writes should be aligned to */
     bool read_only;
-    const char *engine;            /* how I/O reaches the file: "io_uring", "pread" */
+    const char *engine; /* how I/O reaches the file: "io_uring", "pread" */
 };
 
 enum disk_op {
@@ -83,10 +83,9 @@ struct disk_io {
     uint64_t offset;         /* bytes, multiple of DISK_SECTOR_SIZE; 0 for flush */
     const struct iovec *iov; /* each base 512-byte aligned and each length a multiple of 512 bytes; none for flush */
     int iov_count;
-    int result;              /* out: 0 or -errno; a short transfer is never success */
+    int result; /* out: 0 or -errno; a short transfer is never success */
 
     TAILQ_ENTRY(disk_io) entry; /* the disk's, while it holds the request */
-    uint64_t scratch[4];        /* likewise */
 };
 
 /* Returns 0, or -errno with `ret_error` filled: the image is malformed, of another kind, too short, ... */

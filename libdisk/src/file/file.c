@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* The half of the engine that does not depend on how I/O reaches the kernel: cursors, short transfers, the choice of engine. */
+#include "file/file.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kind.h"
+
+#define FILE_RETRIES 16 /* times an operation is tried again after EINTR or EAGAIN before the error is passed on */
+
+/* ---- Cursors. ------------------------------------------------------------------------------------------------------ */
+
+void file_io_single(struct file_io *io, enum file_op op, uint64_t offset, void *buffer, size_t length)
+{
+    io->op = op;
+    io->offset = offset;
+    io->single = (struct iovec){.iov_base = buffer, .iov_len = length};
+    io->iov = &io->single;
+    io->skip = 0;
+    io->length = length;
+}
+
+const struct iovec *file_io_next(struct file_io *io, int *ret_count)
+{
+    /* Whole buffers to the end, and not too many: no copy of the array is needed. */
+    size_t left = io->length;
+    int count = 0;
+    if (io->skip == 0) {
+        while (left > 0 && count < IOV_MAX && io->iov[count].iov_len <= left)
+            left -= io->iov[count++].iov_len;
+        if (left == 0 || count == IOV_MAX) {
+            *ret_count = count;
+            return io->iov;
+        }
+    }
+
+    left = io->length;
+    size_t skip = io->skip;
+    for (count = 0; count < FILE_SLICE && left > 0; count++) {
+        size_t length = io->iov[count].iov_len - skip;
+        if (length > left)
+            length = left;
+        io->slice[count] = (struct iovec){.iov_base = (char *)io->iov[count].iov_base + skip, .iov_len = length};
+        left -= length;
+        skip = 0;
+    }
+    *ret_count = count;
+    return io->slice;
+}
+
+void file_io_advance(struct file_io *io, size_t count)
+{
+    io->offset += count;
+    io->length -= count;
+    io->skip += count;
+    while (io->skip > 0 && io->skip >= io->iov->iov_len) {
+        io->skip -= io->iov->iov_len;
+        io->iov++;
+    }
+}
+
+bool file_io_account(struct file_io *io, int64_t returned)
+{
+    if ((returned == -EINTR || returned == -EAGAIN) && io->retries < FILE_RETRIES) {
+        io->retries++;
+        return false;
+    }
+    if (returned < 0) {
+        io->result = (int)returned;
+        return true;
+    }
+    if (io->op == FILE_SYNC) {
+        io->result = 0;
+        return true;
+    }
+    if (returned == 0 && io->length > 0) { /* the end of a file that was longer when it was opened */
+        io->result = -EIO;
+        return true;
+    }
+    io->retries = 0;
+    file_io_advance(io, (size_t)returned);
+    io->result = 0;
+    return io->length == 0;
+}
+
+/* ---- Operations. --------------------------------------------------------------------------------------------------- */
+
+void file_start(struct file *file, struct file_io *io)
+{
+    io->retries = 0;
+    file->in_flight++;
+    file->ops->start(file, io);
+}
+
+void file_kick(struct file *file)
+{
+    file->ops->kick(file);
+}
+
+unsigned file_poll(struct file *file, bool wait)
+{
+    return file->ops->poll(file, wait);
+}
+
+void file_io_end(struct file *file, struct file_io *io)
+{
+    file->in_flight--;
+    io->done(io);
+}
+
+void file_drain(struct file *file)
+{
+    while (file->in_flight > 0) {
+        file_kick(file);
+        file_poll(file, true);
+    }
+}
+
+static void file_run_done(struct file_io *io)
+{
+    (void)io; /* file_drain() saw it end */
+}
+
+int file_run(struct file *file, enum file_op op, uint64_t offset, void *buffer, size_t length)
+{
+    struct file_io io = {.done = file_run_done};
+    file_io_single(&io, op, offset, buffer, length);
+    file_start(file, &io);
+    file_drain(file);
+    return io.result;
+}
+
+/* ---- The choice of engine. ----------------------------------------------------------------------------------------- */
+
+/* A file system without RWF_NOWAIT would have io_uring hand each request to a thread, at more than the cost of the copy. */
+static bool file_takes_nowait(int fd)
+{
+    void *buffer = NULL;
+    if (posix_memalign(&buffer, 4096, 4096) != 0)
+        return false;
+    struct iovec iov = {.iov_base = buffer, .iov_len = 4096};
+    bool takes = preadv2(fd, &iov, 1, 0, RWF_NOWAIT) >= 0 || errno != EOPNOTSUPP;
+    free(buffer);
+    return takes;
+}
+
+static int file_describe(int fd, struct file *file, struct disk_error *ret_error)
+{
+    struct stat st;
+    if (fstat(fd, &st) < 0)
+        return disk_refuse(ret_error, -errno, "cannot stat the image: %s", strerror(errno));
+    if (S_ISREG(st.st_mode)) {
+        file->size = (uint64_t)st.st_size;
+        file->physical_size = 4096;
+        return 0;
+    }
+    if (!S_ISBLK(st.st_mode))
+        return disk_refuse(ret_error, -EINVAL, "the image is neither a regular file nor a block device");
+
+    unsigned physical = 0;
+    if (ioctl(fd, BLKGETSIZE64, &file->size) < 0 || ioctl(fd, BLKPBSZGET, &physical) < 0)
+        return disk_refuse(ret_error, -errno, "cannot read the size of the block device: %s", strerror(errno));
+    file->physical_size = physical;
+    file->is_block_device = true;
+    return 0;
+}
+
+int file_open(int fd, int fence_fd, unsigned depth, struct file **ret_file, struct disk_error *ret_error)
+{
+    struct file about = {0};
+    int result = file_describe(fd, &about, ret_error);
+    if (result < 0) {
+        close(fd);
+        return result;
+    }
+    struct file *file = NULL;
+    /* Without io_uring (old kernel, kernel.io_uring_disabled) every file is served on the spot. */
+    if (!file_takes_nowait(fd) || file_open_uring(fd, fence_fd, depth, &file) < 0)
+        result = file_open_sync(fd, &file);
+    if (result < 0) {
+        close(fd);
+        return disk_refuse(ret_error, result, "cannot set up I/O for the image: %s", strerror(-result));
+    }
+    file->size = about.size;
+    file->physical_size = about.physical_size;
+    file->is_block_device = about.is_block_device;
+    *ret_file = file;
+    return 0;
+}
+
+void file_close(struct file *file)
+{
+    if (file)
+        file->ops->close(file);
+}

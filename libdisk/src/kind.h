@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a kind of disk implements, and what disk.c does for all of them.
+ *
+ * A kind is one folder and one static table. Its disk embeds struct disk as the first member. disk.c checks each request,
+ * gives it a struct disk_request from a pool made at open, and hands it to the kind's start(); the kind ends it with
+ * disk_request_finish(), at once or from the completion of some struct file_io. No kind allocates memory per request.
+ */
+#ifndef DISK_KIND_H
+#define DISK_KIND_H
+
+#include <disk/disk.h>
+
+#include "file/file.h"
+
+struct disk_request {
+    struct file_io
+        file_io; /* first, so that its completion finds the request; also the cursor through the caller's buffers */
+    struct disk *disk;
+    struct disk_io *io;
+    uint64_t length;                 /* bytes asked for */
+    uint64_t done;                   /* bytes of them that are complete */
+    TAILQ_ENTRY(disk_request) entry; /* disk.free_requests, or a list of the kind's */
+};
+
+TAILQ_HEAD(disk_request_list, disk_request);
+TAILQ_HEAD(disk_io_list, disk_io);
+
+struct disk {
+    const struct disk_kind *kind;
+    struct disk_info info;
+    struct file *file;
+    unsigned in_flight; /* submitted and not reaped */
+    struct disk_request *requests;
+    struct disk_request_list free_requests;
+    struct disk_io_list done; /* finished and not reaped */
+};
+
+struct disk_kind {
+    const char *name;
+    /* Fills path or size of `source` from what follows "kind:". Returns 0 or -EINVAL. */
+    int (*source_parse)(const char *text, struct disk_source *source, struct disk_error *ret_error);
+    int (*source_open)(const struct disk_source *source, bool read_only, struct disk_error *ret_error);
+    int (*open)(const struct disk_params *params, struct disk **ret_disk, struct disk_error *ret_error);
+    /* Called when nothing is in flight. Frees the disk, but not what disk_fini() frees. */
+    void (*close)(struct disk *disk);
+    /* Starts a checked request. Must not finish another one's buffers, may finish this one at once. */
+    void (*start)(struct disk *disk, struct disk_request *request);
+};
+
+extern const struct disk_kind disk_kind_ram;
+extern const struct disk_kind disk_kind_raw;
+extern const struct disk_kind disk_kind_vhd;
+
+/* Fills `ret_error` and returns `code`, so that a refusal is one statement. */
+int disk_refuse(struct disk_error *ret_error, int code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+
+/* Makes the part of a disk that all kinds share; `file` belongs to the disk from then on. Returns 0 or -ENOMEM. */
+int disk_init(struct disk *disk, const struct disk_kind *kind, struct file *file, bool read_only, unsigned depth);
+void disk_fini(struct disk *disk);
+
+/* Ends a request with 0 or -errno. The request goes back to the pool. */
+void disk_request_finish(struct disk_request *request, int result);
+
+/* Passes a whole request to the disk's file, at the same offset. */
+void disk_request_pass(struct disk_request *request);
+
+/* For kinds whose source is a path. */
+int disk_path_parse(const char *text, struct disk_source *source, struct disk_error *ret_error);
+int disk_path_open(const struct disk_source *source, bool read_only, struct disk_error *ret_error);
+
+#endif

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* raw: a file or block device whose bytes are the disk's. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "raw/raw.h"
+
+void raw_close(struct disk *disk)
+{
+    disk_fini(disk);
+    free(disk);
+}
+
+void raw_start(struct disk *disk, struct disk_request *request)
+{
+    (void)disk;
+    disk_request_pass(request);
+}
+
+int raw_open_as(const struct disk_kind *kind, const struct disk_params *params, struct disk **ret_disk,
+                struct disk_error *ret_error)
+{
+    struct file *file = NULL;
+    int result = file_open(params->fd, params->fence_fd, params->depth, &file, ret_error);
+    if (result < 0)
+        return result;
+    if (file->size == 0 || file->size % DISK_SECTOR_SIZE) {
+        result = disk_refuse(ret_error, -EINVAL, "the image has %" PRIu64 " bytes: not a positive multiple of %u",
+                             file->size, DISK_SECTOR_SIZE);
+        goto close_file;
+    }
+    struct disk *disk = calloc(1, sizeof *disk);
+    if (!disk || disk_init(disk, kind, file, params->read_only, params->depth) < 0) {
+        free(disk);
+        result = disk_refuse(ret_error, -ENOMEM, "out of memory");
+        goto close_file;
+    }
+    *ret_disk = disk;
+    return 0;
+
+close_file:
+    file_close(file);
+    return result;
+}
+
+static int raw_open(const struct disk_params *params, struct disk **ret_disk, struct disk_error *ret_error)
+{
+    return raw_open_as(&disk_kind_raw, params, ret_disk, ret_error);
+}
+
+const struct disk_kind disk_kind_raw = {
+    .name = "raw",
+    .source_parse = disk_path_parse,
+    .source_open = disk_path_open,
+    .open = raw_open,
+    .close = raw_close,
+    .start = raw_start,
+};
