@@ -16,6 +16,7 @@ int channel_send(int channel, const void *message, size_t size, const int *fds, 
 
 /* Receives one message into `ret_message` of `size` bytes. Descriptors are the caller's from then on, close-on-exec. A message of another size is
  * -EBADMSG (its descriptors are closed). Returns `size`; 0 when the peer is gone; -EAGAIN. */
-ssize_t channel_receive(int channel, void *ret_message, size_t size, int ret_fds[CHANNEL_FDS_MAX], unsigned *ret_fd_count);
+ssize_t channel_receive(int channel, void *ret_message, size_t size, int ret_fds[CHANNEL_FDS_MAX],
+                        unsigned *ret_fd_count);
 
 #endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Packets with descriptors over a Unix socket.
+ *
+ * Either end may be hostile to the other: a packet of another size, or with more descriptors than there is room for, is refused and
+ * every descriptor that came with it is closed, so that nobody can make the peer leak.
+ */
+#include "channel.h"
+
+#include <errno.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+union control {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(CHANNEL_FDS_MAX * sizeof(int))];
+};
+
+int channel_send(int channel, const void *message, size_t size, const int *fds, unsigned fd_count)
+{
+    struct iovec iov = {.iov_base = (void *)(uintptr_t)message, .iov_len = size};
+    struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
+    union control control;
+    ssize_t sent;
+
+    if (fd_count > CHANNEL_FDS_MAX)
+        return -EINVAL;
+    if (fd_count > 0) {
+        memset(&control, 0, sizeof(control));
+        header.msg_control = &control;
+        header.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
+        struct cmsghdr *rights = CMSG_FIRSTHDR(&header);
+        rights->cmsg_level = SOL_SOCKET;
+        rights->cmsg_type = SCM_RIGHTS;
+        rights->cmsg_len = CMSG_LEN(fd_count * sizeof(int));
+        memcpy(CMSG_DATA(rights), fds, fd_count * sizeof(int));
+    }
+    do {
+        sent = sendmsg(channel, &header, MSG_NOSIGNAL | MSG_DONTWAIT);
+    } while (sent < 0 && errno == EINTR);
+    if (sent >= 0)
+        return 0;
+    switch (errno) {
+    case ECONNRESET:
+    case ENOTCONN:
+    case EPIPE:
+        return -EPIPE;
+    case EWOULDBLOCK:
+    case ENOBUFS:
+    case ETOOMANYREFS: /* too many descriptors in flight: the peer does not fetch them */
+        return -EAGAIN;
+    default:
+        return -errno;
+    }
+}
+
+static void close_all(const int *fds, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        close(fds[i]);
+}
+
+/* Collects the descriptors of a received packet, at most CHANNEL_FDS_MAX: the kernel had no room for more. */
+static unsigned collect_fds(struct msghdr *header, int fds[CHANNEL_FDS_MAX])
+{
+    unsigned count = 0;
+
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(header); part != NULL; part = CMSG_NXTHDR(header, part)) {
+        if (part->cmsg_level != SOL_SOCKET || part->cmsg_type != SCM_RIGHTS)
+            continue;
+        size_t received = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < received && count < CHANNEL_FDS_MAX; i++, count++)
+            memcpy(&fds[count], CMSG_DATA(part) + i * sizeof(int), sizeof(int));
+    }
+    return count;
+}
+
+ssize_t channel_receive(int channel, void *ret_message, size_t size, int ret_fds[CHANNEL_FDS_MAX],
+                        unsigned *ret_fd_count)
+{
+    struct iovec iov = {.iov_base = ret_message, .iov_len = size};
+    union control control;
+    struct msghdr header = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+    int fds[CHANNEL_FDS_MAX];
+    unsigned fd_count;
+    ssize_t got;
+
+    do {
+        got = recvmsg(channel, &header, MSG_CMSG_CLOEXEC | MSG_DONTWAIT | MSG_TRUNC);
+    } while (got < 0 && errno == EINTR);
+    if (got < 0)
+        return errno == ECONNRESET ? 0 : -errno;
+    fd_count = collect_fds(&header, fds);
+    if (got == 0) { /* hung up; or an empty packet, which nobody sends who means well */
+        close_all(fds, fd_count);
+        return 0;
+    }
+    if ((size_t)got != size || (header.msg_flags & MSG_CTRUNC)) {
+        close_all(fds, fd_count);
+        return -EBADMSG;
+    }
+    memcpy(ret_fds, fds, fd_count * sizeof(int));
+    *ret_fd_count = fd_count;
+    return got;
+}
