@@ -1,0 +1,405 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker is watched through two descriptors on the loop: its channel, for what it says, and its pidfd, which becomes readable when it has
+ * ended. Only the latter counts as death: a channel that closes early just brings nothing more, and the process is killed for it.
+ *
+ *   spawn -> SPARE -> (taken) IN USE -> (pidfd) reaped, `gone`, freed
+ *              |
+ *              +--> (pidfd) reaped, `trouble`, the next spare after SPARE_RETRY
+ */
+#include "worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#define REASON_SIZE 128
+
+/* Messages taken from one worker before the rest of the loop gets its turn. */
+#define MESSAGES_A_TURN 16
+
+static const struct timeval spare_soon = {.tv_usec = 1000};
+static const struct timeval spare_retry = {.tv_sec = 1};
+
+struct worker {
+    LIST_ENTRY(worker) entry; /* in the pool's workers */
+    struct worker_pool *pool;
+    struct worker_user user; /* all NULL for the spare */
+    const char *why_killed;  /* NULL: not by us, or without a reason */
+    struct event *channel_event;
+    struct event *exit_event;
+    int channel;
+    int pidfd;
+    pid_t pid;
+};
+
+struct worker_pool {
+    struct event_base *base;
+    struct worker_pool_params params;
+    char *program;
+    void *message;               /* room for one */
+    LIST_HEAD(, worker) workers; /* all, the spare too */
+    struct worker *spare;
+    struct event *spare_timer;
+};
+
+/* ---- Processes. --------------------------------------------------------------------------------------------------------- */
+
+static int spawn_prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t *attributes, int channel)
+{
+    sigset_t none, all;
+    int err;
+
+    sigemptyset(&none);
+    sigfillset(&all);
+    err = posix_spawn_file_actions_addopen(actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    if (err == 0)
+        err = posix_spawn_file_actions_adddup2(actions, channel, CHANNEL_WORKER_FD);
+    if (err == 0)
+        err = posix_spawn_file_actions_addclosefrom_np(actions, CHANNEL_WORKER_FD + 1);
+    if (err == 0)
+        err = posix_spawnattr_setflags(attributes, POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+    if (err == 0)
+        err = posix_spawnattr_setsigmask(attributes, &none);
+    if (err == 0)
+        err = posix_spawnattr_setsigdefault(attributes, &all);
+    return -err;
+}
+
+/* Starts the program; it keeps our standard output and error for its last words. */
+static int spawn(const char *program, int channel, pid_t *ret_pid)
+{
+    char *argv[] = {(char *)(uintptr_t)program, NULL};
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    int err = -posix_spawn_file_actions_init(&actions);
+
+    if (err < 0)
+        return err;
+    err = -posix_spawnattr_init(&attributes);
+    if (err < 0) {
+        posix_spawn_file_actions_destroy(&actions);
+        return err;
+    }
+    err = spawn_prepare(&actions, &attributes, channel);
+    if (err == 0)
+        err = -posix_spawn(ret_pid, program, &actions, &attributes, argv, environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&actions);
+    return err;
+}
+
+/* Reaps a process that has ended and says how. */
+static void reap(int pidfd, char ret_reason[REASON_SIZE])
+{
+    siginfo_t info = {0};
+    int result;
+
+    do {
+        result = waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED);
+    } while (result < 0 && errno == EINTR);
+    if (result < 0)
+        snprintf(ret_reason, REASON_SIZE, "ended, cause unknown");
+    else if (info.si_code == CLD_EXITED)
+        snprintf(ret_reason, REASON_SIZE, "exited with status %d", info.si_status);
+    else
+        snprintf(ret_reason, REASON_SIZE, "killed by signal %d (%s)%s", info.si_status, strsignal(info.si_status),
+                 info.si_status == SIGSYS ? ": a system call its sandbox forbids" : "");
+}
+
+/* ---- One worker. --------------------------------------------------------------------------------------------------------- */
+
+static void worker_free(struct worker *worker)
+{
+    LIST_REMOVE(worker, entry);
+    if (worker->channel_event != NULL)
+        event_free(worker->channel_event);
+    if (worker->exit_event != NULL)
+        event_free(worker->exit_event);
+    if (worker->pidfd >= 0)
+        close(worker->pidfd);
+    close(worker->channel);
+    free(worker);
+}
+
+static void on_channel(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *worker = arg;
+    struct worker_pool *pool = worker->pool;
+    int fds[CHANNEL_FDS_MAX];
+    unsigned fd_count;
+
+    (void)what;
+    for (int turn = 0; turn < MESSAGES_A_TURN; turn++) {
+        ssize_t got = channel_receive(fd, pool->message, pool->params.message_size, fds, &fd_count);
+        if (got == -EAGAIN)
+            return;
+        if (got == 0) {
+            worker_kill(worker, NULL);
+            return;
+        }
+        if (got < 0 || worker->user.message == NULL) { /* a spare has nothing to say */
+            for (unsigned i = 0; got > 0 && i < fd_count; i++)
+                close(fds[i]);
+            worker_kill(worker, "killed for an impossible message");
+            return;
+        }
+        worker->user.message(worker->user.arg, pool->message, fds, fd_count);
+        if (event_pending(worker->channel_event, EV_READ, NULL) == 0)
+            return; /* killed meanwhile */
+    }
+}
+
+static void on_end(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker *worker = arg;
+    struct worker_pool *pool = worker->pool;
+    const struct worker_user user = worker->user;
+    char reason[REASON_SIZE];
+
+    (void)what;
+    /* Its last words first, unless it was killed for them. */
+    if (event_pending(worker->channel_event, EV_READ, NULL) != 0 && user.message != NULL)
+        on_channel(worker->channel, EV_READ, worker);
+    reap(fd, reason);
+    if (worker->why_killed != NULL)
+        snprintf(reason, sizeof(reason), "%s", worker->why_killed);
+    if (worker == pool->spare) {
+        pool->spare = NULL;
+        worker_free(worker);
+        pool->params.trouble(pool->params.arg, reason);
+        event_add(pool->spare_timer, &spare_retry);
+        return;
+    }
+    if (user.gone != NULL)
+        user.gone(user.arg, reason);
+    worker_free(worker);
+}
+
+/* Puts a started process on the loop. */
+static int worker_watch(struct worker *worker)
+{
+    struct event_base *base = worker->pool->base;
+
+    worker->pidfd = pidfd_open(worker->pid, 0);
+    if (worker->pidfd < 0)
+        return -errno;
+    worker->channel_event = event_new(base, worker->channel, EV_READ | EV_PERSIST, on_channel, worker);
+    worker->exit_event = event_new(base, worker->pidfd, EV_READ, on_end, worker);
+    if (worker->channel_event == NULL || worker->exit_event == NULL || event_add(worker->channel_event, NULL) < 0 ||
+        event_add(worker->exit_event, NULL) < 0)
+        return -ENOMEM;
+    return 0;
+}
+
+static int worker_start(struct worker_pool *pool, struct worker **ret_worker)
+{
+    struct worker *worker;
+    int pair[2];
+    int err;
+
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+        return -errno;
+    worker = calloc(1, sizeof(*worker));
+    if (worker == NULL) {
+        close(pair[0]);
+        close(pair[1]);
+        return -ENOMEM;
+    }
+    *worker = (struct worker){.pool = pool, .channel = pair[0], .pidfd = -1};
+    LIST_INSERT_HEAD(&pool->workers, worker, entry);
+    err = spawn(pool->program, pair[1], &worker->pid);
+    close(pair[1]);
+    if (err == 0) {
+        err = worker_watch(worker);
+        if (err < 0) {
+            kill(worker->pid, SIGKILL);
+            waitpid(worker->pid, NULL, 0);
+        }
+    }
+    if (err < 0)
+        worker_free(worker);
+    else
+        *ret_worker = worker;
+    return err;
+}
+
+int worker_send(struct worker *worker, const void *message, const int *fds, unsigned fd_count)
+{
+    return channel_send(worker->channel, message, worker->pool->params.message_size, fds, fd_count);
+}
+
+void worker_kill(struct worker *worker, const char *why)
+{
+    if (worker->why_killed == NULL)
+        worker->why_killed = why;
+    event_del(worker->channel_event);
+    /* Cannot fail but for a process that has ended already: the pidfd is its own. */
+    pidfd_send_signal(worker->pidfd, SIGKILL, NULL, 0);
+}
+
+pid_t worker_pid(const struct worker *worker)
+{
+    return worker->pid;
+}
+
+/* ---- The pool. ------------------------------------------------------------------------------------------------------------ */
+
+static void on_spare_due(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker_pool *pool = arg;
+    int err;
+
+    (void)fd;
+    (void)what;
+    if (pool->spare != NULL)
+        return;
+    err = worker_start(pool, &pool->spare);
+    if (err < 0) {
+        char reason[REASON_SIZE];
+        snprintf(reason, sizeof(reason), "cannot be started: %s", strerror(-err));
+        pool->params.trouble(pool->params.arg, reason);
+        event_add(pool->spare_timer, &spare_retry);
+    }
+}
+
+int worker_pool_new(struct event_base *base, const struct worker_pool_params *params, struct worker_pool **ret_pool)
+{
+    struct worker_pool *pool = calloc(1, sizeof(*pool));
+    int err = -ENOMEM;
+
+    if (pool == NULL)
+        return err;
+    LIST_INIT(&pool->workers);
+    pool->base = base;
+    pool->params = *params;
+    pool->program = strdup(params->program);
+    pool->message = malloc(params->message_size);
+    pool->spare_timer = evtimer_new(base, on_spare_due, pool);
+    if (pool->program != NULL && pool->message != NULL && pool->spare_timer != NULL)
+        err = worker_start(pool, &pool->spare);
+    if (err < 0) {
+        worker_pool_free(pool);
+        return err;
+    }
+    *ret_pool = pool;
+    return 0;
+}
+
+void worker_pool_free(struct worker_pool *pool)
+{
+    if (pool == NULL)
+        return;
+    if (pool->spare != NULL) {
+        pid_t pid = pool->spare->pid;
+        worker_kill(pool->spare, NULL);
+        waitpid(pid, NULL, 0);
+    }
+    while (!LIST_EMPTY(&pool->workers))
+        worker_free(LIST_FIRST(&pool->workers));
+    if (pool->spare_timer != NULL)
+        event_free(pool->spare_timer);
+    free(pool->message);
+    free(pool->program);
+    free(pool);
+}
+
+int worker_take(struct worker_pool *pool, const struct worker_user *user, struct worker **ret_worker)
+{
+    struct worker *worker = pool->spare;
+    int err = 0;
+
+    pool->spare = NULL;
+    if (worker == NULL)
+        err = worker_start(pool, &worker);
+    /* Not now: whoever takes a worker is in a hurry. */
+    event_add(pool->spare_timer, &spare_soon);
+    if (err < 0)
+        return err;
+    worker->user = *user;
+    *ret_worker = worker;
+    return 0;
+}
+
+/* ---- Orphans. --------------------------------------------------------------------------------------------------------------- */
+
+struct worker_orphan {
+    struct event *exit_event;
+    int pidfd;
+    void (*gone)(void *arg);
+    void *arg;
+};
+
+static void on_orphan_exit(evutil_socket_t fd, short what, void *arg)
+{
+    struct worker_orphan *orphan = arg;
+
+    (void)fd;
+    (void)what;
+    orphan->gone(orphan->arg);
+}
+
+int worker_orphan_end(struct event_base *base, int pidfd, void (*gone)(void *arg), void *arg,
+                      struct worker_orphan **ret_orphan)
+{
+    struct worker_orphan *orphan = calloc(1, sizeof(*orphan));
+    int err = -ENOMEM;
+
+    if (orphan == NULL) {
+        close(pidfd);
+        return err;
+    }
+    *orphan = (struct worker_orphan){.pidfd = pidfd, .gone = gone, .arg = arg};
+    orphan->exit_event = event_new(base, pidfd, EV_READ, on_orphan_exit, orphan);
+    if (orphan->exit_event != NULL && event_add(orphan->exit_event, NULL) == 0)
+        err = pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH ? -errno : 0;
+    if (err < 0) {
+        worker_orphan_free(orphan);
+        return err;
+    }
+    *ret_orphan = orphan;
+    return 0;
+}
+
+void worker_orphan_free(struct worker_orphan *orphan)
+{
+    if (orphan == NULL)
+        return;
+    if (orphan->exit_event != NULL)
+        event_free(orphan->exit_event);
+    close(orphan->pidfd);
+    free(orphan);
+}
+
+/* ---- Back-off. --------------------------------------------------------------------------------------------------------------- */
+
+int64_t worker_backoff_delay(struct worker_backoff *backoff, int64_t lived_ms)
+{
+    int64_t delay = WORKER_DELAY_MIN_MS;
+
+    if (lived_ms >= WORKER_EARLY_MS) {
+        backoff->early_deaths = 0;
+        return 0;
+    }
+    if (backoff->early_deaths < WORKER_EARLY_FREE) {
+        backoff->early_deaths++;
+        return 0;
+    }
+    for (unsigned i = WORKER_EARLY_FREE; i < backoff->early_deaths && delay < WORKER_DELAY_MAX_MS; i++)
+        delay *= 2;
+    if (delay < WORKER_DELAY_MAX_MS)
+        backoff->early_deaths++;
+    return delay < WORKER_DELAY_MAX_MS ? delay : WORKER_DELAY_MAX_MS;
+}
