@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The control socket, spoken to as any HTTP client would.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/buffer.h>
+#include <event2/event.h>
+
+#include <service/control.h>
+
+struct fixture {
+    struct event_base *base;
+    struct control *control;
+    char directory[32];
+    char path[64];
+    char answer[8192];
+};
+
+static int setup(void **state)
+{
+    struct fixture *fixture = calloc(1, sizeof(*fixture));
+    strcpy(fixture->directory, "/tmp/test_control.XXXXXX");
+    assert_non_null(mkdtemp(fixture->directory));
+    snprintf(fixture->path, sizeof(fixture->path), "%s/socket", fixture->directory);
+    fixture->base = event_base_new();
+    assert_int_equal(control_open(fixture->base, fixture->path, "testd", &fixture->control), 0);
+    *state = fixture;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    struct fixture *fixture = *state;
+    control_close(fixture->control);
+    event_base_free(fixture->base);
+    assert_int_equal(rmdir(fixture->directory), 0);
+    free(fixture);
+    return 0;
+}
+
+static int connect_to(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    return fd;
+}
+
+/* Sends a request and turns the loop until the answer is complete. Returns the HTTP status, 0 when the connection was just closed. */
+static int ask(struct fixture *fixture, const char *method, const char *path, const char *body, size_t body_length)
+{
+    char head[512];
+    int fd = connect_to(fixture->path);
+    int length =
+        snprintf(head, sizeof(head), "%s %s HTTP/1.0\r\nContent-Length: %zu\r\n\r\n", method, path, body_length);
+    assert_int_equal(send(fd, head, (size_t)length, MSG_NOSIGNAL), length);
+    size_t sent = 0;
+    size_t received = 0;
+    for (;;) {
+        if (sent < body_length) {
+            ssize_t more = send(fd, body + sent, body_length - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
+            if (more > 0)
+                sent += (size_t)more;
+            else if (errno != EAGAIN)
+                sent = body_length;
+        }
+        event_base_loop(fixture->base, EVLOOP_NONBLOCK);
+        ssize_t more = recv(fd, fixture->answer + received, sizeof(fixture->answer) - 1 - received, MSG_DONTWAIT);
+        if (more == 0 || (more < 0 && errno != EAGAIN))
+            break;
+        if (more > 0)
+            received += (size_t)more;
+    }
+    close(fd);
+    fixture->answer[received] = '\0';
+    int status = 0;
+    sscanf(fixture->answer, "HTTP/%*s %d", &status);
+    return status;
+}
+
+static const char *answer_body(const struct fixture *fixture)
+{
+    const char *body = strstr(fixture->answer, "\r\n\r\n");
+    assert_non_null(body);
+    return body + 4;
+}
+
+static void echo(struct control_request *request, void *arg)
+{
+    json_t *body = control_request_body(request);
+    if (body == NULL)
+        control_reply_error(request, 400, "no JSON in the %s", (const char *)arg);
+    else
+        control_reply(request, json_pack("{s:s, s:o}", "tail", control_request_tail(request), "body", body));
+}
+
+static void say_nothing(struct control_request *request, void *arg)
+{
+    (void)request;
+    (void)arg;
+}
+
+static void run_out(struct control_request *request, void *arg)
+{
+    (void)arg;
+    control_reply(request, NULL);
+}
+
+static void status_is_always_there(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(ask(fixture, "GET", "/v1/status", NULL, 0), 200);
+    json_t *body = json_loads(answer_body(fixture), 0, NULL);
+    assert_string_equal(json_string_value(json_object_get(body, "daemon")), "testd");
+    assert_string_equal(json_string_value(json_object_get(body, "version")), RINGBACK_VERSION);
+    assert_int_equal(json_integer_value(json_object_get(body, "pid")), getpid());
+    assert_true(json_integer_value(json_object_get(body, "uptime")) >= 0);
+    json_decref(body);
+}
+
+static void a_prefix_route_gets_tail_and_body(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(control_route(fixture->control, "POST", "/v1/echo/", echo, "body"), 0);
+    assert_int_equal(ask(fixture, "POST", "/v1/echo/3/xv%64a?x=y", "{\"a\":1}", 7), 200);
+    assert_string_equal(answer_body(fixture), "{\"tail\":\"3/xvda\",\"body\":{\"a\":1}}\n");
+}
+
+static void errors_are_sentences(void **state)
+{
+    struct fixture *fixture = *state;
+    control_route(fixture->control, "POST", "/v1/echo", echo, "body");
+    control_route(fixture->control, "GET", "/v1/nothing", say_nothing, NULL);
+    control_route(fixture->control, "GET", "/v1/fail", run_out, NULL);
+    assert_int_equal(ask(fixture, "POST", "/v1/echo", "{", 1), 400);
+    assert_string_equal(answer_body(fixture), "{\"error\":\"no JSON in the body\"}\n");
+    assert_int_equal(ask(fixture, "GET", "/v1/echo", NULL, 0), 405);
+    assert_int_equal(ask(fixture, "GET", "/v1/echo/more", NULL, 0), 404);
+    assert_string_equal(answer_body(fixture), "{\"error\":\"there is no /v1/echo/more\"}\n");
+    assert_int_equal(ask(fixture, "GET", "/v1/nothing", NULL, 0), 500);
+    assert_int_equal(ask(fixture, "GET", "/v1/fail", NULL, 0), 500);
+    assert_int_equal(ask(fixture, "GET", "/v1/status", NULL, 0), 200);
+}
+
+static void an_unknown_method_is_not_a_route(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(control_route(fixture->control, "FETCH", "/v1/x", echo, NULL), -EINVAL);
+}
+
+static void a_body_too_large_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    control_route(fixture->control, "POST", "/v1/echo", echo, "body");
+    size_t size = 2 * CONTROL_BODY_MAX;
+    char *body = calloc(1, size);
+    assert_int_not_equal(ask(fixture, "POST", "/v1/echo", body, size), 200);
+    free(body);
+    assert_int_equal(ask(fixture, "GET", "/v1/status", NULL, 0), 200);
+}
+
+static void collect(struct evbuffer *out, void *arg)
+{
+    const char *const labels[] = {"device", arg, NULL};
+    control_metric_describe(out, "test_requests_total", "counter", "Requests");
+    control_metric_sample(out, "test_requests_total", labels, 5);
+    control_metric_sample(out, "test_plain", NULL, 6);
+}
+
+static void metrics_are_prometheus_text(void **state)
+{
+    struct fixture *fixture = *state;
+    control_set_metrics(fixture->control, collect, "a\"b\\c\nd");
+    assert_int_equal(ask(fixture, "GET", "/metrics", NULL, 0), 200);
+    assert_non_null(strstr(fixture->answer, "Content-Type: text/plain; version=0.0.4\r\n"));
+    assert_non_null(strstr(answer_body(fixture), "ringback_uptime_seconds{daemon=\"testd\"} "));
+    assert_non_null(strstr(answer_body(fixture),
+                           "# HELP test_requests_total Requests\n# TYPE test_requests_total counter\n"
+                           "test_requests_total{device=\"a\\\"b\\\\c\\nd\"} 5\ntest_plain 6\n"));
+}
+
+static void the_socket_is_roots(void **state)
+{
+    struct fixture *fixture = *state;
+    struct stat status;
+    assert_int_equal(stat(fixture->path, &status), 0);
+    assert_int_equal(status.st_mode & 07777, 0660);
+}
+
+static void a_living_daemons_socket_is_left_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    struct control *second;
+    assert_int_equal(control_open(fixture->base, fixture->path, "testd", &second), -EADDRINUSE);
+    assert_int_equal(ask(fixture, "GET", "/v1/status", NULL, 0), 200);
+}
+
+static void a_dead_daemons_socket_is_replaced(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[80];
+    snprintf(path, sizeof(path), "%s/dead", fixture->directory);
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    strcpy(address.sun_path, path);
+    int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    assert_int_equal(bind(fd, (const struct sockaddr *)&address, sizeof(address)), 0);
+    close(fd);
+    struct control *second;
+    assert_int_equal(control_open(fixture->base, path, "testd", &second), 0);
+    control_close(second);
+    assert_int_equal(access(path, F_OK), -1);
+}
+
+static void a_file_in_the_way_is_left_alone(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[80];
+    snprintf(path, sizeof(path), "%s/file", fixture->directory);
+    fclose(fopen(path, "w"));
+    struct control *second;
+    assert_int_equal(control_open(fixture->base, path, "testd", &second), -EADDRINUSE);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void a_path_too_long_is_refused(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[200];
+    memset(path, 'x', sizeof(path) - 1);
+    path[0] = '/';
+    path[sizeof(path) - 1] = '\0';
+    struct control *second;
+    assert_int_equal(control_open(fixture->base, path, "testd", &second), -ENAMETOOLONG);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(status_is_always_there, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_prefix_route_gets_tail_and_body, setup, teardown),
+        cmocka_unit_test_setup_teardown(errors_are_sentences, setup, teardown),
+        cmocka_unit_test_setup_teardown(an_unknown_method_is_not_a_route, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_body_too_large_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(metrics_are_prometheus_text, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_socket_is_roots, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_living_daemons_socket_is_left_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_dead_daemons_socket_is_replaced, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_file_in_the_way_is_left_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_path_too_long_is_refused, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
