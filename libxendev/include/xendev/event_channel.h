@@ -21,11 +21,11 @@ int xendev_events_restrict(struct xendev_events *events, uint32_t domid);
 
 /* Binds the remote port; `fired` is called from the loop for each event, once right after binding. The port stays masked until
  * xendev_channel_unmask(): the receiver decides when it wants the next one. -EINVAL when the remote port is bound already or not ours. */
-int xendev_channel_bind(struct xendev_events *events, uint32_t domid, uint32_t remote_port, void (*fired)(void *arg), void *arg,
-                        struct xendev_channel **ret_channel);
+int xendev_channel_bind(struct xendev_events *events, uint32_t domid, uint32_t remote_port, void (*fired)(void *arg),
+                        void *arg, struct xendev_channel **ret_channel);
 /* Makes a port `domid` may bind (a front end's side); ret_port is its number in this domain. */
-int xendev_channel_offer(struct xendev_events *events, uint32_t domid, void (*fired)(void *arg), void *arg, struct xendev_channel **ret_channel,
-                         uint32_t *ret_port);
+int xendev_channel_offer(struct xendev_events *events, uint32_t domid, void (*fired)(void *arg), void *arg,
+                         struct xendev_channel **ret_channel, uint32_t *ret_port);
 /* Closes our end. May be called from `fired`; takes NULL. */
 void xendev_channel_close(struct xendev_channel *channel);
 

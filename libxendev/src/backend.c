@@ -1,0 +1,417 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One back end: what is known of it is read from xenstore, hop_next() says what to do, and here it is done.
+ *
+ * Theory of operation. Watches, xendev_backend_done() and xendev_backend_fail() only leave a mark and queue the device; backend_run() does all the
+ * work, from the loop, so no effect is ever called from within another and nobody's device is freed under their feet. A state is written in a transaction
+ * that finds our node as it was when the step was chosen; otherwise the node is read again and the step chosen anew.
+ */
+#include "backend_internal.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void on_front_changed(void *arg, const char *path)
+{
+    struct xendev_backend *device = arg;
+
+    (void)path;
+    device->front_dirty = true;
+    device->view.front_moved = true;
+    backend_queue(device);
+}
+
+struct xendev_backend *backend_new(struct xendev_bus *bus, uint32_t domid, uint32_t devid, const char *path,
+                                   const char *front)
+{
+    char front_state[PARSE_PATH_SIZE + 8];
+    struct xendev_backend *device = calloc(1, sizeof(*device));
+
+    if (device == NULL)
+        return NULL;
+    device->bus = bus;
+    device->domid = domid;
+    device->devid = devid;
+    snprintf(device->path, sizeof(device->path), "%s", path);
+    snprintf(device->front, sizeof(device->front), "%s", front);
+    device->own_dirty = device->front_dirty = device->domain_dirty = true;
+
+    snprintf(front_state, sizeof(front_state), "%s/state", front);
+    if (xendev_watch_add(bus->store, front_state, on_front_changed, device, &device->front_watch) < 0) {
+        free(device);
+        return NULL;
+    }
+    TAILQ_INSERT_TAIL(&bus->devices, device, link);
+    backend_queue(device);
+    return device;
+}
+
+void backend_free(struct xendev_backend *device)
+{
+    xendev_watch_remove(device->front_watch);
+    TAILQ_REMOVE(&device->bus->devices, device, link);
+    if (device->queued)
+        TAILQ_REMOVE(&device->bus->ready, device, ready_link);
+    free(device);
+}
+
+void backend_queue(struct xendev_backend *device)
+{
+    if (!device->queued) {
+        device->queued = true;
+        TAILQ_INSERT_TAIL(&device->bus->ready, device, ready_link);
+    }
+    bus_schedule(device->bus, false);
+}
+
+/* ---- Reading what is there. ---- */
+
+/* Whether `key` of our directory is there and says `text` (NULL: anything). 1, 0 or -errno. */
+static int own_key_is(struct xendev_backend *device, const char *key, const char *text)
+{
+    char *value;
+    int result = xendev_store_read(device->bus->store, XENDEV_NO_TXN, device->path, key, &value);
+
+    if (result == -ENOENT || result == -EINVAL)
+        return 0;
+    if (result < 0)
+        return result;
+    result = text == NULL || strcmp(value, text) == 0;
+    free(value);
+    return result;
+}
+
+static int refresh_own(struct xendev_backend *device)
+{
+    struct hop_view *view = &device->view;
+
+    /* Another front end means another device of the same name: this one is gone. */
+    int there = own_key_is(device, "frontend", device->front);
+    if (there < 0)
+        return there;
+    int online = own_key_is(device, "online", "1");
+    if (online < 0)
+        return online;
+    int connected = own_key_is(device, "hotplug-status", "connected");
+    if (connected < 0)
+        return connected;
+    int script = connected ? 1 : own_key_is(device, "script", NULL);
+    if (script < 0)
+        return script;
+    enum xenbus_state own = XENBUS_UNKNOWN;
+    int result = xenbus_state_read(device->bus->store, XENDEV_NO_TXN, device->path, &own);
+    if (result < 0 && result != -ENOENT)
+        return result;
+
+    view->node_there = there;
+    view->online = online;
+    view->hotplug_done = connected || !script;
+    view->own = own;
+    return 0;
+}
+
+static int refresh_front(struct xendev_backend *device)
+{
+    enum xenbus_state front = XENBUS_UNKNOWN;
+    int there = 1;
+    int result = xenbus_state_read(device->bus->store, XENDEV_NO_TXN, device->front, &front);
+
+    if (result == -ENOENT)
+        result = there = xenbus_dir_exists(device->bus->store, XENDEV_NO_TXN, device->front);
+    if (result < 0)
+        return result;
+    device->view.front = front;
+    device->view.front_there = there && !device->domain_gone;
+    return 0;
+}
+
+/* Whether the state says that somebody, a predecessor of ours, serves this device. */
+static bool served(enum xenbus_state own)
+{
+    return own > XENBUS_INIT_WAIT && own != XENBUS_CLOSED;
+}
+
+static int refresh(struct xendev_backend *device)
+{
+    int result;
+
+    if (device->domain_dirty) {
+        result = xendev_domain_exists(device->bus->store, device->domid);
+        if (result < 0)
+            return result;
+        if (result == 0)
+            device->domain_gone = device->front_dirty = true;
+        device->domain_dirty = false;
+    }
+    if (device->own_dirty) {
+        result = refresh_own(device);
+        if (result < 0)
+            return result;
+        device->own_dirty = false;
+    }
+    if (device->front_dirty) {
+        result = refresh_front(device);
+        if (result < 0)
+            return result;
+        device->front_dirty = false;
+    }
+    if (!device->looked) {
+        device->looked = true;
+        if (served(device->view.own))
+            device->view.hold = HOLD_FOUND;
+    }
+    return 0;
+}
+
+/* ---- Writing states. ---- */
+
+struct state_write {
+    struct xendev_backend *device;
+    enum xenbus_state to;
+};
+
+/* What the hotplug script waits for and passes on. Always written together with InitWait. */
+static int write_outcome(struct xendev_backend *device, xendev_txn txn)
+{
+    struct xendev_store *store = device->bus->store;
+
+    if (device->view.refused) {
+        int result = xendev_store_write(store, txn, device->path, "ringback-error", "%s", device->error);
+        return result < 0 ? result : xendev_store_write(store, txn, device->path, "ringback-status", "error");
+    }
+    int result = xendev_store_remove(store, txn, device->path, "ringback-error");
+    if (result == 0)
+        result = xendev_store_remove(store, txn, device->path, "error");
+    return result < 0 ? result : xendev_store_write(store, txn, device->path, "ringback-status", "ready");
+}
+
+static int state_write_body(struct xendev_store *store, xendev_txn txn, void *arg)
+{
+    const struct state_write *change = arg;
+    struct xendev_backend *device = change->device;
+    enum xenbus_state own;
+
+    int result = xenbus_state_read(store, txn, device->path, &own);
+    if (result < 0)
+        return result;
+    if (own != device->view.own)
+        return -ESTALE;
+    if (change->to == XENBUS_INIT_WAIT)
+        result = write_outcome(device, txn);
+    if (result == 0 && device->error_unsaved)
+        result = xendev_store_write(store, txn, device->path, "error", "%s", device->error);
+    if (result == 0 && own != change->to)
+        result = xendev_store_write(store, txn, device->path, "state", "%d", (int)change->to);
+    return result;
+}
+
+static int write_state(struct xendev_backend *device, enum xenbus_state to)
+{
+    struct state_write change = {.device = device, .to = to};
+    int result = xendev_store_transact(device->bus->store, state_write_body, &change);
+
+    if (result == -ENOENT || result == -ESTALE) {
+        device->own_dirty = true; /* the toolstack was faster */
+        return 0;
+    }
+    if (result < 0)
+        return result;
+    device->error_unsaved = false;
+    device->view.own = to;
+    if (to == XENBUS_INIT_WAIT)
+        device->view.hold = HOLD_WAITING;
+    if (to == XENBUS_CLOSED)
+        device->view.front_moved = false;
+    return 0;
+}
+
+/* ---- Effects. ---- */
+
+static void set_error(struct xendev_backend *device, const char *reason)
+{
+    parse_reason(reason, sizeof(device->error), device->error);
+    device->error_unsaved = true;
+}
+
+static void effect_start(struct xendev_backend *device, enum hop effect, void (*start)(struct xendev_backend *device))
+{
+    device->effect = effect;
+    device->effect_ended = false;
+    device->view.busy = true;
+    if (effect == HOP_PREPARE) /* a new life */
+        device->view.refused = device->view.failed = device->error_unsaved = false;
+    start(device);
+}
+
+/* What the end of the effect under way means. */
+static void effect_finish(struct xendev_backend *device)
+{
+    struct hop_view *view = &device->view;
+    bool good = device->effect_result == 0;
+
+    switch (device->effect) {
+    case HOP_PREPARE:
+        view->hold = HOLD_PREPARED; /* also when it failed: disconnect tidies up what it left */
+        view->refused |= !good;
+        break;
+    case HOP_CONNECT:
+    case HOP_RESUME:
+        if (good)
+            view->hold = HOLD_CONNECTED;
+        view->failed |= !good;
+        break;
+    default: /* HOP_DISCONNECT */
+        view->hold = HOLD_NOTHING;
+        break;
+    }
+    device->effect = HOP_STAY;
+    device->effect_ended = false;
+    view->busy = false;
+}
+
+/* Removes our node and what is empty above it, unless the front end is back. */
+static int remove_body(struct xendev_store *store, xendev_txn txn, void *arg)
+{
+    struct xendev_backend *device = arg;
+    int there = device->domain_gone ? 0 : xenbus_dir_exists(store, txn, device->front);
+
+    if (there != 0)
+        return there;
+    return xenbus_remove_dir(store, txn, device->path, 1);
+}
+
+static int forget(struct xendev_backend *device)
+{
+    if (device->view.node_there) {
+        int result = xendev_store_transact(device->bus->store, remove_body, device);
+        if (result < 0)
+            return result;
+    }
+    /* Whatever bears this name now is another device. */
+    device->bus->rescan = true;
+    bus_schedule(device->bus, false);
+    device->bus->ops->release(device);
+    backend_free(device);
+    return BACKEND_FORGOTTEN;
+}
+
+static int take(struct xendev_backend *device, enum hop hop)
+{
+    const struct xendev_backend_ops *ops = device->bus->ops;
+
+    switch (hop) {
+    case HOP_PREPARE:
+        effect_start(device, hop, ops->prepare);
+        return 0;
+    case HOP_CONNECT:
+        effect_start(device, hop, ops->connect);
+        return 0;
+    case HOP_RESUME:
+        effect_start(device, hop, ops->resume);
+        return 0;
+    case HOP_DISCONNECT:
+        effect_start(device, hop, ops->disconnect);
+        return 0;
+    case HOP_INIT_WAIT:
+        return write_state(device, XENBUS_INIT_WAIT);
+    case HOP_CONNECTED:
+        return write_state(device, XENBUS_CONNECTED);
+    case HOP_CLOSING:
+        return write_state(device, XENBUS_CLOSING);
+    case HOP_CLOSED:
+        return write_state(device, XENBUS_CLOSED);
+    default: /* HOP_FORGET */
+        return forget(device);
+    }
+}
+
+int backend_run(struct xendev_backend *device)
+{
+    for (;;) {
+        if (device->effect_ended)
+            effect_finish(device);
+        int result = refresh(device);
+        if (result < 0)
+            return result;
+        enum hop hop = hop_next(&device->view);
+        if (hop == HOP_STAY)
+            return 0;
+        result = take(device, hop);
+        if (result != 0)
+            return result;
+    }
+}
+
+/* ---- What the owner calls. ---- */
+
+void xendev_backend_done(struct xendev_backend *device, int result, const char *reason)
+{
+    if (device->effect == HOP_STAY || device->effect_ended)
+        return;
+    device->effect_ended = true;
+    device->effect_result = result;
+    /* A device that cannot be resumed while it is being closed is simply closed. */
+    if (result < 0 && device->effect != HOP_DISCONNECT &&
+        !(device->effect == HOP_RESUME && device->view.own == XENBUS_CLOSING))
+        set_error(device, reason != NULL ? reason : strerror(-result));
+    backend_queue(device);
+}
+
+void xendev_backend_fail(struct xendev_backend *device, const char *reason)
+{
+    if (device->effect == HOP_DISCONNECT)
+        return; /* on its way out already */
+    set_error(device, reason);
+    if (device->view.hold == HOLD_NOTHING || device->view.hold == HOLD_PREPARED)
+        device->view.refused = true;
+    else
+        device->view.failed = true;
+    backend_queue(device);
+}
+
+uint32_t xendev_backend_domid(const struct xendev_backend *device)
+{
+    return device->domid;
+}
+
+uint32_t xendev_backend_devid(const struct xendev_backend *device)
+{
+    return device->devid;
+}
+
+const char *xendev_backend_path(const struct xendev_backend *device)
+{
+    return device->path;
+}
+
+const char *xendev_backend_front(const struct xendev_backend *device)
+{
+    return device->front;
+}
+
+enum xenbus_state xendev_backend_state(const struct xendev_backend *device)
+{
+    return device->view.own;
+}
+
+enum xenbus_state xendev_backend_front_state(const struct xendev_backend *device)
+{
+    return device->view.front;
+}
+
+const char *xendev_backend_error(const struct xendev_backend *device)
+{
+    return device->error[0] != '\0' ? device->error : NULL;
+}
+
+void xendev_backend_set_data(struct xendev_backend *device, void *data)
+{
+    device->data = data;
+}
+
+void *xendev_backend_data(const struct xendev_backend *device)
+{
+    return device->data;
+}

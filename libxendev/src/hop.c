@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The back end's state machine.
+ *
+ * Theory of operation. Events say only that something may have changed; what to do follows from what is there now. hop_next() looks at all of it and
+ * names one legal step: write one state, or start one effect. Whoever calls it takes the step, looks again, and goes on until there is nothing to do.
+ * So missed, merged and repeated events, a daemon started late and a guest that rewrites its state a million times are all the same case.
+ *
+ *   own state          leaves it when                                        by
+ *
+ *   Initialising ----- at once ---------------------------------- prepare ---> InitWait (prepared or refused)
+ *        |                                                                        |
+ *        |  (the toolstack made it anew under our feet: disconnect, prepare)      |
+ *        v                                                                        |
+ *   InitWait --------- front Initialised or Connected,                            |
+ *     |    ^           hotplug script done, not refused --------- connect ---> Connected
+ *     |    |                                                                      |
+ *     |    +---------- Closed, online, front Initialising: a new life --- prepare |
+ *     |                (kexec, reboot of the front end, GRUB -> kernel)           |
+ *     |                                                                           |
+ *     |  front Closing or Closed                front Closing: go on serving      |
+ *     v                                         failed, or front Closed,          |
+ *   Closing <---------------------------------- Initialising, nonsense:  <--------+
+ *     |                                         disconnect first
+ *     |  not connected, or failed, or the front end is through: disconnect
+ *     v
+ *   Closed  ---------- stays; the toolstack removes the node
+ *
+ *   anywhere: our node or the front end's is gone: disconnect, forget.
+ *
+ * While Closing the device is still served, until the front end says Closed: a guest whose disk is in use at `xl block-detach` goes on writing. What could
+ * be resumed is retired by disconnect, which comes before Closed, before InitWait, and before a Closing of our own making.
+ *
+ * After a failure a front end that never left Initialising gets no second try by itself (it would fail for ever): it has to write its state again.
+ */
+#include "hop.h"
+
+/* The front end has what it needs to be connected to. Some stop at Initialised, some skip it. */
+static bool front_ready(const struct hop_view *view)
+{
+    return view->front == XENBUS_INITIALISED || view->front == XENBUS_CONNECTED;
+}
+
+/* The front end no longer uses what it was connected to: it closed, or began anew, or wrote nonsense. */
+static bool front_over(const struct hop_view *view)
+{
+    return view->front == XENBUS_CLOSED || view->front == XENBUS_INITIALISING || view->front == XENBUS_UNKNOWN;
+}
+
+static bool front_closing(const struct hop_view *view)
+{
+    return view->front == XENBUS_CLOSING || view->front == XENBUS_CLOSED;
+}
+
+static enum hop next_from_initialising(const struct hop_view *view)
+{
+    switch (view->hold) {
+    case HOLD_NOTHING:
+        return HOP_PREPARE;
+    case HOLD_PREPARED:
+        return HOP_INIT_WAIT;
+    default:
+        return HOP_DISCONNECT; /* what we hold belongs to the node's former life */
+    }
+}
+
+static enum hop next_from_init_wait(const struct hop_view *view)
+{
+    if (view->failed)
+        return view->hold == HOLD_NOTHING ? HOP_CLOSING : HOP_DISCONNECT;
+
+    switch (view->hold) {
+    case HOLD_NOTHING:
+        return HOP_PREPARE; /* found here: we are a new process */
+    case HOLD_PREPARED:
+        return HOP_INIT_WAIT;
+    case HOLD_WAITING:
+        if (front_closing(view))
+            return HOP_CLOSING;
+        return front_ready(view) && view->hotplug_done && !view->refused ? HOP_CONNECT : HOP_STAY;
+    case HOLD_CONNECTED:
+        return front_closing(view) ? HOP_CLOSING : HOP_CONNECTED;
+    default:
+        return HOP_DISCONNECT;
+    }
+}
+
+static enum hop next_from_connected(const struct hop_view *view)
+{
+    bool over = view->failed || front_over(view);
+
+    switch (view->hold) {
+    case HOLD_NOTHING:
+        return HOP_CLOSING;
+    case HOLD_FOUND:
+        return over ? HOP_DISCONNECT : HOP_RESUME;
+    case HOLD_CONNECTED:
+        if (over)
+            return HOP_DISCONNECT;
+        return view->front == XENBUS_CLOSING ? HOP_CLOSING : HOP_STAY;
+    default:
+        return HOP_DISCONNECT;
+    }
+}
+
+static enum hop next_from_closing(const struct hop_view *view)
+{
+    bool over = view->failed || front_over(view);
+
+    switch (view->hold) {
+    case HOLD_NOTHING:
+        return HOP_CLOSED;
+    case HOLD_FOUND:
+        return over ? HOP_DISCONNECT : HOP_RESUME;
+    case HOLD_CONNECTED:
+        return over ? HOP_DISCONNECT : HOP_STAY;
+    default:
+        return HOP_DISCONNECT; /* the front end was never connected: nothing to wait for */
+    }
+}
+
+static enum hop next_from_closed(const struct hop_view *view)
+{
+    switch (view->hold) {
+    case HOLD_NOTHING:
+        if (view->online && view->front == XENBUS_INITIALISING && (!view->failed || view->front_moved))
+            return HOP_PREPARE;
+        return HOP_STAY;
+    case HOLD_PREPARED:
+        return view->online ? HOP_INIT_WAIT : HOP_DISCONNECT;
+    default:
+        return HOP_DISCONNECT;
+    }
+}
+
+enum hop hop_next(const struct hop_view *view)
+{
+    if (view->busy)
+        return HOP_STAY;
+    if (!view->node_there || !view->front_there)
+        return view->hold == HOLD_NOTHING ? HOP_FORGET : HOP_DISCONNECT;
+
+    switch (view->own) {
+    case XENBUS_INITIALISING:
+        return next_from_initialising(view);
+    case XENBUS_INIT_WAIT:
+        return next_from_init_wait(view);
+    case XENBUS_CONNECTED:
+        return next_from_connected(view);
+    case XENBUS_CLOSING:
+        return next_from_closing(view);
+    case XENBUS_CLOSED:
+        return next_from_closed(view);
+    case XENBUS_UNKNOWN: /* the toolstack has not finished, or is removing it */
+        return view->hold == HOLD_NOTHING ? HOP_STAY : HOP_DISCONNECT;
+    default: /* a state no back end of ours writes */
+        return view->hold == HOLD_NOTHING ? HOP_CLOSING : HOP_DISCONNECT;
+    }
+}
