@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ringctl: the command line.
+ */
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "ringctl.h"
+
+#define DEFAULT_SOCKET  "/run/ringback/blkbackd.sock"
+#define DEFAULT_KIND    "vbd"
+#define DEFAULT_TIMEOUT 30u
+#define TIMEOUT_MAX     3600ul
+
+enum ringctl_exit ringctl_fail(enum ringctl_exit status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fputs("ringctl: ", stderr);
+    vfprintf(stderr, format, args);
+    fputc('\n', stderr);
+    va_end(args);
+    return status;
+}
+
+static enum ringctl_exit run_list(const struct ringctl_options *options, char **operands)
+{
+    (void)operands;
+    return ringctl_list(options);
+}
+
+static enum ringctl_exit run_show(const struct ringctl_options *options, char **operands)
+{
+    return ringctl_show(options, operands[0]);
+}
+
+static enum ringctl_exit run_attach(const struct ringctl_options *options, char **operands)
+{
+    if (strcmp(operands[0], "disk") != 0)
+        return ringctl_fail(RINGCTL_USAGE, "only a disk can be attached, not a '%s'", operands[0]);
+    if (operands[3][0] == '\0')
+        return ringctl_fail(RINGCTL_USAGE, "SPEC is empty");
+    return ringctl_attach(options, operands[1], operands[2], operands[3]);
+}
+
+static enum ringctl_exit run_detach(const struct ringctl_options *options, char **operands)
+{
+    return ringctl_detach(options, operands[0]);
+}
+
+struct command {
+    const char *name;
+    const char *operands;
+    int operand_count;
+    const char *allowed; /* the short codes of the options it takes beside the common ones */
+    const char *help;
+    enum ringctl_exit (*run)(const struct ringctl_options *options, char **operands);
+};
+
+static const struct command commands[] = {
+    {"list", "", 0, "", "List all disks the daemon knows, one a line.", run_list},
+    {"show", "DOM/DEV", 1, "", "Show all there is to know about one disk.", run_show},
+    {"attach", "disk DOM DEV SPEC", 4, "rkt",
+     "Give domain DOM (number or name) a disk as DEV (xvdb, sda, hda or a number).\n"
+     "SPEC says what is behind it: vhd:/PATH, raw:/PATH, ram:SIZE or /PATH.",
+     run_attach},
+    {"detach", "DOM/DEV", 1, "kt", "Take a disk away from a domain; waits until its guest let go of it.", run_detach},
+};
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const struct option long_options[] = {
+    {"ro", no_argument, NULL, 'r'},
+    {"kind", required_argument, NULL, 'k'},
+    {"timeout", required_argument, NULL, 't'},
+    {"json", no_argument, NULL, 'j'},
+    {"socket", required_argument, NULL, 's'},
+    {"help", no_argument, NULL, 'h'},
+    {NULL, 0, NULL, 0},
+};
+
+static void print_common_options(void)
+{
+    printf("  --json           print JSON\n"
+           "  --socket=PATH    the daemon's control socket (" DEFAULT_SOCKET ")\n"
+           "  --help           this text\n");
+}
+
+static void print_help(void)
+{
+    printf("ringctl - look at and change what ringback's daemons serve\n\nusage: ringctl COMMAND [OPTION]... "
+           "[OPERAND]...\n\n");
+    for (size_t i = 0; i < COMMANDS; i++)
+        printf("  %-7s%s%s\n", commands[i].name, commands[i].operand_count > 0 ? " " : "", commands[i].operands);
+    printf("\n");
+    print_common_options();
+    printf("  --version        print the version\n\n'ringctl COMMAND --help' tells more; so does ringctl(8).\n");
+}
+
+static void print_command_help(const struct command *command)
+{
+    printf("usage: ringctl %s [OPTION]...%s%s\n\n%s\n\n", command->name, command->operand_count > 0 ? " " : "",
+           command->operands, command->help);
+    print_common_options();
+    if (strchr(command->allowed, 'r') != NULL)
+        printf("  --ro             read-only\n");
+    if (strchr(command->allowed, 'k') != NULL)
+        printf("  --kind=KIND      of the backend nodes in xenstore (" DEFAULT_KIND ")\n");
+    if (strchr(command->allowed, 't') != NULL)
+        printf("  --timeout=SECS   how long to wait (%u)\n", DEFAULT_TIMEOUT);
+}
+
+static const struct command *find_command(const char *name)
+{
+    for (size_t i = 0; i < COMMANDS; i++)
+        if (strcmp(commands[i].name, name) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static enum ringctl_exit parse_timeout(const char *text, unsigned *ret_timeout)
+{
+    char *end;
+    unsigned long seconds = strtoul(text, &end, 10);
+    if (end == text || *end != '\0' || text[0] == '-' || seconds == 0 || seconds > TIMEOUT_MAX)
+        return ringctl_fail(RINGCTL_USAGE, "--timeout: '%s' is not a number of seconds (1 to %lu)", text, TIMEOUT_MAX);
+    *ret_timeout = (unsigned)seconds;
+    return RINGCTL_OK;
+}
+
+/* Reads the options of a command. Returns RINGCTL_OK with *ret_help set when help was asked for. */
+static enum ringctl_exit parse_options(const struct command *command, int argc, char **argv,
+                                       struct ringctl_options *options, bool *ret_help)
+{
+    int code;
+    while ((code = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (strchr("rkt", code) != NULL && strchr(command->allowed, code) == NULL)
+            return ringctl_fail(RINGCTL_USAGE, "'%s' does not take this option; see 'ringctl %s --help'", command->name,
+                                command->name);
+        switch (code) {
+        case 'r':
+            options->read_only = true;
+            break;
+        case 'k':
+            options->kind = optarg;
+            break;
+        case 't':
+            if (parse_timeout(optarg, &options->timeout) != RINGCTL_OK)
+                return RINGCTL_USAGE;
+            break;
+        case 'j':
+            options->json = true;
+            break;
+        case 's':
+            options->socket = optarg;
+            break;
+        case 'h':
+            *ret_help = true;
+            break;
+        default:
+            return RINGCTL_USAGE;
+        }
+    }
+    return RINGCTL_OK;
+}
+
+static enum ringctl_exit run_command(const struct command *command, int argc, char **argv)
+{
+    struct ringctl_options options = {.socket = DEFAULT_SOCKET, .kind = DEFAULT_KIND, .timeout = DEFAULT_TIMEOUT};
+    bool help = false;
+    enum ringctl_exit status = parse_options(command, argc, argv, &options, &help);
+    if (status != RINGCTL_OK)
+        return status;
+    if (help) {
+        print_command_help(command);
+        return RINGCTL_OK;
+    }
+    if (argc - optind != command->operand_count)
+        return ringctl_fail(RINGCTL_USAGE, "usage: ringctl %s [OPTION]...%s%s", command->name,
+                            command->operand_count > 0 ? " " : "", command->operands);
+    return command->run(&options, argv + optind);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        print_help();
+        return RINGCTL_USAGE;
+    }
+    if (strcmp(argv[1], "--help") == 0) {
+        print_help();
+        return RINGCTL_OK;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("ringctl %s\n", RINGBACK_VERSION);
+        return RINGCTL_OK;
+    }
+    const struct command *command = find_command(argv[1]);
+    if (command == NULL)
+        return (int)ringctl_fail(RINGCTL_USAGE, "there is no command '%s'; see 'ringctl --help'", argv[1]);
+    /* The command's name stands where getopt expects the program's, so that its own messages are right. */
+    argv[1] = argv[0];
+    return (int)run_command(command, argc - 1, argv + 1);
+}

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Rendering. What a daemon of another version does not say is shown as "-".
+ */
+#include "render.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdbool.h>
+#include <string.h>
+
+#define CELL_SIZE 64
+
+/* The value at "ring.slots" of a device, or NULL. */
+static const json_t *render_find(const json_t *value, const char *path)
+{
+    while (value != NULL && *path != '\0') {
+        char name[32];
+        size_t length = strcspn(path, ".");
+        assert(length < sizeof(name));
+        memcpy(name, path, length);
+        name[length] = '\0';
+        value = json_object_get(value, name);
+        path += length + (path[length] == '.');
+    }
+    return value;
+}
+
+/* 1536 -> "1.5K". */
+static void render_size(uint64_t bytes, char *cell)
+{
+    static const char units[] = "BKMGTPE";
+    unsigned unit = 0;
+    uint64_t tenths = bytes * 10;
+    if (bytes > UINT64_MAX / 10) {
+        tenths = bytes / 1024 * 10;
+        unit = 1;
+    }
+    for (; tenths >= 10240 && unit + 1 < strlen(units); unit++)
+        tenths /= 1024;
+    if (tenths % 10 == 0)
+        snprintf(cell, CELL_SIZE, "%" PRIu64 "%c", tenths / 10, units[unit]);
+    else
+        snprintf(cell, CELL_SIZE, "%" PRIu64 ".%" PRIu64 "%c", tenths / 10, tenths % 10, units[unit]);
+}
+
+/* A value as text of any length. */
+static void render_value(const json_t *value, FILE *stream)
+{
+    if (json_is_string(value))
+        fputs(json_string_value(value), stream);
+    else if (json_is_integer(value))
+        fprintf(stream, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+    else if (json_is_real(value))
+        fprintf(stream, "%.1f", json_real_value(value));
+    else
+        fputc('-', stream);
+}
+
+struct column {
+    const char *title;
+    const char *path;
+    bool size; /* bytes, shown in units */
+    bool text; /* aligned to the left */
+};
+
+static const struct column columns[] = {
+    {"DOM", "domid", false, false},
+    {"DEV", "devid", false, false},
+    {"NAME", "name", false, true},
+    {"KIND", "kind", false, true},
+    {"SIZE", "size", true, false},
+    {"MODE", "mode", false, true},
+    {"STATE", "state", false, true},
+    {"RING", "ring.slots", false, false},
+    {"INFLIGHT", "ring.in_flight", false, false},
+    {"READ", "bytes.read", true, false},
+    {"WRITTEN", "bytes.write", true, false},
+    {"RESTARTS", "worker.restarts", false, false},
+    {"SOURCE", "source", false, true},
+};
+#define COLUMNS (sizeof(columns) / sizeof(columns[0]))
+
+/* A table's cell is cut at CELL_SIZE - 1; the last column is not a cell, it is printed whole. */
+static void render_cell(const json_t *device, const struct column *column, char *cell)
+{
+    const json_t *value = render_find(device, column->path);
+    if (column->size && json_is_integer(value)) {
+        render_size((uint64_t)json_integer_value(value), cell);
+        return;
+    }
+    FILE *stream = fmemopen(cell, CELL_SIZE, "w");
+    if (stream == NULL) {
+        cell[0] = '\0';
+        return;
+    }
+    render_value(value, stream);
+    fclose(stream);
+    cell[CELL_SIZE - 1] = '\0';
+}
+
+static void render_row(FILE *stream, const size_t *widths, char cells[][CELL_SIZE], const char *last)
+{
+    for (size_t c = 0; c + 1 < COLUMNS; c++)
+        fprintf(stream, columns[c].text ? "%-*s  " : "%*s  ", (int)widths[c], cells[c]);
+    fprintf(stream, "%s\n", last);
+}
+
+void render_table(const json_t *devices, FILE *stream)
+{
+    char cells[COLUMNS][CELL_SIZE];
+    size_t widths[COLUMNS];
+    size_t index;
+    json_t *device;
+
+    for (size_t c = 0; c + 1 < COLUMNS; c++)
+        widths[c] = strlen(columns[c].title);
+    json_array_foreach((json_t *)(uintptr_t)devices, index, device)
+    {
+        for (size_t c = 0; c + 1 < COLUMNS; c++) {
+            render_cell(device, &columns[c], cells[c]);
+            if (strlen(cells[c]) > widths[c])
+                widths[c] = strlen(cells[c]);
+        }
+    }
+
+    for (size_t c = 0; c + 1 < COLUMNS; c++)
+        snprintf(cells[c], CELL_SIZE, "%s", columns[c].title);
+    render_row(stream, widths, cells, columns[COLUMNS - 1].title);
+    json_array_foreach((json_t *)(uintptr_t)devices, index, device)
+    {
+        for (size_t c = 0; c + 1 < COLUMNS; c++)
+            render_cell(device, &columns[c], cells[c]);
+        const char *source = json_string_value(render_find(device, columns[COLUMNS - 1].path));
+        render_row(stream, widths, cells, source != NULL ? source : "-");
+    }
+}
+
+/* ---- One device. ------------------------------------------------------------------------------------------------------- */
+
+static void render_line(const json_t *device, const char *label, const char *path, FILE *stream)
+{
+    fprintf(stream, "  %-16s", label);
+    render_value(render_find(device, path), stream);
+    fputc('\n', stream);
+}
+
+static void render_bytes(const json_t *device, const char *label, const char *path, FILE *stream)
+{
+    const json_t *value = render_find(device, path);
+    char cell[CELL_SIZE] = "-";
+    if (json_is_integer(value))
+        render_size((uint64_t)json_integer_value(value), cell);
+    fprintf(stream, "  %-16s%s", label, cell);
+    if (json_is_integer(value))
+        fprintf(stream, " (%" JSON_INTEGER_FORMAT " bytes)", json_integer_value(value));
+    fputc('\n', stream);
+}
+
+/* Only the reasons that occurred. */
+static void render_errors(const json_t *errors, FILE *stream)
+{
+    const char *reason;
+    json_t *count;
+    bool any = false;
+    fputs("errors\n", stream);
+    json_object_foreach((json_t *)(uintptr_t)errors, reason, count)
+    {
+        if (json_integer_value(count) == 0)
+            continue;
+        any = true;
+        fprintf(stream, "  %-24s%" JSON_INTEGER_FORMAT "\n", reason, json_integer_value(count));
+    }
+    if (!any)
+        fputs("  none\n", stream);
+}
+
+void render_device(const json_t *device, FILE *stream)
+{
+    fputs("device\n", stream);
+    render_line(device, "domain", "domid", stream);
+    render_line(device, "number", "devid", stream);
+    render_line(device, "name", "name", stream);
+    render_line(device, "state", "state", stream);
+    render_line(device, "front end", "front_state", stream);
+    render_line(device, "last error", "last_error", stream);
+    fputs("disk\n", stream);
+    render_line(device, "kind", "kind", stream);
+    render_line(device, "source", "source", stream);
+    render_line(device, "mode", "mode", stream);
+    render_bytes(device, "size", "size", stream);
+    fputs("ring\n", stream);
+    render_line(device, "order", "ring.order", stream);
+    render_line(device, "slots", "ring.slots", stream);
+    render_line(device, "in flight", "ring.in_flight", stream);
+    render_line(device, "req_prod", "ring.req_prod", stream);
+    render_line(device, "req_cons", "ring.req_cons", stream);
+    render_line(device, "rsp_prod", "ring.rsp_prod", stream);
+    render_line(device, "req_event", "ring.req_event", stream);
+    render_line(device, "rsp_event", "ring.rsp_event", stream);
+    fputs("requests\n", stream);
+    render_line(device, "read", "requests.read", stream);
+    render_line(device, "write", "requests.write", stream);
+    render_line(device, "flush", "requests.flush", stream);
+    render_line(device, "replayed", "replayed", stream);
+    render_bytes(device, "bytes read", "bytes.read", stream);
+    render_bytes(device, "bytes written", "bytes.write", stream);
+    render_line(device, "events", "events", stream);
+    render_line(device, "notifications", "notifications", stream);
+    render_errors(render_find(device, "errors"), stream);
+    fputs("worker\n", stream);
+    render_line(device, "pid", "worker.pid", stream);
+    render_line(device, "restarts", "worker.restarts", stream);
+    render_line(device, "last death", "worker.last_death", stream);
+    render_line(device, "recovery (ms)", "worker.last_recovery_ms", stream);
+}

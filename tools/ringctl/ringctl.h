@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What ringctl's commands share: options and exit statuses.
+ */
+#ifndef RINGCTL_RINGCTL_H
+#define RINGCTL_RINGCTL_H
+
+#include <stdbool.h>
+
+enum ringctl_exit {
+    RINGCTL_OK = 0,
+    RINGCTL_REFUSED = 1,   /* the daemon or xenstore said no; the reason was printed */
+    RINGCTL_USAGE = 2,     /* the command line is wrong */
+    RINGCTL_NO_DAEMON = 3, /* the daemon is not running */
+    RINGCTL_NO_DEVICE = 4, /* no such device or domain */
+    RINGCTL_TIMEOUT = 5,   /* not done within --timeout */
+};
+
+struct ringctl_options {
+    const char *socket; /* the daemon's control socket */
+    const char *kind;   /* of backend nodes: "vbd" */
+    unsigned timeout;   /* seconds */
+    bool json;
+    bool read_only;
+};
+
+/* Prints "ringctl: ..." on standard error and returns `status`. */
+enum ringctl_exit ringctl_fail(enum ringctl_exit status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/* The commands. `target` is DOM/DEV. */
+enum ringctl_exit ringctl_list(const struct ringctl_options *options);
+enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char *target);
+enum ringctl_exit ringctl_attach(const struct ringctl_options *options, const char *domain, const char *device,
+                                 const char *source);
+enum ringctl_exit ringctl_detach(const struct ringctl_options *options, const char *target);
+
+#endif

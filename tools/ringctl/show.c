@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * `ringctl list` and `ringctl show`: what the daemon says about its devices.
+ */
+#include "show.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "client.h"
+#include "domain.h"
+#include "render.h"
+#include "vdev.h"
+
+/* Asks the daemon. Returns RINGCTL_OK with a body to free, or another status after saying why. */
+static enum ringctl_exit show_get(const struct ringctl_options *options, const char *path, json_t **ret_body)
+{
+    json_t *body;
+    int status = client_get(options->socket, path, &body);
+    if (status == -ENOENT || status == -ECONNREFUSED)
+        return ringctl_fail(RINGCTL_NO_DAEMON, "no daemon serves %s: is blkbackd running?", options->socket);
+    if (status == -ETIMEDOUT)
+        return ringctl_fail(RINGCTL_TIMEOUT, "the daemon at %s does not answer", options->socket);
+    if (status == -EBADMSG)
+        return ringctl_fail(RINGCTL_REFUSED, "what answers at %s is not a daemon of ringback", options->socket);
+    if (status < 0)
+        return ringctl_fail(RINGCTL_REFUSED, "%s: %s", options->socket, strerror(-status));
+    if (status != 200) {
+        const char *error = json_string_value(json_object_get(body, "error"));
+        ringctl_fail(RINGCTL_REFUSED, "the daemon says: %s", error != NULL ? error : "(no reason)");
+        json_decref(body);
+        return RINGCTL_REFUSED;
+    }
+    *ret_body = body;
+    return RINGCTL_OK;
+}
+
+enum ringctl_exit show_check_daemon(const struct ringctl_options *options)
+{
+    json_t *body;
+    enum ringctl_exit status = show_get(options, "/v1/status", &body);
+    if (status == RINGCTL_OK)
+        json_decref(body);
+    return status;
+}
+
+static void show_json(const json_t *value)
+{
+    json_dumpf(value, stdout, JSON_INDENT(2));
+    putchar('\n');
+}
+
+enum ringctl_exit ringctl_list(const struct ringctl_options *options)
+{
+    json_t *body;
+    enum ringctl_exit status = show_get(options, "/v1/devices", &body);
+    if (status != RINGCTL_OK)
+        return status;
+    if (options->json)
+        show_json(body);
+    else
+        render_table(json_object_get(body, "devices"), stdout);
+    json_decref(body);
+    return RINGCTL_OK;
+}
+
+static json_t *show_find(const json_t *body, uint32_t domid, uint32_t devid)
+{
+    size_t index;
+    json_t *device;
+    json_array_foreach(json_object_get(body, "devices"), index, device)
+    {
+        if (json_integer_value(json_object_get(device, "domid")) == domid &&
+            json_integer_value(json_object_get(device, "devid")) == devid)
+            return device;
+    }
+    return NULL;
+}
+
+enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char *target)
+{
+    uint32_t domid;
+    uint32_t devid;
+    enum ringctl_exit status = domain_find_device(NULL, target, &domid, &devid);
+    json_t *body;
+    if (status == RINGCTL_OK)
+        status = show_get(options, "/v1/devices", &body);
+    if (status != RINGCTL_OK)
+        return status;
+
+    const json_t *device = show_find(body, domid, devid);
+    if (device == NULL) {
+        char name[VDEV_NAME_SIZE];
+        vdev_name(devid, name);
+        status = ringctl_fail(RINGCTL_NO_DEVICE, "domain %u has no disk %s (%u) here", domid, name, devid);
+    } else if (options->json) {
+        show_json(device);
+    } else {
+        render_device(device, stdout);
+    }
+    json_decref(body);
+    return status;
+}
