@@ -128,13 +128,13 @@ static void file_run_done(struct file_io *io)
     (void)io; /* file_drain() saw it end */
 }
 
-int file_run(struct file *file, enum file_op op, uint64_t offset, void *buffer, size_t length)
+int64_t file_run(struct file *file, enum file_op op, uint64_t offset, void *buffer, size_t length)
 {
     struct file_io io = {.done = file_run_done};
     file_io_single(&io, op, offset, buffer, length);
     file_start(file, &io);
     file_drain(file);
-    return io.result;
+    return io.result < 0 && io.length == length ? io.result : (int64_t)(length - io.length);
 }
 
 /* ---- The choice of engine. ----------------------------------------------------------------------------------------- */

@@ -78,8 +78,9 @@ void file_drain(struct file *file);
 /* Makes `io` one operation on one buffer. */
 void file_io_single(struct file_io *io, enum file_op op, uint64_t offset, void *buffer, size_t length);
 
-/* Transfers one buffer, or syncs, and waits for it. Nothing else may be in flight. Returns 0 or -errno. */
-int file_run(struct file *file, enum file_op op, uint64_t offset, void *buffer, size_t length);
+/* Transfers one buffer, or syncs, and waits for it. Nothing else may be in flight. Returns the bytes transferred, fewer than
+ * `length` at the end of the file or at an error behind the first of them; or -errno. */
+int64_t file_run(struct file *file, enum file_op op, uint64_t offset, void *buffer, size_t length);
 
 /* ---- For engines. -------------------------------------------------------------------------------------------------- */
 
