@@ -371,6 +371,11 @@ void xendev_backend_fail(struct xendev_backend *device, const char *reason)
     backend_queue(device);
 }
 
+struct xendev_bus *xendev_backend_bus(const struct xendev_backend *device)
+{
+    return device->bus;
+}
+
 uint32_t xendev_backend_domid(const struct xendev_backend *device)
 {
     return device->domid;

@@ -68,6 +68,7 @@ void xendev_backend_done(struct xendev_backend *device, int result, const char *
  * that failed. Safe at any time; nothing follows before the caller is back in the loop. */
 void xendev_backend_fail(struct xendev_backend *device, const char *reason);
 
+struct xendev_bus *xendev_backend_bus(const struct xendev_backend *device);
 uint32_t xendev_backend_domid(const struct xendev_backend *device);
 uint32_t xendev_backend_devid(const struct xendev_backend *device);
 const char *xendev_backend_path(const struct xendev_backend *device); /* /local/domain/0/backend/vbd/DOMID/DEVID */
