@@ -41,7 +41,8 @@ struct disk_source {
 int disk_source_parse(const char *text, struct disk_source *ret_source, struct disk_error *ret_error);
 
 /* Opens the file of a source: O_RDONLY when `read_only`, else O_RDWR; always O_CLOEXEC, never following into a FIFO or character device.
- * A ram source's file is created (mode 0600, its size set) when it is missing and continued when it exists with that size.
+ * A ram source's file is created (mode 0600, with all of its memory: a third of a second a GiB) when it is missing, and continued when it
+ * exists with that size; its folder should be on a tmpfs.
  * O_DIRECT is set when the file system takes it and the kind can use it. The content is not read.
  * Returns a descriptor the caller owns, or -errno with `ret_error` filled. */
 int disk_source_open(const struct disk_source *source, bool read_only, struct disk_error *ret_error);

@@ -115,6 +115,24 @@ void file_io_end(struct file *file, struct file_io *io)
     io->done(io);
 }
 
+void file_kick_nothing(struct file *file)
+{
+    (void)file; /* nothing is ever left to hand over */
+}
+
+unsigned file_poll_ended(struct file *file, bool wait)
+{
+    struct file_io *io;
+    unsigned count = 0;
+    (void)wait; /* what was started has ended */
+    while ((io = TAILQ_FIRST(&file->ended))) {
+        TAILQ_REMOVE(&file->ended, io, entry);
+        file_io_end(file, io);
+        count++;
+    }
+    return count;
+}
+
 void file_drain(struct file *file)
 {
     while (file->in_flight > 0) {

@@ -2,10 +2,11 @@
 /*
  * The engine under every kind that keeps its bytes in a file: asynchronous reads, writes and syncs of one descriptor.
  *
- * Two engines implement struct file_ops:
+ * Three engines implement struct file_ops:
  *
- *   uring.c   io_uring, for block devices and file systems that serve it without threads;
- *   sync.c    preadv() and pwritev() on the spot, for file systems (tmpfs) that would hand every io_uring request to a thread.
+ *   uring.c     io_uring, for block devices and file systems that serve it without threads;
+ *   sync.c      preadv() and pwritev() on the spot, for file systems (tmpfs) that would hand every io_uring request to a thread;
+ *   ../ram/map.c  memcpy(), for RAM disks.
  *
  * file_start() takes an operation, file_kick() gives what was taken to the kernel in one system call, file_poll() calls
  * done() of each operation that ended. done() is called from file_poll() alone, so it may start further operations.
@@ -36,10 +37,12 @@ struct file_io {
     void (*done)(struct file_io *io);
 
     unsigned retries;           /* the engine's from here */
-    TAILQ_ENTRY(file_io) entry; /* sync_file.ended */
+    TAILQ_ENTRY(file_io) entry; /* file.ended */
     struct iovec single;        /* of file_io_single() */
     struct iovec slice[FILE_SLICE];
 };
+
+TAILQ_HEAD(file_io_list, file_io);
 
 struct file;
 
@@ -59,6 +62,7 @@ struct file {
     bool is_block_device;
     int poll_fd;        /* readable when file_poll() may find something; -1: it always finds all within file_kick() */
     unsigned in_flight; /* started and not done */
+    struct file_io_list ended; /* of engines that carry an operation out within file_start(): to be announced */
 };
 
 /* Makes the engine for `fd`, which it takes over also on failure. `fence_fd`: see struct disk_params. `depth`: how many operations
@@ -95,6 +99,11 @@ bool file_io_account(struct file_io *io, int64_t returned);
 
 /* Ends an operation: leaves the count of those in flight, calls done(). */
 void file_io_end(struct file *file, struct file_io *io);
+
+/* kick and poll of engines that carry an operation out within file_start(). It waits in file.ended for file_poll(), so that a
+ * completion that starts the next operation does not recurse. */
+void file_kick_nothing(struct file *file);
+unsigned file_poll_ended(struct file *file, bool wait);
 
 int file_open_sync(int fd, struct file **ret_file);
 int file_open_uring(int fd, int fence_fd, unsigned depth, struct file **ret_file);

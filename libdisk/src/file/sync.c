@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/*
- * I/O on the spot: an operation is carried out within file_start() and waits in a list for file_poll() to announce it, so that
- * a completion that starts the next operation does not recurse.
- */
+/* I/O on the spot: an operation is one system call after the other within file_start(). */
 #include "file/file.h"
 
 #include <errno.h>
@@ -13,7 +10,6 @@
 struct sync_file {
     struct file file;
     int fd;
-    TAILQ_HEAD(, file_io) ended; /* carried out, not announced */
 };
 
 static int64_t sync_call(int fd, struct file_io *io)
@@ -42,26 +38,7 @@ static void sync_start(struct file *file, struct file_io *io)
     struct sync_file *sync = (struct sync_file *)file;
     while (!file_io_account(io, sync_call(sync->fd, io)))
         ;
-    TAILQ_INSERT_TAIL(&sync->ended, io, entry);
-}
-
-static void sync_kick(struct file *file)
-{
-    (void)file; /* nothing is ever left to hand over */
-}
-
-static unsigned sync_poll(struct file *file, bool wait)
-{
-    struct sync_file *sync = (struct sync_file *)file;
-    struct file_io *io;
-    unsigned count = 0;
-    (void)wait; /* what was started has ended */
-    while ((io = TAILQ_FIRST(&sync->ended))) {
-        TAILQ_REMOVE(&sync->ended, io, entry);
-        file_io_end(file, io);
-        count++;
-    }
-    return count;
+    TAILQ_INSERT_TAIL(&file->ended, io, entry);
 }
 
 static void sync_close(struct file *file)
@@ -74,8 +51,8 @@ static void sync_close(struct file *file)
 static const struct file_ops sync_ops = {
     .name = "pread",
     .start = sync_start,
-    .kick = sync_kick,
-    .poll = sync_poll,
+    .kick = file_kick_nothing,
+    .poll = file_poll_ended,
     .close = sync_close,
 };
 
@@ -87,7 +64,7 @@ int file_open_sync(int fd, struct file **ret_file)
     sync->file.ops = &sync_ops;
     sync->file.poll_fd = -1;
     sync->fd = fd;
-    TAILQ_INIT(&sync->ended);
+    TAILQ_INIT(&sync->file.ended);
     *ret_file = &sync->file;
     return 0;
 }

@@ -2,8 +2,7 @@
 /*
  * ram: a disk in memory, that is in a file on a tmpfs, so that its content outlives the process that serves it.
  *
- * The file is read and written by system calls, not mapped: a full tmpfs or a truncated file is then an error of one request,
- * where a mapping would end the process with SIGBUS.
+ * The file gets all of its memory when it is made: a tmpfs that is too full is found out when the disk is attached, not by the guest.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -12,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "ram/map.h"
 #include "raw/raw.h"
 
 static int ram_source_parse(const char *text, struct disk_source *source, struct disk_error *ret_error)
@@ -36,7 +36,18 @@ static int ram_source_parse(const char *text, struct disk_source *source, struct
     return 0;
 }
 
-/* A file of no size was made and not yet sized when its maker died: it is continued as new. */
+static int ram_allocate(int fd, const struct disk_source *source, struct disk_error *ret_error)
+{
+    int result;
+    do
+        result = fallocate(fd, 0, 0, (off_t)source->size);
+    while (result < 0 && errno == EINTR);
+    if (result < 0)
+        return disk_refuse(ret_error, -errno, "no memory for %.180s: %s", source->path, strerror(errno));
+    return 0;
+}
+
+/* Makes the file, or continues what is there: one whose maker died before it had its size or its memory gets them now. */
 static int ram_prepare(const struct disk_source *source, struct disk_error *ret_error)
 {
     int fd = open(source->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0600);
@@ -48,11 +59,11 @@ static int ram_prepare(const struct disk_source *source, struct disk_error *ret_
         result = disk_refuse(ret_error, -errno, "cannot stat %.180s: %s", source->path, strerror(errno));
     else if (!S_ISREG(st.st_mode))
         result = disk_refuse(ret_error, -EINVAL, "%.180s is not a regular file", source->path);
-    else if (st.st_size == 0 && ftruncate(fd, (off_t)source->size) < 0)
-        result = disk_refuse(ret_error, -errno, "cannot size %.180s: %s", source->path, strerror(errno));
     else if (st.st_size != 0 && (uint64_t)st.st_size != source->size)
         result = disk_refuse(ret_error, -EINVAL, "%.120s holds a disk of %" PRId64 " bytes, not of %" PRIu64,
                              source->path, (int64_t)st.st_size, source->size);
+    else if (st.st_blocks * 512 < (off_t)source->size)
+        result = ram_allocate(fd, source, ret_error);
     close(fd);
     return result;
 }
@@ -65,7 +76,9 @@ static int ram_source_open(const struct disk_source *source, bool read_only, str
 
 static int ram_open(const struct disk_params *params, struct disk **ret_disk, struct disk_error *ret_error)
 {
-    return raw_open_as(&disk_kind_ram, params, ret_disk, ret_error);
+    struct file *file = NULL;
+    int result = map_open(params->fd, params->read_only, &file, ret_error);
+    return result < 0 ? result : raw_open_file(&disk_kind_ram, file, params, ret_disk, ret_error);
 }
 
 const struct disk_kind disk_kind_ram = {

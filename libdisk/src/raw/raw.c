@@ -18,13 +18,10 @@ void raw_start(struct disk *disk, struct disk_request *request)
     disk_request_pass(request);
 }
 
-int raw_open_as(const struct disk_kind *kind, const struct disk_params *params, struct disk **ret_disk,
-                struct disk_error *ret_error)
+int raw_open_file(const struct disk_kind *kind, struct file *file, const struct disk_params *params,
+                  struct disk **ret_disk, struct disk_error *ret_error)
 {
-    struct file *file = NULL;
-    int result = file_open(params->fd, params->fence_fd, params->depth, &file, ret_error);
-    if (result < 0)
-        return result;
+    int result;
     if (file->size == 0 || file->size % DISK_SECTOR_SIZE) {
         result = disk_refuse(ret_error, -EINVAL, "the image has %" PRIu64 " bytes: not a positive multiple of %u",
                              file->size, DISK_SECTOR_SIZE);
@@ -46,7 +43,9 @@ close_file:
 
 static int raw_open(const struct disk_params *params, struct disk **ret_disk, struct disk_error *ret_error)
 {
-    return raw_open_as(&disk_kind_raw, params, ret_disk, ret_error);
+    struct file *file = NULL;
+    int result = file_open(params->fd, params->fence_fd, params->depth, &file, ret_error);
+    return result < 0 ? result : raw_open_file(&disk_kind_raw, file, params, ret_disk, ret_error);
 }
 
 const struct disk_kind disk_kind_raw = {

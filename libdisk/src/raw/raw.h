@@ -5,8 +5,9 @@
 
 #include "kind.h"
 
-int raw_open_as(const struct disk_kind *kind, const struct disk_params *params, struct disk **ret_disk,
-                struct disk_error *ret_error);
+/* Makes the disk over a file, which it takes over also on failure. */
+int raw_open_file(const struct disk_kind *kind, struct file *file, const struct disk_params *params,
+                  struct disk **ret_disk, struct disk_error *ret_error);
 void raw_close(struct disk *disk);
 void raw_start(struct disk *disk, struct disk_request *request);
 
