@@ -1,0 +1,182 @@
+# shellcheck shell=bash
+# SPDX-License-Identifier: MIT
+#
+# What the cases are written with. A case is a bash script that sources this file; it fails by the first command that
+# fails, or by "fail", and is judged by main, which also looks at what it leaves behind. $CASE is its directory.
+set -eEuo pipefail
+: "${CASE:?}"
+. /bed/dom0/clean.sh
+
+guest_memory=512
+console_dir=/var/log/xen/console
+
+trap '[ -s "$CASE/reason" ] || echo "line $LINENO: $BASH_COMMAND: exit status $?" >"$CASE/reason"' ERR
+
+# fail TEXT...: the case has failed, for this reason.
+fail() {
+    echo "$*" >"$CASE/reason"
+    exit 1
+}
+
+step() { echo "[$SECONDS s] $*"; }
+
+# await WHAT LIMIT COMMAND...: until COMMAND succeeds, at most LIMIT seconds.
+await() {
+    local what=$1 limit=$2 end=$((SECONDS + $2))
+    shift 2
+    echo "$what" >"$CASE/awaiting"
+    until "$@"; do
+        [ "$SECONDS" -lt "$end" ] || fail "awaited $what for $limit s"
+        sleep 0.2
+    done
+}
+
+# refused COMMAND...: it must fail; what it says is left in $CASE/said.
+refused() {
+    if "$@" >"$CASE/said" 2>&1; then
+        fail "was not refused: $*"
+    fi
+}
+
+# --- Disks ------------------------------------------------------------------------------------------------------------
+
+# disk DEV TARGET [ACCESS]: xl's words for one of our disks.
+disk() {
+    echo "format=raw,vdev=$1,access=${3:-rw},script=block-ringback,target=$2"
+}
+
+# vhd_new FILE SIZE [SUBFORMAT]: an empty VHD.
+vhd_new() {
+    qemu-img create -q -f vpc -o "subformat=${3:-dynamic},force_size=on" "$1" "$2"
+}
+
+raw_new() { truncate -s "$2" "$1"; }
+
+# same_content A B: two images, raw or VHD by their name.
+same_content() {
+    local a=raw b=raw
+    [[ $1 != *.vhd ]] || a=vpc
+    [[ $2 != *.vhd ]] || b=vpc
+    qemu-img compare -f "$a" -F "$b" "$1" "$2" || fail "$1 and $2 differ"
+}
+
+# vhd_sound FILE: others can open it.
+vhd_sound() {
+    qemu-img info -f vpc "$1" || fail "qemu-img cannot open $1"
+    vhdiinfo "$1" || fail "vhdiinfo cannot open $1"
+}
+
+# --- Guests -----------------------------------------------------------------------------------------------------------
+
+# guest_config NAME pv|pvh DISK...: writes xl's configuration; $guest_append is added to the kernel's command line.
+guest_config() {
+    local name=$1 type=$2 disks=''
+    shift 2
+    while [ $# -gt 0 ]; do
+        disks+="'$1',"
+        shift
+    done
+    cat >"$CASE/$name.cfg" <<END
+name = "$name"
+type = "$type"
+kernel = "/srv/guest/vmlinux"
+ramdisk = "/srv/guest/initramfs"
+extra = "console=hvc0 quiet mitigations=off ${guest_append:-}"
+memory = $guest_memory
+vcpus = 1
+on_crash = "destroy"
+disk = [ $disks ]
+END
+}
+
+guest_log() { cat "$CASE/$1.console" 2>/dev/null || echo "$console_dir/guest-$1.log"; }
+
+guest_boots() { grep -c '^agent ready' "$(guest_log "$1")" 2>/dev/null || true; }
+
+booted_more_than() { [ "$(guest_boots "$1")" -gt "$2" ]; }
+
+# guest_start NAME pv|pvh DISK...: creates a guest and waits until it takes commands.
+guest_start() {
+    guest_config "$@"
+    step "create $*"
+    xl create -q "$CASE/$1.cfg" || fail "xl create $1 failed"
+    guest_ready "$1" 0
+}
+
+# guest_ready NAME N: until the guest has booted more than N times.
+guest_ready() {
+    await "guest $1 to boot" 120 booted_more_than "$1" "$2"
+    step "guest $1 is up"
+}
+
+guest_id() { xl domid "$1"; }
+
+answered() { tail -c "+$2" "$(guest_log "$1")" | grep -q "^$3 [0-9]*>"; }
+
+# guest NAME COMMAND: runs a command line in the guest; prints what it prints, returns its status.
+# $guest_limit: how many seconds it may take.
+guest() {
+    local name=$1 id="$RANDOM$RANDOM" from tty log
+    log=$(guest_log "$name")
+    from=$(($(stat -c %s "$log") + 1))
+    tty=$(xenstore-read "/local/domain/$(guest_id "$name")/console/tty")
+    step "$name: $2" >&2
+    echo "$id $2" >"$tty"
+    await "guest $name to finish: $2" "${guest_limit:-120}" answered "$name" "$from" "$id"
+    tail -c "+$from" "$log" | awk -v id="$id" '
+        $0 == "<" id { inside = 1; next }
+        $1 == id && $2 ~ />$/ { exit int($2) }
+        inside'
+}
+
+# guest_refuses NAME COMMAND: it must fail in the guest.
+guest_refuses() {
+    if guest "$@"; then
+        fail "did not fail in guest $1: $2"
+    fi
+}
+
+# guest_background NAME TAG COMMAND; guest_join NAME TAG LIMIT: runs beside others; its end, output and status.
+guest_background() {
+    guest "$1" "(sh -c '$3' >/run/$2.out 2>&1; echo \$? >/run/$2.status) &"
+}
+
+guest_join() {
+    guest_limit=$3 guest "$1" "until [ -s /run/$2.status ]; do sleep 1; done; cat /run/$2.out; exit \$(cat /run/$2.status)"
+}
+
+# guest_clean NAME: the guest's kernel has had nothing to complain about since it booted.
+guest_clean() {
+    local complaints
+    guest "$1" "dmesg -r" >"$CASE/dmesg"
+    complaints=$(grep '^<[0-4]>' "$CASE/dmesg" | grep -v 'clocksource\|hrtimer: interrupt took' || true)
+    [ -z "$complaints" ] || fail "guest $1's kernel says: $complaints"
+}
+
+# backend_node: any.
+backend_node() { [ -n "$(backend_nodes)" ]; }
+
+gone() { ! xl domid "$1" >/dev/null 2>&1; }
+
+# guest_stop NAME: its kernel must be content; then it powers off by itself.
+guest_stop() {
+    guest_clean "$1"
+    xl shutdown "$1"
+    await "guest $1 to power off" 60 gone "$1"
+}
+
+# guest_moved NAME: its console goes on in the log of the domain that received it.
+guest_moved() {
+    echo "$console_dir/guest-$1--incoming.log" >"$CASE/$1.console"
+}
+
+all_gone() { [ -z "$(leftovers)" ]; }
+
+# fio_verify DEV DEPTH BLOCKS SIZE [ARGUMENT...]: fio's words for random reads and writes, each checked.
+fio_verify() {
+    local device=$1 depth=$2 blocks=$3 size=$4
+    shift 4
+    echo "fio --name=verify --filename=/dev/$device --ioengine=libaio --direct=1 --rw=randrw --iodepth=$depth" \
+        "--bsrange=$blocks --size=$size --verify=crc32c --verify_fatal=1 --verify_backlog=64 --output-format=terse" \
+        "--terse-version=3 $* >/run/fio.out 2>&1 || { cat /run/fio.out; exit 1; }"
+}
