@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The keys, as the public blkif.h has them: `ring-page-order` with `ring-ref0`... or without it `ring-ref`, `event-channel`, `protocol`.
+ *
+ * A front end that states no protocol gets the 32-bit x86 layout on x86, as from Linux: such front ends are older than the key, and than 64-bit
+ * guests. Elsewhere there is one layout.
+ */
+#include "frontend.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <xendev/store.h>
+
+/* Event channels of a domain are fewer than this (Xen's fifo ABI). */
+#define EVENT_CHANNELS_MAX (1u << 17)
+
+struct frontend {
+    struct xendev_store *store;
+    const char *directory;
+    struct disk_error *error;
+};
+
+__attribute__((format(printf, 3, 4))) static int refuse(const struct frontend *frontend, int err, const char *format,
+                                                        ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(frontend->error->text, sizeof(frontend->error->text), format, args);
+    va_end(args);
+    return err;
+}
+
+static int read_number(const struct frontend *frontend, const char *key, uint32_t *ret_value)
+{
+    int err = xendev_store_read_u32(frontend->store, XENDEV_NO_TXN, frontend->directory, key, ret_value);
+
+    if (err == -ENOENT)
+        return refuse(frontend, err, "the front end did not write %s", key);
+    if (err < 0)
+        return refuse(frontend, err, "the front end's %s is not a number: %s", key, strerror(-err));
+    return 0;
+}
+
+/* As read_number(), from the second key when the first is missing. */
+static int read_either(const struct frontend *frontend, const char *key, const char *other, uint32_t *ret_value)
+{
+    int err = read_number(frontend, key, ret_value);
+
+    if (err == -ENOENT && read_number(frontend, other, ret_value) == 0)
+        return 0;
+    if (err == -ENOENT)
+        return refuse(frontend, err, "the front end did not write %s", key);
+    return err;
+}
+
+static int read_ring(const struct frontend *frontend, struct blkback_connection *connection)
+{
+    uint32_t order = 0;
+    int err = xendev_store_read_u32(frontend->store, XENDEV_NO_TXN, frontend->directory, "ring-page-order", &order);
+
+    if (err == -ENOENT)
+        return read_either(frontend, "ring-ref", "ring-ref0", &connection->ring_refs[0]);
+    if (err < 0)
+        return refuse(frontend, err, "the front end's ring-page-order is not a number");
+    if (order > BLKIF_RING_ORDER_MAX)
+        return refuse(frontend, -EINVAL, "the front end's ring-page-order is %" PRIu32 ", more than %u", order,
+                      BLKIF_RING_ORDER_MAX);
+    connection->ring_order = order;
+    if (order == 0)
+        return read_either(frontend, "ring-ref0", "ring-ref", &connection->ring_refs[0]);
+    for (uint32_t i = 0; i < 1u << order; i++) {
+        char key[32];
+        snprintf(key, sizeof(key), "ring-ref%" PRIu32, i);
+        err = read_number(frontend, key, &connection->ring_refs[i]);
+        if (err < 0)
+            return err;
+    }
+    return 0;
+}
+
+static int read_abi(const struct frontend *frontend, uint32_t *ret_abi)
+{
+    enum blkif_abi abi = blkif_abi_native();
+    char *name;
+    int err = xendev_store_read(frontend->store, XENDEV_NO_TXN, frontend->directory, "protocol", &name);
+
+    if (err == -ENOENT) {
+        *ret_abi = abi == BLKIF_ABI_X86_64 ? BLKIF_ABI_X86_32 : abi;
+        return 0;
+    }
+    if (err < 0)
+        return refuse(frontend, err, "the front end's protocol cannot be read: %s", strerror(-err));
+    err = blkif_abi_parse(name, &abi);
+    free(name);
+    if (err < 0)
+        return refuse(frontend, err, "the front end's protocol is unknown");
+    *ret_abi = abi;
+    return 0;
+}
+
+int frontend_read(struct xendev_store *store, const char *directory, struct blkback_connection *ret_connection,
+                  struct disk_error *ret_error)
+{
+    const struct frontend frontend = {.store = store, .directory = directory, .error = ret_error};
+    struct blkback_connection connection = {.version = BLKBACK_PROTOCOL_VERSION};
+    int err = read_ring(&frontend, &connection);
+
+    if (err < 0)
+        return err;
+    err = read_number(&frontend, "event-channel", &connection.event_channel);
+    if (err < 0)
+        return err;
+    if (connection.event_channel == 0 || connection.event_channel >= EVENT_CHANNELS_MAX)
+        return refuse(&frontend, -EINVAL, "the front end's event-channel is impossible");
+    err = read_abi(&frontend, &connection.abi);
+    if (err < 0)
+        return err;
+    *ret_connection = connection;
+    return 0;
+}
+
+bool frontend_connection_is_valid(const struct blkback_connection *connection)
+{
+    return connection->version == BLKBACK_PROTOCOL_VERSION && connection->abi < BLKIF_ABIS &&
+           connection->generation != 0 && connection->ring_order <= BLKIF_RING_ORDER_MAX &&
+           memchr(connection->image.kind, '\0', sizeof(connection->image.kind)) != NULL;
+}
