@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a disk's configuration, in the toolstack's part of xenstore, names.
+ */
+#ifndef BLKBACK_IMAGE_H
+#define BLKBACK_IMAGE_H
+
+#include <stdbool.h>
+
+#include <disk/disk.h>
+
+struct xendev_store;
+
+struct image {
+    char *spec; /* as configured: "vhd:/path"; NULL until read */
+    char *vdev; /* as the guest sees it: "xvda"; "" when not stated */
+    bool read_only;
+    /* A hotplug script other than ours makes the disk usable: nothing can be opened before it has run. */
+    bool by_script;
+    struct disk_source source;
+};
+
+/* Reads the configuration from a back end's directory. With `by_script`, its `source` is filled when the script has run and this is called
+ * again. `ram_path` is the file of a RAM disk. Returns 0, or -errno with the reason in `ret_error`. */
+int image_read(struct xendev_store *store, const char *directory, const char *ram_path, bool script_done,
+               struct image *image, struct disk_error *ret_error);
+void image_fini(struct image *image);
+
+#endif
