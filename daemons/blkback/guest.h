@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One guest: a domain, in one life of its id, with the worker that serves its disks.
+ */
+#ifndef BLKBACK_GUEST_H
+#define BLKBACK_GUEST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <service/log.h>
+#include <supervise/rundir.h>
+#include <supervise/worker.h>
+
+#include "protocol.h"
+
+struct blkback;
+struct device;
+struct event;
+struct fence;
+
+enum guest_state {
+    GUEST_ORPHANED, /* the worker of an earlier supervisor is being ended */
+    GUEST_FENCED,   /* no worker; the last I/O of the dead one may still be under way */
+    GUEST_WAITING,  /* no worker; the next one starts when the timer fires */
+    GUEST_SERVED,   /* has a worker */
+    GUEST_STATES
+};
+const char *guest_state_name(enum guest_state state);
+
+#define GUEST_REASON_SIZE 160
+
+struct guest {
+    LIST_ENTRY(guest) entry; /* in blkback->guests */
+    struct blkback *blkback;
+    uint32_t domid;
+    char name[RUNDIR_NAME_SIZE]; /* of its run directory */
+    int dir;
+    bool expected; /* found at start: kept without devices until they had time to show up */
+    LIST_HEAD(, device) devices;
+    struct log_source log;
+
+    enum guest_state state;
+    struct worker *worker; /* GUEST_SERVED */
+    struct worker_orphan *orphan;
+    struct fence *fence;
+    struct event *timer;
+    struct worker_backoff backoff;
+    int64_t delay_ms;                   /* until the next worker */
+    int64_t served_ms;                  /* when the worker was taken: CLOCK_MONOTONIC */
+    int64_t died_ms;                    /* when its predecessor died; 0: there was none */
+    uint64_t restarts;                  /* workers after the first */
+    char last_death[GUEST_REASON_SIZE]; /* "" when none died */
+};
+
+/* The guest of that domain and life, made when it is unknown: then what serves it is ended, and a worker of ours follows, which the devices are told by
+ * device_served(). Returns 0 or -errno. */
+int guest_get(struct blkback *blkback, uint32_t domid, const char *name, struct guest **ret_guest);
+/* To be called when a device left it: a guest without devices goes, with its worker and its run directory. May free it. */
+void guest_release(struct guest *guest);
+/* Stops watching it and forgets it; worker and files stay. */
+void guest_free(struct guest *guest);
+
+/* Tells the worker, which is there (GUEST_SERVED). A worker that cannot be told is replaced. */
+void guest_tell(struct guest *guest, const struct blkback_message *message, const int *fds, unsigned fd_count);
+
+#endif
