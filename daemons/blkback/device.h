@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One disk of a guest: between xenbus, which wants it prepared, connected and disconnected, and the worker, which serves it.
+ */
+#ifndef BLKBACK_DEVICE_H
+#define BLKBACK_DEVICE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/queue.h>
+
+#include <service/log.h>
+#include <xendev/xenbus.h>
+
+#include "image.h"
+#include "protocol.h"
+
+struct event;
+struct guest;
+
+enum device_state {
+    DEVICE_IDLE,          /* neither served nor about to be */
+    DEVICE_CHECKING,      /* prepare: the worker looks at the image */
+    DEVICE_LOCKING,       /* connect: until nobody else uses the image */
+    DEVICE_MEASURING,     /* connect: the worker looks how large it is now */
+    DEVICE_ATTACHING,     /* connect: the worker takes the ring over */
+    DEVICE_CONNECTED,     /* it is served */
+    DEVICE_RECOVERING,    /* it was served: a successor takes over */
+    DEVICE_DISCONNECTING, /* the worker lets go */
+    DEVICE_STATES
+};
+const char *device_state_name(enum device_state state);
+
+struct device {
+    LIST_ENTRY(device) entry; /* in guest->devices */
+    struct guest *guest;
+    struct xendev_backend *backend;
+    uint32_t devid;
+    struct log_source log;
+    int dir; /* its run directory */
+
+    enum device_state state;
+    bool told;   /* the worker knows of it, or is about to answer */
+    bool effect; /* connect or resume is under way: its end is reported by xendev_backend_done() */
+    struct image image;
+    int image_fd; /* open while served, and locked; else -1 */
+    struct event *lock_timer;
+    bool lock_missed;
+    struct blkback_connection connection;
+    uint64_t sectors; /* of 512 bytes; 0: not known yet */
+    uint32_t sector_size;
+    uint32_t physical_sector_size;
+
+    unsigned deaths; /* of workers, in a row, while they opened it */
+    uint64_t restarts;
+    int64_t recovery_ms; /* the last one: from the worker's death to its successor's answer; -1: none */
+};
+
+extern const struct xendev_backend_ops device_ops;
+
+/* ---- What its guest tells it. ---- */
+
+/* A worker is there and knows nothing of the device. */
+void device_served(struct device *device);
+/* The worker has ended. */
+void device_unserved(struct device *device, const char *reason);
+/* ...and nothing of it is under way any more. */
+void device_fenced(struct device *device);
+/* The worker said something about this device. Returns 0, or -EPROTO when it cannot have meant it. */
+int device_answered(struct device *device, struct blkback_message *message);
+
+/* Stops watching it and forgets it; what serves it and its files stay. */
+void device_forget(struct device *device);
+
+/* The RAM disk's file of a device: "GUEST-DEVID", in the directory of RAM disks. */
+#define DEVICE_RAM_NAME_SIZE 160
+void device_ram_name(const char *guest_name, uint32_t devid, char ret_name[DEVICE_RAM_NAME_SIZE]);
+
+#endif
