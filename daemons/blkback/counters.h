@@ -13,12 +13,7 @@
 #define BLKBACK_COUNTERS_MAGIC   0x72626263u /* "rbbc" */
 #define BLKBACK_COUNTERS_VERSION 1u
 
-enum blkback_counted_op {
-    BLKBACK_COUNTED_READ,
-    BLKBACK_COUNTED_WRITE,
-    BLKBACK_COUNTED_FLUSH,
-    BLKBACK_COUNTED_OPS
-};
+enum blkback_counted_op { BLKBACK_COUNTED_READ, BLKBACK_COUNTED_WRITE, BLKBACK_COUNTED_FLUSH, BLKBACK_COUNTED_OPS };
 
 struct blkback_counters {
     uint32_t magic;
@@ -29,7 +24,7 @@ struct blkback_counters {
     uint64_t replayed;                      /* requests executed again after a worker's death */
     uint64_t events;                        /* received from the guest */
     uint64_t notifications;                 /* sent to the guest */
-    uint64_t recovery_ns;                   /* the last recovery: from the worker being told to the guest being notified */
+    uint64_t recovery_ns; /* the last recovery: from the worker being told to the guest being notified */
     /* The ring when the worker last went idle or last finished a batch. */
     uint64_t req_prod, req_event, rsp_prod, rsp_event, req_cons, in_flight, slots;
 };

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The supervisor as a whole.
+ *
+ * It holds nothing that is not in files or in xenstore, so it may end at any instruction. A start is always the same: what was left of guests
+ * and disks that are gone is removed; the others' workers are ended and replaced, which their guests do not notice; then xenstore is
+ * followed. A lost connection to xenstored is handled as an end and a new start within the process: until it is back, the workers serve on.
+ */
+#include "blkback.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include <service/log.h>
+#include <service/notify.h>
+#include <service/service.h>
+#include <supervise/rundir.h>
+#include <supervise/worker.h>
+#include <xendev/store.h>
+#include <xendev/xenbus.h>
+
+#include "device.h"
+#include "guest.h"
+#include "protocol.h"
+#include "report.h"
+
+#define RUN_DIR "blkback"
+
+static const struct timeval reconnect_period = {.tv_sec = 1};
+/* How long guests found at start are kept without a device in xenstore. */
+static const struct timeval settle_time = {.tv_sec = 10};
+
+/* ---- What is left of earlier times. ---------------------------------------------------------------------------------------- */
+
+/* Whether the domain exists and is in the life that directory name states. A doubt is a yes. */
+static bool guest_is_alive(const struct blkback *blkback, const char *name)
+{
+    char identity[XENDEV_IDENTITY_SIZE];
+    const char *named;
+    uint32_t domid;
+
+    if (rundir_guest_parse(name, &domid, &named) < 0)
+        return false;
+    if (xendev_domain_exists(blkback->store, domid) == 0)
+        return false;
+    return xendev_domain_identity(blkback->store, domid, identity) < 0 || strcmp(identity, named) == 0;
+}
+
+/* Whether that guest has that disk. A doubt is a yes. */
+static bool device_is_alive(const struct blkback *blkback, const char *guest_name, uint32_t devid)
+{
+    const char *identity;
+    char path[128];
+    char *front;
+    uint32_t domid;
+    int err;
+
+    if (rundir_guest_parse(guest_name, &domid, &identity) < 0)
+        return false;
+    snprintf(path, sizeof(path), "/local/domain/0/backend/%s/%u/%u", blkback->config.kind, domid, devid);
+    err = xendev_store_read(blkback->store, XENDEV_NO_TXN, path, "frontend", &front);
+    if (err == 0)
+        free(front);
+    return err != -ENOENT;
+}
+
+struct sweep {
+    struct blkback *blkback;
+    const char *guest_name;
+    unsigned left; /* devices that are still there */
+};
+
+static int sweep_device(void *arg, int dir, const char *name)
+{
+    struct sweep *sweep = arg;
+    uint32_t devid;
+
+    if (rundir_device_parse(name, &devid) < 0)
+        return 0;
+    if (device_is_alive(sweep->blkback, sweep->guest_name, devid))
+        sweep->left++;
+    else
+        rundir_remove(dir, name);
+    return 0;
+}
+
+/* Takes over a guest's run directory: its worker is ended, and the directory goes when the guest has no disks. */
+static int sweep_guest(void *arg, int dir, const char *name)
+{
+    struct blkback *blkback = arg;
+    struct sweep sweep = {.blkback = blkback, .guest_name = name};
+    const char *identity;
+    struct guest *guest;
+    uint32_t domid;
+    int err;
+
+    if (rundir_guest_parse(name, &domid, &identity) < 0) {
+        log_warning(NULL, "%s in the run directory is nothing of ours", name);
+        return 0;
+    }
+    if (guest_is_alive(blkback, name)) {
+        int guest_dir = rundir_enter(dir, name);
+        if (guest_dir >= 0) {
+            rundir_each(guest_dir, sweep_device, &sweep);
+            close(guest_dir);
+        }
+    }
+    err = guest_get(blkback, domid, name, &guest);
+    if (err < 0) {
+        log_error(NULL, "what was left of guest %s cannot be taken over: %s", name, strerror(-err));
+        return err;
+    }
+    guest->expected = sweep.left > 0;
+    return 0;
+}
+
+/* Removes the RAM disk of a guest or device that is gone: "GUEST-DEVID". */
+static int sweep_ram(void *arg, int dir, const char *name)
+{
+    struct blkback *blkback = arg;
+    char guest_name[RUNDIR_NAME_SIZE];
+    const char *dash = strrchr(name, '-');
+    uint32_t devid;
+
+    if (dash == NULL || (size_t)(dash - name) >= sizeof(guest_name) || rundir_device_parse(dash + 1, &devid) < 0)
+        return 0;
+    memcpy(guest_name, name, (size_t)(dash - name));
+    guest_name[dash - name] = '\0';
+    if (!guest_is_alive(blkback, guest_name) || !device_is_alive(blkback, guest_name, devid))
+        rundir_remove(dir, name);
+    return 0;
+}
+
+static void on_settled(evutil_socket_t fd, short what, void *arg)
+{
+    struct blkback *blkback = arg;
+    struct guest *guest, *next;
+
+    (void)fd;
+    (void)what;
+    for (guest = LIST_FIRST(&blkback->guests); guest != NULL; guest = next) {
+        next = LIST_NEXT(guest, entry);
+        guest->expected = false;
+        guest_release(guest);
+    }
+}
+
+/* ---- xenstore. --------------------------------------------------------------------------------------------------------------- */
+
+/* Forgets all that is known of guests; their workers serve on. */
+static void leave_guests(struct blkback *blkback)
+{
+    struct guest *guest;
+
+    while ((guest = LIST_FIRST(&blkback->guests)) != NULL) {
+        while (!LIST_EMPTY(&guest->devices))
+            device_forget(LIST_FIRST(&guest->devices));
+        guest_free(guest);
+    }
+    xendev_bus_close(blkback->bus);
+    blkback->bus = NULL;
+    xendev_store_close(blkback->store);
+    blkback->store = NULL;
+    worker_pool_free(blkback->pool);
+    blkback->pool = NULL;
+}
+
+static void on_store_lost(void *arg)
+{
+    struct blkback *blkback = arg;
+
+    log_error(NULL, "lost xenstored; guests are served on, the rest waits for it");
+    event_add(blkback->reconnect_timer, &(const struct timeval){0});
+}
+
+static void on_spare_trouble(void *arg, const char *reason)
+{
+    (void)arg;
+    log_error(NULL, "spare worker %s", reason);
+}
+
+static int follow_guests(struct blkback *blkback)
+{
+    const struct worker_pool_params pool = {.program = blkback->config.worker,
+                                            .message_size = sizeof(struct blkback_message),
+                                            .trouble = on_spare_trouble,
+                                            .arg = blkback};
+    int err = worker_pool_new(blkback->base, &pool, &blkback->pool);
+
+    if (err < 0) {
+        log_error(NULL, "%s cannot be started: %s", blkback->config.worker, strerror(-err));
+        return err;
+    }
+    err = xendev_store_open(blkback->base, on_store_lost, blkback, &blkback->store);
+    if (err < 0) {
+        log_error(NULL, "no connection to xenstored: %s", strerror(-err));
+        return err;
+    }
+    err = rundir_each(blkback->run_dir, sweep_guest, blkback);
+    if (err == 0)
+        err = rundir_each(blkback->ram_dir, sweep_ram, blkback);
+    if (err < 0) {
+        log_error(NULL, "the run directories cannot be read: %s", strerror(-err));
+        return err;
+    }
+    err = xendev_bus_open(blkback->store, blkback->config.kind, &device_ops, blkback, &blkback->bus);
+    if (err < 0) {
+        log_error(NULL, "backend/%s cannot be followed: %s", blkback->config.kind, strerror(-err));
+        return err;
+    }
+    event_add(blkback->settle_timer, &settle_time);
+    return 0;
+}
+
+/* Away from the callback of the store that is closed here. */
+static void on_reconnect(evutil_socket_t fd, short what, void *arg)
+{
+    struct blkback *blkback = arg;
+
+    (void)fd;
+    (void)what;
+    leave_guests(blkback);
+    if (follow_guests(blkback) < 0) {
+        leave_guests(blkback);
+        event_add(blkback->reconnect_timer, &reconnect_period);
+        return;
+    }
+    log_info(NULL, "connected to xenstored again");
+}
+
+/* ---- Start and stop. ----------------------------------------------------------------------------------------------------------- */
+
+static int open_directories(struct blkback *blkback)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/%s", service_run_dir(blkback->service), RUN_DIR);
+    blkback->run_dir = rundir_open(path);
+    if (blkback->run_dir < 0) {
+        log_error(NULL, "%s cannot be used: %s", path, strerror(-blkback->run_dir));
+        return blkback->run_dir;
+    }
+    blkback->ram_dir = rundir_open(blkback->config.ram_dir);
+    if (blkback->ram_dir < 0) {
+        log_error(NULL, "%s cannot be used: %s", blkback->config.ram_dir, strerror(-blkback->ram_dir));
+        return blkback->ram_dir;
+    }
+    return 0;
+}
+
+int blkback_start(struct service *service, void *arg)
+{
+    struct blkback *blkback = arg;
+    int err;
+
+    blkback->service = service;
+    blkback->base = service_base(service);
+    blkback->run_dir = blkback->ram_dir = -1;
+    LIST_INIT(&blkback->guests);
+    blkback->reconnect_timer = evtimer_new(blkback->base, on_reconnect, blkback);
+    blkback->settle_timer = evtimer_new(blkback->base, on_settled, blkback);
+    err = blkback->reconnect_timer == NULL || blkback->settle_timer == NULL ? -ENOMEM : 0;
+    if (err == 0)
+        err = open_directories(blkback);
+    if (err == 0)
+        err = report_open(blkback, service_control(service));
+    if (err == 0)
+        err = follow_guests(blkback);
+    if (err < 0)
+        blkback_stop(blkback);
+    return err;
+}
+
+void blkback_stop(void *arg)
+{
+    struct blkback *blkback = arg;
+
+    leave_guests(blkback);
+    if (blkback->settle_timer != NULL)
+        event_free(blkback->settle_timer);
+    if (blkback->reconnect_timer != NULL)
+        event_free(blkback->reconnect_timer);
+    if (blkback->ram_dir >= 0)
+        close(blkback->ram_dir);
+    if (blkback->run_dir >= 0)
+        close(blkback->run_dir);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * blkbackd's supervisor: what all its parts share.
+ *
+ *   blkback.c    start and stop: xenstore, run directories, workers, what an earlier supervisor left
+ *   guest.c      one guest: its worker's life, death and succession
+ *   device.c     one disk: xenbus effects on one side, the worker's answers on the other
+ *   image.c      what a disk's configuration names
+ *   frontend.c   what the guest says about its ring
+ *   report.c     what ringctl and /metrics show
+ */
+#ifndef BLKBACK_BLKBACK_H
+#define BLKBACK_BLKBACK_H
+
+#include <sys/queue.h>
+
+struct event;
+struct event_base;
+struct guest;
+struct service;
+struct worker_pool;
+struct xendev_bus;
+struct xendev_store;
+
+struct blkback_config {
+    char *kind;    /* of back end directories: "vbd" */
+    char *worker;  /* program */
+    char *ram_dir; /* RAM disks */
+};
+
+struct blkback {
+    struct blkback_config config;
+    struct service *service;
+    struct event_base *base;
+    struct worker_pool *pool;
+    int run_dir;
+    int ram_dir;
+    LIST_HEAD(, guest) guests;
+
+    /* Gone while xenstored is away; see blkback.c. */
+    struct xendev_store *store;
+    struct xendev_bus *bus;
+    struct event *reconnect_timer;
+    struct event *settle_timer;
+};
+
+/* Starts serving; for service_main(). Returns 0, or -errno with the reason logged. */
+int blkback_start(struct service *service, void *arg);
+/* Stops; guests keep their workers. */
+void blkback_stop(void *arg);
+
+#endif

@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * blkbackd: serves the disks of this host's guests. See blkback.h for the parts.
+ */
+#include <stddef.h>
+
+#include <service/service.h>
+
+#include "blkback.h"
+
+static const struct config_key keys[] = {
+    {.name = "device-kind",
+     .type = CONFIG_STRING,
+     .offset = offsetof(struct blkback_config, kind),
+     .fallback = "vbd",
+     .help = "serve the devices below backend/KIND in xenstore"},
+    {.name = "worker",
+     .type = CONFIG_PATH,
+     .offset = offsetof(struct blkback_config, worker),
+     .fallback = BLKBACK_WORKER_PROGRAM,
+     .help = "the program that serves one guest"},
+    {.name = "ram-dir",
+     .type = CONFIG_PATH,
+     .offset = offsetof(struct blkback_config, ram_dir),
+     .fallback = "/run/ringback/ram",
+     .help = "where RAM disks are kept; on a tmpfs of its own"},
+};
+
+int main(int argc, char **argv)
+{
+    static struct blkback blkback;
+    const struct config_table tables[] = {
+        {.section = "blkback", .keys = keys, .count = sizeof(keys) / sizeof(keys[0]), .values = &blkback.config},
+    };
+    const struct service_daemon daemon = {
+        .name = "blkbackd",
+        .summary = "serves disks to Xen guests",
+        .tables = tables,
+        .table_count = sizeof(tables) / sizeof(tables[0]),
+        .start = blkback_start,
+        .stop = blkback_stop,
+        .arg = &blkback,
+    };
+
+    return service_main(&daemon, argc, argv);
+}
