@@ -18,13 +18,12 @@
 
 #define WARM_UP_MS 300u
 
-static const char usage[] =
-    "usage: simguest bench read|write [options] DEVID\n"
-    "Prints requests and bytes a second.\n" OPTIONS_FRONT_USAGE
-    "  --bs BYTES              of a request, 512 to 44K (4K)\n"
-    "  --sequential            one place after the other (random)\n"
-    "  --time S                for so long, after a short warm-up (3)\n"
-    "  --json                  the result as JSON\n";
+static const char usage[] = "usage: simguest bench read|write [options] DEVID\n"
+                            "Prints requests and bytes a second.\n" OPTIONS_FRONT_USAGE
+                            "  --bs BYTES              of a request, 512 to 44K (4K)\n"
+                            "  --sequential            one place after the other (random)\n"
+                            "  --time S                for so long, after a short warm-up (3)\n"
+                            "  --json                  the result as JSON\n";
 
 enum {
     OPTION_BS = OPTION_OWN,
@@ -174,13 +173,16 @@ static int measure(struct bench *bench)
     bench->stopped = true;
     if (guest_wait(&bench->guest, nothing_in_flight, bench) < 0 || front->lost || bench->errors > 0) {
         blkfront_say_stuck(front);
-        guest_say("vbd %u: %" PRIu64 " of %" PRIu64 " requests failed", front->config.devid, bench->errors, bench->answered);
+        guest_say("vbd %u: %" PRIu64 " of %" PRIu64 " requests failed", front->config.devid, bench->errors,
+                  bench->answered);
         return -EIO;
     }
     double rate = requests / elapsed;
     double per_request = requests > 0 ? cpu * 1e6 / requests : 0;
-    printf(bench->json ? "{\"depth\": %u, \"bs\": %" PRIu64 ", \"iops\": %.0f, \"mb_s\": %.1f, \"guest_cpu_us\": %.3f, \"requests\": %.0f}\n"
-                       : "depth %u, %" PRIu64 " bytes: %.0f requests/s, %.1f MB/s, guest CPU %.3f us a request (%.0f requests)\n",
+    printf(bench->json ? "{\"depth\": %u, \"bs\": %" PRIu64
+                         ", \"iops\": %.0f, \"mb_s\": %.1f, \"guest_cpu_us\": %.3f, \"requests\": %.0f}\n"
+                       : "depth %u, %" PRIu64
+                         " bytes: %.0f requests/s, %.1f MB/s, guest CPU %.3f us a request (%.0f requests)\n",
            front->depth, bench->size, rate, rate * (double)bench->size / 1e6, per_request, requests);
     return 0;
 }

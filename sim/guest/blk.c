@@ -170,8 +170,11 @@ static void parse(struct blk *blk, int argc, char **argv)
     int key;
 
     blk->front = (struct options_front)OPTIONS_FRONT_DEFAULT;
-    blk->workload = (struct workload_config){
-        .min = BLKIF_SECTOR_SIZE, .max = 44 * 1024, .read_percent = 50, .flush_percent = 2, .seed = guest_now() ^ (uint64_t)getpid()};
+    blk->workload = (struct workload_config){.min = BLKIF_SECTOR_SIZE,
+                                             .max = 44 * 1024,
+                                             .read_percent = 50,
+                                             .flush_percent = 2,
+                                             .seed = guest_now() ^ (uint64_t)getpid()};
     blk->time = 5 * SECOND;
     blk->requests = UINT64_MAX;
     while ((key = getopt_long(argc, argv, "", long_options, NULL)) != -1)
@@ -206,7 +209,8 @@ static void tell_progress(struct blk *blk, uint64_t now)
     unsigned in_flight;
     uint64_t total = answered_so_far(blk, &in_flight);
 
-    fprintf(stderr, "%6.1f s  %10" PRIu64 " requests verified  %8.0f a second  %3u in flight\n", (double)(now - blk->started) / 1e9, total,
+    fprintf(stderr, "%6.1f s  %10" PRIu64 " requests verified  %8.0f a second  %3u in flight\n",
+            (double)(now - blk->started) / 1e9, total,
             (double)(total - blk->told_count) * 1e9 / (double)(now - blk->told), in_flight);
     blk->told = now;
     blk->told_count = total;
@@ -368,7 +372,8 @@ static void print_text(const struct blk *blk, bool ok)
     for (unsigned i = 0; i < blk->count; i++) {
         const struct blk_device *device = &blk->devices[i];
         const struct workload_counts *counts = &device->workload.counts;
-        printf("vbd %u: %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64 " flushes; %.1f MB written, %.1f MB read and verified; "
+        printf("vbd %u: %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
+               " flushes; %.1f MB written, %.1f MB read and verified; "
                "%" PRIu64 " errors, %" PRIu64 " mismatches; longest wait %" PRIu64 " ms\n",
                device->devid, counts->reads, counts->writes, counts->flushes, (double)counts->bytes_written / 1e6,
                (double)counts->sectors_verified * BLKIF_SECTOR_SIZE / 1e6, counts->errors, counts->mismatches,
@@ -383,12 +388,13 @@ static void print_json(const struct blk *blk, bool ok)
     for (unsigned i = 0; i < blk->count; i++) {
         const struct blk_device *device = &blk->devices[i];
         const struct workload_counts *counts = &device->workload.counts;
-        printf("%s{\"devid\": %u, \"reads\": %" PRIu64 ", \"writes\": %" PRIu64 ", \"flushes\": %" PRIu64 ", \"bytes_read\": %" PRIu64
-               ", \"bytes_written\": %" PRIu64 ", \"sectors_verified\": %" PRIu64 ", \"errors\": %" PRIu64 ", \"mismatches\": %" PRIu64
-               ", \"longest_wait_ms\": %" PRIu64 ", \"ring_slots\": %u}",
+        printf("%s{\"devid\": %u, \"reads\": %" PRIu64 ", \"writes\": %" PRIu64 ", \"flushes\": %" PRIu64
+               ", \"bytes_read\": %" PRIu64 ", \"bytes_written\": %" PRIu64 ", \"sectors_verified\": %" PRIu64
+               ", \"errors\": %" PRIu64 ", \"mismatches\": %" PRIu64 ", \"longest_wait_ms\": %" PRIu64
+               ", \"ring_slots\": %u}",
                i == 0 ? "" : ", ", device->devid, counts->reads, counts->writes, counts->flushes, counts->bytes_read,
-               counts->bytes_written, counts->sectors_verified, counts->errors, counts->mismatches, device->front.longest / 1000000,
-               device->front.ring.layout.slots);
+               counts->bytes_written, counts->sectors_verified, counts->errors, counts->mismatches,
+               device->front.longest / 1000000, device->front.ring.layout.slots);
     }
     printf("]}\n");
 }

@@ -66,7 +66,8 @@ int blkfront_open(struct blkfront *front, struct guest *guest, const struct blkf
     if (front->tags == NULL || front->data_refs == NULL)
         goto fail;
     void *data;
-    rc = xendev_share_pages(guest->share, xendev_frontend_backend_domid(front->xenbus), front->data_pages, front->data_refs, &data);
+    rc = xendev_share_pages(guest->share, xendev_frontend_backend_domid(front->xenbus), front->data_pages,
+                            front->data_refs, &data);
     if (rc < 0)
         goto fail;
     front->data = data;
@@ -190,7 +191,8 @@ uint64_t blkfront_oldest(const struct blkfront *front)
 
 void blkfront_say_stuck(const struct blkfront *front)
 {
-    guest_say("vbd %u: %u requests wait for an answer, the oldest for %.1f s; the back end is %s; req_prod %u, rsp_cons %u", front->config.devid,
-              front->in_flight, (double)blkfront_oldest(front) / 1e9, xenbus_state_name(front->backend), front->ring.req_published,
-              front->ring.rsp_cons);
+    guest_say(
+        "vbd %u: %u requests wait for an answer, the oldest for %.1f s; the back end is %s; req_prod %u, rsp_cons %u",
+        front->config.devid, front->in_flight, (double)blkfront_oldest(front) / 1e9, xenbus_state_name(front->backend),
+        front->ring.req_published, front->ring.rsp_cons);
 }

@@ -25,19 +25,19 @@ struct xendev_channel;
 enum blkfront_habit {
     BLKFRONT_LINUX,  /* waits for InitWait, one transaction, Initialised, and Connected once the back end is */
     BLKFRONT_MINIOS, /* one transaction that jumps to Connected, nothing read before */
-    BLKFRONT_GRUB,   /* single writes, Initialised for ever; ends by Closed at once, then Initialising for its successor */
+    BLKFRONT_GRUB, /* single writes, Initialised for ever; ends by Closed at once, then Initialising for its successor */
 };
 
 struct blkfront_config {
     uint32_t devid;
     enum blkfront_habit habit;
     enum blkif_abi abi;
-    unsigned order;    /* of the ring; less when the back end offers less */
-    unsigned depth;    /* tags; less when the ring is smaller */
-    unsigned pages;    /* of data for each tag */
-    bool persistent;   /* promise to use the same grants for ever */
-    bool racing;       /* requests are rewritten while they are served: the low half of ids and the operation say nothing */
-    /* One key of ours with another value, or left out (NULL). */
+    unsigned order;  /* of the ring; less when the back end offers less */
+    unsigned depth;  /* tags; less when the ring is smaller */
+    unsigned pages;  /* of data for each tag */
+    bool persistent; /* promise to use the same grants for ever */
+    bool racing; /* requests are rewritten while they are served: the low half of ids and the operation say nothing */
+    /* One key with another value than ours, or left out (NULL). */
     const char *odd_key, *odd_value;
 };
 
@@ -52,7 +52,7 @@ struct blkfront_disk {
 };
 
 struct blkfront_tag {
-    uint64_t id; /* of its request in flight, 0: none */
+    uint64_t id;   /* of its request in flight, 0: none */
     uint64_t sent; /* when */
     uint8_t code;
 };
@@ -79,10 +79,10 @@ struct blkfront {
     unsigned data_pages;
 
     struct blkfront_tag *tags;
-    unsigned depth;     /* tags usable on this ring */
+    unsigned depth; /* tags usable on this ring */
     unsigned in_flight;
     uint32_t serial;
-    uint64_t longest;   /* nanoseconds: the longest time a request took */
+    uint64_t longest;    /* nanoseconds: the longest time a request took */
     char complaint[160]; /* what the back end may never do, and did; "" if nothing */
 
     /* Its user: called from the loop for each response, and after the last one that was there. `drained` may send more. */

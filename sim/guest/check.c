@@ -38,7 +38,8 @@ static int compare(const struct model *model, int fd)
         if (wrong++ < MISMATCHES_SHOWN)
             guest_say("%s", why);
     }
-    printf("%" PRIu64 " sectors, %" PRIu64 " of them written: %" PRIu64 " mismatches\n", model_count(model), written, wrong);
+    printf("%" PRIu64 " sectors, %" PRIu64 " of them written: %" PRIu64 " mismatches\n", model_count(model), written,
+           wrong);
     return wrong == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 

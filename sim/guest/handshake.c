@@ -47,8 +47,8 @@ static int await_or_say(struct blkfront *front, unsigned states, const char *wha
 {
     int rc = blkfront_await(front, states);
     if (rc < 0)
-        guest_say("vbd %u: waited %u s for the back end to be %s: it is %s", front->config.devid, front->guest->limit, what,
-                  xenbus_state_name(front->backend));
+        guest_say("vbd %u: waited %u s for the back end to be %s: it is %s", front->config.devid, front->guest->limit,
+                  what, xenbus_state_name(front->backend));
     return rc;
 }
 
@@ -56,7 +56,8 @@ static int enter(struct blkfront *front, enum xenbus_state state)
 {
     int rc = xendev_frontend_switch(front->xenbus, state);
     if (rc < 0)
-        guest_say("vbd %u: cannot write the state %s: %s", front->config.devid, xenbus_state_name(state), strerror(-rc));
+        guest_say("vbd %u: cannot write the state %s: %s", front->config.devid, xenbus_state_name(state),
+                  strerror(-rc));
     return rc;
 }
 
@@ -64,7 +65,8 @@ char *blkfront_reason(struct blkfront *front)
 {
     char *reason;
 
-    if (xendev_store_read(front->guest->store, XENDEV_NO_TXN, xendev_frontend_backend_path(front->xenbus), "error", &reason) < 0)
+    if (xendev_store_read(front->guest->store, XENDEV_NO_TXN, xendev_frontend_backend_path(front->xenbus), "error",
+                          &reason) < 0)
         return strdup("");
     return reason;
 }
@@ -91,7 +93,8 @@ static int make_ring(struct blkfront *front)
     if (order > front->disk.max_order)
         order = front->disk.max_order;
     front->ring_page_count = 1u << order;
-    int rc = xendev_share_pages(front->guest->share, domid, front->ring_page_count, front->ring_refs, &front->ring_pages);
+    int rc =
+        xendev_share_pages(front->guest->share, domid, front->ring_page_count, front->ring_refs, &front->ring_pages);
     if (rc < 0)
         goto fail;
 
@@ -117,7 +120,7 @@ fail:
 
 /* ---- Our keys. ------------------------------------------------------------------------------------------------------ */
 
-/* Writes one key of ours, or what stands in its place. */
+/* Writes one key of ours, or what the odd one has in its place. */
 static int put(struct blkfront *front, xendev_txn txn, const char *key, const char *value)
 {
     struct xendev_store *store = front->guest->store;
@@ -125,7 +128,8 @@ static int put(struct blkfront *front, xendev_txn txn, const char *key, const ch
 
     if (front->config.odd_key != NULL && strcmp(front->config.odd_key, key) == 0)
         value = front->config.odd_value;
-    return value == NULL ? xendev_store_remove(store, txn, dir, key) : xendev_store_write(store, txn, dir, key, "%s", value);
+    return value == NULL ? xendev_store_remove(store, txn, dir, key)
+                         : xendev_store_write(store, txn, dir, key, "%s", value);
 }
 
 static int put_number(struct blkfront *front, xendev_txn txn, const char *key, uint32_t value)
@@ -178,7 +182,7 @@ static int publish_linux(struct xendev_store *store, xendev_txn txn, void *arg)
     while (1u << order < front->ring_page_count)
         order++;
     int rc = forget_ring(front, txn);
-    if (rc == 0 && (order > 0 || front->config.odd_key != NULL))
+    if (rc == 0 && order > 0)
         rc = put_number(front, txn, "ring-page-order", order);
     if (rc == 0)
         rc = put_ring(front, txn);
@@ -186,6 +190,8 @@ static int publish_linux(struct xendev_store *store, xendev_txn txn, void *arg)
         rc = put(front, txn, "protocol", blkif_abi_name(front->config.abi));
     if (rc == 0)
         rc = put_number(front, txn, "feature-persistent", front->config.persistent);
+    if (rc == 0 && front->config.odd_key != NULL)
+        rc = put(front, txn, front->config.odd_key, "");
     return rc;
 }
 
@@ -254,7 +260,8 @@ static int read_disk(struct blkfront *front)
     disk->discard = get(front, "feature-discard", 0) != 0;
     disk->persistent = get(front, "feature-persistent", 0) != 0;
     if (disk->sectors == 0 || disk->sector_size < BLKIF_SECTOR_SIZE) {
-        guest_say("vbd %u: a disk of %llu sectors of %u bytes", front->config.devid, (unsigned long long)disk->sectors, disk->sector_size);
+        guest_say("vbd %u: a disk of %llu sectors of %u bytes", front->config.devid, (unsigned long long)disk->sectors,
+                  disk->sector_size);
         return -EPROTO;
     }
     return 0;
@@ -294,7 +301,8 @@ static int refused(struct blkfront *front, bool quiet)
     char *reason = blkfront_reason(front);
 
     if (!quiet)
-        guest_say("vbd %u: the back end went %s%s%s", front->config.devid, xenbus_state_name(front->backend), *reason ? ": " : "", reason);
+        guest_say("vbd %u: the back end went %s%s%s", front->config.devid, xenbus_state_name(front->backend),
+                  *reason ? ": " : "", reason);
     free(reason);
     blkfront_drop_ring(front);
     return -ECONNREFUSED;
@@ -334,7 +342,8 @@ static int hand_over(struct blkfront *front)
     int rc = xendev_store_remove(front->guest->store, XENDEV_NO_TXN, xendev_frontend_path(front->xenbus), "ring-ref");
 
     if (rc == 0)
-        rc = xendev_store_remove(front->guest->store, XENDEV_NO_TXN, xendev_frontend_path(front->xenbus), "event-channel");
+        rc = xendev_store_remove(front->guest->store, XENDEV_NO_TXN, xendev_frontend_path(front->xenbus),
+                                 "event-channel");
     return rc < 0 ? rc : enter(front, XENBUS_INITIALISING);
 }
 

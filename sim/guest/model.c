@@ -83,8 +83,11 @@ static int model_begin(struct model *model, int fd, const struct model_params *p
     int rc = model_map(model, fd, size);
     if (rc < 0)
         return rc;
-    *model->head = (struct model_head){
-        .magic = MODEL_MAGIC, .seed = params->seed, .first = params->first, .count = params->count, .blank = params->blank};
+    *model->head = (struct model_head){.magic = MODEL_MAGIC,
+                                       .seed = params->seed,
+                                       .first = params->first,
+                                       .count = params->count,
+                                       .blank = params->blank};
     return 0;
 }
 
@@ -203,7 +206,8 @@ uint32_t model_floor(const struct model *model, uint64_t sector)
 }
 
 /* Whether each word is that of some version in floor..issued. */
-static bool is_mixed(const struct model *model, uint64_t sector, uint32_t floor, uint32_t issued, const uint64_t words[SECTOR_WORDS])
+static bool is_mixed(const struct model *model, uint64_t sector, uint32_t floor, uint32_t issued,
+                     const uint64_t words[SECTOR_WORDS])
 {
     uint64_t known = 0; /* bit n: word n is explained */
 
@@ -216,7 +220,8 @@ static bool is_mixed(const struct model *model, uint64_t sector, uint32_t floor,
     return known == UINT64_MAX;
 }
 
-bool model_check(const struct model *model, uint64_t sector, uint32_t floor, const void *bytes, char *ret_why, size_t why_size)
+bool model_check(const struct model *model, uint64_t sector, uint32_t floor, const void *bytes, char *ret_why,
+                 size_t why_size)
 {
     const struct model_entry *entry = entry_of(model, sector);
     struct sector_stamp stamp;
@@ -232,10 +237,13 @@ bool model_check(const struct model *model, uint64_t sector, uint32_t floor, con
         return true;
 
     if (ours)
-        snprintf(ret_why, why_size, "sector %" PRIu64 ": expected version %u..%u, found version %" PRIu64 " of sector %" PRIu64, sector, floor,
-                 entry->issued, stamp.version, stamp.sector);
+        snprintf(ret_why, why_size,
+                 "sector %" PRIu64 ": expected version %u..%u, found version %" PRIu64 " of sector %" PRIu64, sector,
+                 floor, entry->issued, stamp.version, stamp.sector);
     else
-        snprintf(ret_why, why_size, "sector %" PRIu64 ": expected version %u..%u, found foreign or torn data (%016" PRIx64 " %016" PRIx64 "...)",
+        snprintf(ret_why, why_size,
+                 "sector %" PRIu64 ": expected version %u..%u, found foreign or torn data (%016" PRIx64 " %016" PRIx64
+                 "...)",
                  sector, floor, entry->issued, words[0], words[1]);
     return false;
 }

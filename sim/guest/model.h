@@ -19,7 +19,7 @@ struct model_params {
     uint64_t seed;    /* of what is written; a file that exists keeps its own */
     uint64_t first;   /* sectors first..first+count-1 are ours */
     uint64_t count;
-    bool blank;       /* version 0 is known to be zeroes; else anything that is not ours */
+    bool blank; /* version 0 is known to be zeroes; else anything that is not ours */
 };
 
 /* Returns 0; -EINVAL when the file is of another kind or place; another -errno. */
@@ -45,6 +45,7 @@ uint32_t model_floor(const struct model *model, uint64_t sector);
 
 /* Whether a read of `sector`, sent when model_floor() was `floor`, may return `bytes`. If not, `ret_why` holds the reason. Words of different
  * versions may mix while the sector is being written. */
-bool model_check(const struct model *model, uint64_t sector, uint32_t floor, const void *bytes, char *ret_why, size_t why_size);
+bool model_check(const struct model *model, uint64_t sector, uint32_t floor, const void *bytes, char *ret_why,
+                 size_t why_size);
 
 #endif

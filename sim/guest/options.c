@@ -98,7 +98,8 @@ uint32_t options_devid(const char *value)
 
 static enum blkfront_habit parse_habit(const char *value)
 {
-    static const char *const names[] = {[BLKFRONT_LINUX] = "linux", [BLKFRONT_MINIOS] = "minios", [BLKFRONT_GRUB] = "grub"};
+    static const char *const names[] = {
+        [BLKFRONT_LINUX] = "linux", [BLKFRONT_MINIOS] = "minios", [BLKFRONT_GRUB] = "grub"};
 
     for (unsigned i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (strcmp(names[i], value) == 0)

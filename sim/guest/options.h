@@ -21,8 +21,8 @@ struct options_front {
     unsigned limit; /* seconds */
 };
 
-#define OPTIONS_FRONT_DEFAULT \
-    { \
+#define OPTIONS_FRONT_DEFAULT                               \
+    {                                                       \
         .abi = blkif_abi_native(), .depth = 32, .limit = 60 \
     }
 
@@ -36,18 +36,18 @@ enum options_front_key {
 };
 
 /* To stand in the table of each command. */
-#define OPTIONS_FRONT \
-    {"as", required_argument, NULL, OPTION_AS}, {"abi", required_argument, NULL, OPTION_ABI}, \
+#define OPTIONS_FRONT                                                                                       \
+    {"as", required_argument, NULL, OPTION_AS}, {"abi", required_argument, NULL, OPTION_ABI},               \
         {"order", required_argument, NULL, OPTION_ORDER}, {"depth", required_argument, NULL, OPTION_DEPTH}, \
-    { \
-        "limit", required_argument, NULL, OPTION_LIMIT \
+    {                                                                                                       \
+        "limit", required_argument, NULL, OPTION_LIMIT                                                      \
     }
 
-#define OPTIONS_FRONT_USAGE \
+#define OPTIONS_FRONT_USAGE                                              \
     "  --as linux|minios|grub  whose habits the front end has (linux)\n" \
-    "  --abi ABI               x86_32, x86_64 or arm (native)\n" \
-    "  --order N               ring of 2^N pages, 0..4 (0)\n" \
-    "  --depth N               requests in flight (32)\n" \
+    "  --abi ABI               x86_32, x86_64 or arm (native)\n"         \
+    "  --order N               ring of 2^N pages, 0..4 (0)\n"            \
+    "  --depth N               requests in flight (32)\n"                \
     "  --limit S               seconds to wait for any one thing (60)\n"
 
 /* Takes one of OPTIONS_FRONT; anything else shows `usage` and ends. */

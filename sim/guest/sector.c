@@ -9,14 +9,7 @@
 
 #define SECTOR_MAGIC 0x524f544345534252u /* "RBSECTOR" */
 
-enum {
-    WORD_MAGIC,
-    WORD_SEED,
-    WORD_SECTOR,
-    WORD_VERSION,
-    WORD_FILL,
-    WORD_CHECKSUM = SECTOR_WORDS - 1
-};
+enum { WORD_MAGIC, WORD_SEED, WORD_SECTOR, WORD_VERSION, WORD_FILL, WORD_CHECKSUM = SECTOR_WORDS - 1 };
 
 void sector_fill(const struct sector_stamp *stamp, uint64_t ret_words[SECTOR_WORDS])
 {

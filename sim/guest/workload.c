@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -156,9 +157,10 @@ static void send(struct workload *workload, unsigned tag)
                                     .handle = (uint16_t)workload->front->config.devid};
 
     for (unsigned i = 0; i < request->segment_count; i++)
-        message.segments[i] = (struct blkif_segment){.gref = blkfront_ref(workload->front, tag, request->segments[i].page),
-                                                     .first_sector = request->segments[i].first,
-                                                     .last_sector = request->segments[i].last};
+        message.segments[i] =
+            (struct blkif_segment){.gref = blkfront_ref(workload->front, tag, request->segments[i].page),
+                                   .first_sector = request->segments[i].first,
+                                   .last_sector = request->segments[i].last};
     blkfront_send(workload->front, tag, &message);
 }
 
@@ -208,7 +210,8 @@ static void check_read(struct workload *workload, unsigned tag)
         for (unsigned s = request->segments[i].first; s <= request->segments[i].last; s++, done++) {
             char why[160];
             uint64_t sector = request->sector + done;
-            if (model_check(workload->model, sector, request->floors[done], sector_at(workload, tag, i, s), why, sizeof why)) {
+            if (model_check(workload->model, sector, request->floors[done], sector_at(workload, tag, i, s), why,
+                            sizeof why)) {
                 workload->counts.sectors_verified++;
             } else {
                 workload->counts.mismatches++;
@@ -251,8 +254,8 @@ static void answered(void *arg, unsigned tag, int16_t status)
     if (!okay) {
         workload->counts.errors++;
         if (!workload->config.allow_errors) {
-            guest_say("vbd %u: operation %u on sectors %" PRIu64 "+%u got status %d", workload->front->config.devid, request->code,
-                      request->sector, request->count, status);
+            guest_say("vbd %u: operation %u on sectors %" PRIu64 "+%u got status %d", workload->front->config.devid,
+                      request->code, request->sector, request->count, status);
             fail(workload, "a request failed");
         }
     }
@@ -365,7 +368,8 @@ bool workload_idle(const struct workload *workload)
 {
     const struct blkfront *front = workload->front;
     bool more = (workload->phase == WORKLOAD_MIXED && workload->left > 0) ||
-                (workload->phase == WORKLOAD_VERIFYING && workload->next < model_first(workload->model) + model_count(workload->model));
+                (workload->phase == WORKLOAD_VERIFYING &&
+                 workload->next < model_first(workload->model) + model_count(workload->model));
 
     return front->lost || front->complaint[0] != '\0' || (!more && front->in_flight == 0);
 }

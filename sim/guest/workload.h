@@ -13,14 +13,14 @@
 #include "random.h"
 
 struct workload_config {
-    uint64_t min, max;      /* bytes of a request, multiples of 512, at most 44K */
-    uint64_t from, span;    /* bytes of the disk used; span 0: to its end, at most WORKLOAD_SPAN_MAX */
+    uint64_t min, max;   /* bytes of a request, multiples of 512, at most 44K */
+    uint64_t from, span; /* bytes of the disk used; span 0: to its end, at most WORKLOAD_SPAN_MAX */
     unsigned read_percent;
     unsigned flush_percent; /* of the others */
     uint64_t seed;
-    const char *state;      /* file of the model, NULL: none */
-    bool blank;             /* the disk is known to be zeroes */
-    bool allow_errors;      /* answers with an error are counted, not complained about */
+    const char *state; /* file of the model, NULL: none */
+    bool blank;        /* the disk is known to be zeroes */
+    bool allow_errors; /* answers with an error are counted, not complained about */
 };
 
 #define WORKLOAD_SPAN_MAX (UINT64_C(1) << 30)

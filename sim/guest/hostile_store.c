@@ -1,0 +1,226 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a guest may write to its own directory in xenstore.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include <xendev/store.h>
+
+#include "hostile.h"
+
+/* ---- Nonsense where the back end expects parameters. ----------------------------------------------------------------- */
+
+struct nonsense {
+    const char *key;
+    const char *value; /* NULL: left out */
+    bool ignorable;    /* a back end may also not look at it, and serve */
+};
+
+#define LONG_TEXT                                                                                                      \
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
+    "xxxxxxxxxxxxxxxxxxxx"                                                                                             \
+    "%s%n\xff\x01\\\"'\n/../../"
+
+static const struct nonsense ring_order_nonsense[] = {
+    {"ring-page-order", "1", false},          {"ring-page-order", "5", false},
+    {"ring-page-order", "31", false},         {"ring-page-order", "32", false},
+    {"ring-page-order", "64", false},         {"ring-page-order", "4294967295", false},
+    {"ring-page-order", "4294967296", false}, {"ring-page-order", "-1", false},
+    {"ring-page-order", "x", false},          {"ring-page-order", "", false},
+    {"ring-page-order", LONG_TEXT, false},    {0},
+};
+
+static const struct nonsense ring_ref_nonsense[] = {
+    {"ring-ref", NULL, false},
+    {"ring-ref", "4294967295", false},
+    {"ring-ref", "99999999999999999999", false},
+    {"ring-ref", "-1", false},
+    {"ring-ref", "", false},
+    {"ring-ref", "8 8", false},
+    {"ring-ref", LONG_TEXT, false},
+    {0},
+};
+
+static const struct nonsense event_channel_nonsense[] = {
+    {"event-channel", NULL, false},
+    {"event-channel", "0", false},
+    {"event-channel", "4294967295", false},
+    {"event-channel", "99999", false},
+    {"event-channel", "-1", false},
+    {"event-channel", LONG_TEXT, false},
+    {0},
+};
+
+static const struct nonsense protocol_nonsense[] = {
+    {"protocol", "vax-abi", false},
+    {"protocol", "", false},
+    {"protocol", LONG_TEXT, false},
+    {0},
+};
+
+static const struct nonsense other_nonsense[] = {
+    {"multi-queue-num-queues", "0", true},
+    {"multi-queue-num-queues", "4294967295", true},
+    {"multi-queue-num-queues", LONG_TEXT, true},
+    {"feature-persistent", "2", true},
+    {"feature-persistent", LONG_TEXT, true},
+    {"num-ring-pages", "4294967295", true},
+    {"feature-large-sector-size", "-1", true},
+    {"trusted", LONG_TEXT, true},
+    {0},
+};
+
+/* Connects with one odd key: refused with a reason, unless it may be ignored. */
+static bool is_refused(struct hostile *hostile, const struct nonsense *odd)
+{
+    struct blkfront *front = &hostile->front;
+
+    front->config = hostile->config;
+    front->config.odd_key = odd->key;
+    front->config.odd_value = odd->value;
+    int rc = blkfront_connect(front, true);
+    front->config = hostile->config;
+    if (rc == 0 && odd->ignorable)
+        return blkfront_disconnect(front) == 0;
+    if (rc != -ECONNREFUSED) {
+        hostile_see(hostile, "%s='%.20s' is not refused", odd->key, odd->value != NULL ? odd->value : "(missing)");
+        return false;
+    }
+
+    char *reason = blkfront_reason(front);
+    bool explained = *reason != '\0';
+    if (!explained)
+        hostile_see(hostile, "%s='%.20s' is refused without a reason", odd->key,
+                    odd->value != NULL ? odd->value : "(missing)");
+    free(reason);
+    return explained && blkfront_disconnect(front) == 0;
+}
+
+static enum hostile_result run_nonsense(struct hostile *hostile, const void *param)
+{
+    const struct nonsense *odds = param;
+    struct xendev_store *store = hostile->guest.store;
+    unsigned count = 0;
+    bool ok = true;
+
+    if (blkfront_disconnect(&hostile->front) < 0)
+        return HOSTILE_FAILED;
+    for (; odds[count].key != NULL && ok; count++) {
+        ok = is_refused(hostile, &odds[count]);
+        xendev_store_remove(store, XENDEV_NO_TXN, xendev_frontend_path(hostile->front.xenbus), odds[count].key);
+    }
+    if (ok)
+        hostile_see(hostile, "%u values refused or ignored", count);
+    return hostile_restart(hostile) == 0 && hostile_is_served(hostile) && ok ? HOSTILE_OK : HOSTILE_FAILED;
+}
+
+/* ---- Keys that change after they were used (XSA-175, 178). ----------------------------------------------------------- */
+
+static enum hostile_result run_rewritten(struct hostile *hostile, const void *param)
+{
+    static const char *const keys[] = {"ring-ref",           "event-channel", "ring-page-order", "protocol",
+                                       "feature-persistent", "backend-id",    "backend",         "virtual-device"};
+    struct xendev_store *store = hostile->guest.store;
+    const char *dir = xendev_frontend_path(hostile->front.xenbus);
+    bool ok = true;
+
+    (void)param;
+    for (unsigned i = 0; i < sizeof keys / sizeof keys[0] && ok; i++) {
+        char *before = NULL;
+        int rc = xendev_store_read(store, XENDEV_NO_TXN, dir, keys[i], &before);
+        if (rc < 0 && rc != -ENOENT)
+            return HOSTILE_FAILED;
+        rc = xendev_store_write(store, XENDEV_NO_TXN, dir, keys[i], "%s", "/local/domain/0/4294967295");
+        if (rc == 0)
+            guest_sleep(&hostile->guest, 50);
+        ok = rc == 0 && !hostile->front.lost;
+        if (before != NULL)
+            xendev_store_write(store, XENDEV_NO_TXN, dir, keys[i], "%s", before);
+        else
+            xendev_store_remove(store, XENDEV_NO_TXN, dir, keys[i]);
+        free(before);
+        if (!ok)
+            hostile_see(hostile, "%s rewritten: %s", keys[i],
+                        rc < 0 ? strerror(-rc) : xenbus_state_name(hostile->front.backend));
+    }
+    return ok && hostile_is_served(hostile) ? HOSTILE_OK : HOSTILE_FAILED;
+}
+
+/* ---- Floods of states (XSA-349, 350). ------------------------------------------------------------------------------- */
+
+static int write_state(struct hostile *hostile, const char *text)
+{
+    int rc = xendev_store_write(hostile->guest.store, XENDEV_NO_TXN, xendev_frontend_path(hostile->front.xenbus),
+                                "state", "%s", text);
+
+    /* The events that our own watch gets of it. */
+    event_base_loop(hostile->guest.base, EVLOOP_NONBLOCK);
+    return rc;
+}
+
+static enum hostile_result run_state_flood(struct hostile *hostile, const void *param)
+{
+    (void)param;
+    for (uint64_t i = 0; i < hostile->count; i++) {
+        int rc = write_state(hostile, "4");
+        if (rc < 0) {
+            hostile_see(hostile, "write %" PRIu64 ": %s", i, strerror(-rc));
+            return HOSTILE_FAILED;
+        }
+    }
+    hostile_see(hostile, "%" PRIu64 " times the same state", hostile->count);
+    return hostile_is_served(hostile) ? HOSTILE_OK : HOSTILE_FAILED;
+}
+
+static bool write_random_states(struct hostile *hostile, uint64_t count)
+{
+    static const char *const states[] = {"0", "1", "2",  "3", "4",          "5", "6",      "7",
+                                         "8", "9", "-1", "",  "4294967300", "x", LONG_TEXT};
+
+    for (uint64_t i = 0; i < count && !hostile->guest.stop; i++) {
+        int rc = write_state(hostile, states[random_below(&hostile->random, sizeof states / sizeof states[0])]);
+        if (rc < 0) {
+            hostile_see(hostile, "write %" PRIu64 ": %s", i, strerror(-rc));
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Before any I/O of a life, and with requests in flight. */
+static enum hostile_result run_random_states(struct hostile *hostile, const void *param)
+{
+    (void)param;
+    if (blkfront_disconnect(&hostile->front) < 0 || !write_random_states(hostile, hostile->count / 2))
+        return HOSTILE_FAILED;
+    if (hostile_restart(hostile) < 0 || !hostile_is_served(hostile))
+        return HOSTILE_FAILED;
+
+    for (unsigned tag = 0; tag < HOSTILE_DEPTH; tag++) {
+        struct blkif_message message = hostile_message(hostile, BLKIF_CODE_READ, tag, tag);
+        blkfront_send(&hostile->front, tag, &message);
+    }
+    blkfront_kick(&hostile->front);
+    if (!write_random_states(hostile, hostile->count - hostile->count / 2) || hostile_restart(hostile) < 0)
+        return HOSTILE_FAILED;
+    hostile_see(hostile, "%" PRIu64 " random states", hostile->count);
+    return hostile_is_served(hostile) ? HOSTILE_OK : HOSTILE_FAILED;
+}
+
+const struct hostile_case hostile_store_cases[] = {
+    {"ring-order", "nonsense as the ring's size", run_nonsense, ring_order_nonsense},
+    {"ring-ref", "nonsense as the ring's reference", run_nonsense, ring_ref_nonsense},
+    {"event-channel", "nonsense as the event channel", run_nonsense, event_channel_nonsense},
+    {"protocol", "nonsense as the protocol", run_nonsense, protocol_nonsense},
+    {"other-keys", "nonsense in keys a back end may ignore", run_nonsense, other_nonsense},
+    {"keys-rewritten", "keys changed after they were used (XSA-175, 178)", run_rewritten, NULL},
+    {"state-flood", "the same state again and again (XSA-349)", run_state_flood, NULL},
+    {"random-states", "random states, before I/O and during it (XSA-350)", run_random_states, NULL},
+    {0},
+};
