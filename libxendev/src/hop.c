@@ -115,7 +115,8 @@ static enum hop next_from_closing(const struct hop_view *view)
     case HOLD_CONNECTED:
         return over ? HOP_DISCONNECT : HOP_STAY;
     default:
-        return HOP_DISCONNECT; /* the front end was never connected: nothing to wait for */
+        /* The front end was never connected: nothing to wait for, unless it is about to say Closed and wants to see each of our answers. */
+        return view->front == XENBUS_CLOSING && !view->failed ? HOP_STAY : HOP_DISCONNECT;
     }
 }
 
