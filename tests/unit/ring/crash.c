@@ -1,0 +1,464 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The back end killed at every instruction.
+ *
+ * libring's real objects, optimised and not instrumented, run in a child that is traced and single-stepped. Ring, journal and the front
+ * end's state lie in memory shared with the tracer, the "world". A SIGKILL after n instructions leaves the world as it is after n steps:
+ * so after each step the world is compared with the step before, and each state not seen yet is one that a kill can leave. From every
+ * such state a successor is run: recover, replay, serve the rest, and two requests more. Each successor is stepped in the same way and
+ * its states are recovered from by a third process; with an argument, deeper still.
+ *
+ * Demanded of each: every request is answered exactly once, with its own id and payload; none is executed after its response was
+ * announced; replay goes in the order of consumption; attempts count the processes that started a request; nothing is left behind.
+ *
+ * That it can fail was tried by breaking libring: with respond's commit before its slot store, publish's batch after rsp_prod, FREE
+ * before rsp_prod, IN_FLIGHT before the copy or before the first attempt, DONE and its index in two stores, no batch, or a replay that does
+ * not count or not sort, a recovery that does not free or not publish, or that starts its sequence anew, it fails.
+ *
+ * Exit status 77 where tracing is not allowed.
+ */
+#include <errno.h>
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/ptrace.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <ring/back.h>
+#include <ring/front.h>
+
+#define START      0xfffffff0u
+#define GENERATION 7u
+#define REQUESTS   16u
+#define SLOTS_MAX  4u
+
+struct request {
+    uint32_t id, seal, payload[2];
+};
+
+struct response {
+    uint32_t id, seal;
+};
+
+/* Everything that outlives the worker. Compared, saved and restored as bytes. */
+struct world {
+    _Alignas(64) uint8_t pages[RING_HEADER_SIZE + SLOTS_MAX * sizeof(struct request)];
+    _Alignas(64) uint8_t journal[RING_PAGE_SIZE];
+    struct ring_front front;
+    uint32_t submitted;         /* ids below were put on the ring */
+    uint32_t kills;             /* how many processes died so far */
+    uint8_t executed[REQUESTS]; /* how often each was started */
+    uint8_t answered[REQUESTS]; /* how often the front end got its response */
+    bool stepping;              /* whether this process is inside libring, single-stepped */
+};
+
+/* The worker's own memory: dies with it. */
+struct worker {
+    struct ring_back back;
+    uint32_t index_of[REQUESTS]; /* of each request in flight */
+    bool in_flight[REQUESTS];
+};
+
+static struct world *world;
+static struct ring_layout layout = {.request_size = 16, .slot_size = 16, .response_size = 8, .response_mask = 0xff};
+static bool traced;
+
+static unsigned long kill_points, states_total;
+
+#define demand(condition)                                                    \
+    do {                                                                     \
+        if (!(condition)) {                                                  \
+            printf("%s:%d: violated: %s\n", __FILE__, __LINE__, #condition); \
+            fflush(stdout);                                                  \
+            _exit(1);                                                        \
+        }                                                                    \
+    } while (0)
+
+/* Between these two the tracer steps; the rest of the child runs freely. */
+static void enter(void)
+{
+    if (traced)
+        raise(SIGSTOP);
+}
+
+static void leave(void)
+{
+    if (traced)
+        raise(SIGSTOP);
+}
+
+/* ---- The front end: it lives on while workers die. ------------------------------------------------------------------------ */
+
+static void front_submit(void)
+{
+    uint32_t id = world->submitted;
+    struct request request = {.id = id, .seal = ~id, .payload = {id * 3, id * 5}};
+    demand(ring_front_request(&world->front, &request) == 0);
+    world->submitted++;
+    ring_front_publish(&world->front);
+}
+
+static void front_collect(void)
+{
+    struct response response;
+    int rc;
+    while ((rc = ring_front_consume(&world->front, &response)) == 1) {
+        demand(response.id < world->submitted && response.seal == (response.id ^ 0xa5a5a5a5u));
+        world->answered[response.id]++;
+        demand(world->answered[response.id] == 1);
+    }
+    demand(rc == 0);
+}
+
+/* Whether the front end can see a response to this request, read or not yet read. */
+static bool announced(uint32_t id)
+{
+    if (world->answered[id])
+        return true;
+    uint32_t rsp_prod;
+    memcpy(&rsp_prod, world->pages + 8, sizeof rsp_prod);
+    for (uint32_t i = world->front.rsp_cons; i != rsp_prod; i++) {
+        struct response response;
+        memcpy(&response, world->pages + RING_HEADER_SIZE + (i & (layout.slots - 1)) * layout.slot_size,
+               sizeof response);
+        if (response.id == id)
+            return true;
+    }
+    return false;
+}
+
+/* ---- The worker. ------------------------------------------------------------------------------------------------------------ */
+
+static uint32_t execute(struct worker *worker, const struct ring_request *handed)
+{
+    struct request request;
+    memcpy(&request, handed->bytes, sizeof request);
+    uint32_t id = request.id;
+    demand(id < world->submitted && request.seal == ~id && request.payload[0] == id * 3 &&
+           request.payload[1] == id * 5);
+    demand(!announced(id));
+    demand(world->executed[id] < handed->attempts && handed->attempts <= world->kills + 1);
+    demand(handed->index < layout.slots && !worker->in_flight[id]);
+    world->executed[id]++;
+    worker->in_flight[id] = true;
+    worker->index_of[id] = handed->index;
+    return id;
+}
+
+static bool worker_consume(struct worker *worker)
+{
+    struct ring_request handed;
+    enter();
+    int rc = ring_back_consume(&worker->back, &handed);
+    leave();
+    demand(rc >= 0);
+    if (rc == 1) {
+        uint32_t id = execute(worker, &handed);
+        demand(handed.attempts == 1);
+        for (uint32_t later = id + 1; later < world->submitted; later++)
+            demand(world->executed[later] == 0);
+    }
+    return rc == 1;
+}
+
+static void worker_respond(struct worker *worker, uint32_t id)
+{
+    struct response response = {.id = id, .seal = id ^ 0xa5a5a5a5u};
+    demand(worker->in_flight[id]);
+    worker->in_flight[id] = false;
+    enter();
+    ring_back_respond(&worker->back, worker->index_of[id], &response);
+    leave();
+}
+
+static void worker_publish(struct worker *worker)
+{
+    enter();
+    ring_back_publish(&worker->back);
+    leave();
+}
+
+/* One life by a script: S submit, c consume, 0-9 respond to that request, p publish, r rearm, f the front end reads. */
+static void live(const char *script)
+{
+    static struct worker worker;
+    memset(&worker, 0, sizeof worker);
+    demand(ring_back_attach(&worker.back, world->pages, sizeof world->pages, &layout, world->journal,
+                            sizeof world->journal, GENERATION) == 0);
+
+    for (; *script; script++)
+        switch (*script) {
+        case 'S':
+            front_submit();
+            break;
+        case 'c':
+            demand(worker_consume(&worker));
+            break;
+        case 'p':
+            worker_publish(&worker);
+            break;
+        case 'r':
+            enter();
+            ring_back_rearm(&worker.back);
+            leave();
+            break;
+        case 'f':
+            front_collect();
+            break;
+        default:
+            worker_respond(&worker, (uint32_t)(*script - '0'));
+        }
+}
+
+/* Answers what is in flight, the latest first, so that responses land in slots of requests still in flight; a batch of two, then the rest. */
+static void answer_all(struct worker *worker)
+{
+    unsigned count = 0;
+    for (uint32_t id = world->submitted; id-- > 0;)
+        if (worker->in_flight[id]) {
+            worker_respond(worker, id);
+            if (++count == 2)
+                worker_publish(worker);
+        }
+    worker_publish(worker);
+}
+
+/* A new connection on an old journal. The parameter is there for trace(). */
+static void attach_anew(const char *script)
+{
+    (void)script;
+    static struct ring_back back;
+    enter();
+    int rc = ring_back_attach(&back, world->pages, sizeof world->pages, &layout, world->journal, sizeof world->journal,
+                              GENERATION + 1);
+    leave();
+    demand(rc == 0);
+}
+
+/* The next life: from whatever a kill left to nothing in flight, and then some. */
+static void succeed(const char *script)
+{
+    (void)script;
+    static struct worker worker;
+    memset(&worker, 0, sizeof worker);
+    world->kills++;
+
+    enter();
+    int rc = ring_back_recover(&worker.back, world->pages, sizeof world->pages, &layout, world->journal,
+                               sizeof world->journal, GENERATION);
+    leave();
+    demand(rc == 0);
+    struct ring_indices indices;
+    ring_back_indices(&worker.back, &indices);
+    demand(indices.rsp_prod + indices.in_flight == indices.req_cons);
+
+    struct ring_request handed;
+    for (int64_t last = -1;;) {
+        enter();
+        rc = ring_back_replay(&worker.back, &handed);
+        leave();
+        if (rc == 0)
+            break;
+        uint32_t id = execute(&worker, &handed);
+        demand(handed.attempts >= 2 && (int64_t)id > last);
+        last = id;
+    }
+    while (worker_consume(&worker))
+        ;
+    answer_all(&worker);
+    front_collect();
+
+    uint32_t until = world->submitted + 2;
+    while (world->submitted < until) {
+        front_submit();
+        demand(worker_consume(&worker));
+    }
+    answer_all(&worker);
+    front_collect();
+
+    for (uint32_t id = 0; id < world->submitted; id++)
+        demand(world->answered[id] == 1 && world->executed[id] >= 1);
+    ring_back_indices(&worker.back, &indices);
+    demand(indices.in_flight == 0 && indices.rsp_prod == indices.req_prod && indices.req_cons == indices.req_prod);
+    demand(indices.rsp_prod == START + world->submitted);
+}
+
+/* ---- The tracer. ------------------------------------------------------------------------------------------------------------ */
+
+/* The states a run can be killed in, each once. */
+struct states {
+    struct world *list;
+    size_t count, room;
+};
+
+static void states_add(struct states *states, const struct world *state)
+{
+    for (size_t i = states->count; i-- > 0;)
+        if (memcmp(&states->list[i], state, sizeof *state) == 0)
+            return;
+    if (states->count == states->room) {
+        states->room = states->room ? 2 * states->room : 64;
+        states->list = realloc(states->list, states->room * sizeof *states->list);
+        if (!states->list)
+            abort();
+    }
+    states->list[states->count++] = *state;
+}
+
+/* Lets the child run to its next stop. Returns whether it is still there. */
+static bool resume(pid_t child, bool step, int *ret_status)
+{
+    if (ptrace(step ? PTRACE_SINGLESTEP : PTRACE_CONT, child, NULL, NULL) < 0 || waitpid(child, ret_status, 0) < 0) {
+        perror("ptrace");
+        exit(1);
+    }
+    return WIFSTOPPED(*ret_status);
+}
+
+/* Runs one life in a child, step by step inside libring, and collects every state a kill can leave. */
+static void trace(void (*life)(const char *), const char *script, struct states *ret_states)
+{
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
+            _exit(77);
+        traced = true;
+        life(script);
+        _exit(0);
+    }
+
+    int status;
+    waitpid(child, &status, 0);
+    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+        printf("tracing is not allowed here\n");
+        exit(77);
+    }
+
+    static struct world last;
+    last = *world;
+    states_add(ret_states, &last);
+    bool inside = false;
+    while (WIFSTOPPED(status)) {
+        int stopped_by = WSTOPSIG(status);
+        if (stopped_by == SIGSTOP)
+            inside = !inside;
+        else if (stopped_by != SIGTRAP)
+            break;
+        if (inside)
+            kill_points++;
+        if (memcmp(&last, world, sizeof last) != 0) {
+            last = *world;
+            states_add(ret_states, &last);
+        }
+        resume(child, inside, &status);
+    }
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+        printf("the worker died by itself: status %#x\n", (unsigned)status);
+        if (WIFSTOPPED(status))
+            kill(child, SIGKILL);
+        exit(1);
+    }
+    states_total += ret_states->count;
+}
+
+/* Recovers from each state: stepped while `depth` lasts, then straight through. */
+static void recover_from_all(const struct states *states, unsigned depth)
+{
+    for (size_t i = 0; i < states->count; i++) {
+        *world = states->list[i];
+        if (depth == 0) {
+            succeed(NULL);
+            continue;
+        }
+        struct states next = {0};
+        trace(succeed, NULL, &next);
+        recover_from_all(&next, depth - 1);
+        free(next.list);
+    }
+}
+
+/* Killed while it formats the journal: either generation is whole and empty, or refused; never a mixture. Then it is done again. */
+static void attach_is_all_or_nothing(void)
+{
+    struct states states = {0};
+    trace(attach_anew, NULL, &states);
+    unsigned refused = 0;
+    for (size_t i = 0; i < states.count; i++) {
+        static struct worker worker;
+        *world = states.list[i];
+        int rc_old = ring_back_recover(&worker.back, world->pages, sizeof world->pages, &layout, world->journal,
+                                       sizeof world->journal, GENERATION);
+        int rc_new = ring_back_recover(&worker.back, world->pages, sizeof world->pages, &layout, world->journal,
+                                       sizeof world->journal, GENERATION + 1);
+        demand(rc_old == -ESTALE || (i == 0 && rc_old == 0));
+        demand(rc_new == -ESTALE || (i == states.count - 1 && rc_new == 0));
+        if (rc_new == 0) {
+            struct ring_request handed;
+            demand(ring_back_replay(&worker.back, &handed) == 0);
+        }
+        refused += rc_old < 0 && rc_new < 0;
+        attach_anew(NULL);
+    }
+    demand(refused > 0);
+    free(states.list);
+}
+
+struct scenario {
+    const char *name;
+    uint32_t slots;
+    const char *script;
+};
+
+static const struct scenario scenarios[] = {
+    {"one request", 2, "rSc0pf"},
+    {"in order, one batch", 2, "SScc01pf"},
+    {"a response in the slot of a request in flight", 2, "SScc1pfSc2pf0pf"},
+    {"one stays while the ring turns", 2, "SScc1pfSc2pfSc3pfSc4pf0pf"},
+    {"a batch of three, backwards, then one", 4, "SSSScccc321p0pf"},
+    {"responses kept back while more is consumed", 4, "SSSScc1c2pfSSccc5p4p30pf"},
+    {"responses not read by the front end", 4, "SSSScccc2p0p3p1pfSc4p"},
+};
+
+static void report(const char *name, unsigned long points_before, unsigned long states_before)
+{
+    printf("%-50s %8lu kill points, %6lu states\n", name, kill_points - points_before, states_total - states_before);
+    fflush(stdout);
+}
+
+int main(int argc, char **argv)
+{
+    unsigned depth = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 1;
+    world = mmap(NULL, sizeof *world, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (world == MAP_FAILED)
+        return 1;
+
+    for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
+        unsigned long points_before = kill_points, states_before = states_total;
+        layout.slots = scenarios[i].slots;
+        memset(world, 0, sizeof *world);
+        demand(ring_front_init(&world->front, world->pages, sizeof world->pages, &layout, START) == 0);
+
+        struct states states = {0};
+        trace(live, scenarios[i].script, &states);
+        recover_from_all(&states, depth);
+        free(states.list);
+        printf("%-50s %8lu kill points, %6lu states\n", scenarios[i].name, kill_points - points_before,
+               states_total - states_before);
+        fflush(stdout);
+    }
+    unsigned long points_before = kill_points, states_before = states_total;
+    memset(world, 0, sizeof *world);
+    demand(ring_front_init(&world->front, world->pages, sizeof world->pages, &layout, START) == 0);
+    live("SScc1");
+    attach_is_all_or_nothing();
+    report("attach over a journal in use", points_before, states_before);
+    printf("%lu kill points, %lu states recovered from, up to %u kills in a row\n", kill_points, states_total,
+           depth + 1);
+    return 0;
+}

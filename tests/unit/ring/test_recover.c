@@ -1,0 +1,270 @@
+/* SPDX-License-Identifier: MIT */
+/* Recovery from a journal that is whole, stale or damaged, with a peer that is honest or not. Kills between stores are in crash.c. */
+#include "rig.h"
+
+#include <errno.h>
+
+#include "journal.h"
+
+static struct ring_journal *journal_of(struct rig *rig)
+{
+    return (struct ring_journal *)rig->journal;
+}
+
+/* A ring of 8 with requests 0..5 consumed, 0 and 1 answered and published, 4 and 2 answered; 3 and 5 in flight, 6 waiting. */
+static void rig_busy(struct rig *rig)
+{
+    uint32_t index[6];
+    rig_init(rig, rig_layout(8), RIG_START);
+    rig_submit(rig, 0, 7);
+    for (uint64_t id = 0; id < 6; id++)
+        assert_int_equal(rig_consume(rig, &index[id]), id);
+    for (uint64_t id = 0; id < 2; id++)
+        ring_back_respond(&rig->back, index[id], &id);
+    ring_back_publish(&rig->back);
+    for (uint64_t id = 4; id >= 2; id -= 2)
+        ring_back_respond(&rig->back, index[id], &id);
+}
+
+/* Recovery must fail with this and leave ring and journal as they are. */
+static void assert_refused(struct rig *rig, int expected)
+{
+    uint8_t pages[RING_PAGE_SIZE];
+    uint8_t *journal = malloc(rig->journal_size);
+    memcpy(pages, rig->pages, sizeof pages);
+    memcpy(journal, rig->journal, rig->journal_size);
+    assert_int_equal(rig_recover(rig), expected);
+    assert_memory_equal(pages, rig->pages, sizeof pages);
+    assert_memory_equal(journal, rig->journal, rig->journal_size);
+    free(journal);
+}
+
+static uint64_t replay_id(struct rig *rig, struct ring_request *ret_request)
+{
+    uint64_t id;
+    assert_int_equal(ring_back_replay(&rig->back, ret_request), 1);
+    memcpy(&id, ret_request->bytes, sizeof id);
+    return id;
+}
+
+static void continues_where_the_other_died(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct ring_request request;
+    rig_busy(&rig);
+    assert_int_equal(rig_recover(&rig), 0);
+
+    static const uint64_t published[] = {0, 1, 4, 2};
+    for (unsigned i = 0; i < 4; i++)
+        assert_int_equal(rig_collect(&rig), published[i]);
+
+    assert_int_equal(replay_id(&rig, &request), 3);
+    assert_int_equal(request.attempts, 2);
+    ring_back_respond(&rig.back, request.index, &(uint64_t){3});
+    assert_int_equal(replay_id(&rig, &request), 5);
+    ring_back_respond(&rig.back, request.index, &(uint64_t){5});
+    assert_int_equal(ring_back_replay(&rig.back, &request), 0);
+
+    uint32_t index;
+    assert_int_equal(rig_consume(&rig, &index), 6);
+    ring_back_respond(&rig.back, index, &(uint64_t){6});
+    ring_back_publish(&rig.back);
+    for (uint64_t id = 3; id <= 6; id += id == 3 ? 2 : 1)
+        assert_int_equal(rig_collect(&rig), id);
+    assert_int_equal(rig_recover(&rig), 0);
+    assert_int_equal(ring_back_replay(&rig.back, &request), 0);
+    rig_fini(&rig);
+}
+
+static void attempts_count_starts_and_do_not_wrap(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct ring_request request;
+    rig_busy(&rig);
+    for (uint32_t attempts = 2; attempts < 6; attempts++) {
+        assert_int_equal(rig_recover(&rig), 0);
+        assert_int_equal(replay_id(&rig, &request), 3);
+        assert_int_equal(request.attempts, attempts);
+    }
+    journal_of(&rig)->entries[request.index].attempts = UINT32_MAX;
+    assert_int_equal(rig_recover(&rig), 0);
+    assert_int_equal(replay_id(&rig, &request), 3);
+    assert_int_equal(request.attempts, UINT32_MAX);
+    assert_int_equal(replay_id(&rig, &request), 5);
+    assert_int_equal(request.attempts, 2); /* never started by the others */
+    rig_fini(&rig);
+}
+
+static void refuses_another_generation(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    assert_int_equal(ring_back_recover(&rig.back, rig.pages, rig.pages_size, &rig.layout, rig.journal, rig.journal_size,
+                                       RIG_GENERATION + 1),
+                     -ESTALE);
+    assert_int_equal(
+        ring_back_recover(&rig.back, rig.pages, rig.pages_size, &rig.layout, rig.journal, rig.journal_size, 0),
+        -EINVAL);
+    assert_int_equal(rig_recover(&rig), 0);
+    rig_fini(&rig);
+}
+
+static void refuses_a_retired_journal(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    ring_journal_retire(rig.journal, 16); /* too short to be one: left alone */
+    assert_int_equal(rig_recover(&rig), 0);
+    ring_journal_retire(rig.journal, rig.journal_size);
+    assert_refused(&rig, -ESTALE);
+    assert_int_equal(rig_attach(&rig), 0);
+    assert_int_equal(rig_recover(&rig), 0);
+    rig_fini(&rig);
+}
+
+static void refuses_an_empty_file(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    memset(rig.journal, 0, rig.journal_size);
+    assert_refused(&rig, -EBADMSG);
+    rig_fini(&rig);
+}
+
+static void refuses_another_layout(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    rig.layout.slots = 4;
+    assert_refused(&rig, -EBADMSG);
+    rig.layout.slots = 8;
+    rig.layout.response_mask = 0x7f;
+    assert_refused(&rig, -EBADMSG);
+    rig_fini(&rig);
+}
+
+static void refuses_every_damaged_bit_of_the_header(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    for (size_t bit = 0; bit < 8 * offsetof(struct ring_journal, batch); bit++) {
+        rig.journal[bit / 8] ^= (uint8_t)(1u << bit % 8);
+        assert_refused(&rig, -EBADMSG);
+        rig.journal[bit / 8] ^= (uint8_t)(1u << bit % 8);
+    }
+    assert_int_equal(rig_recover(&rig), 0);
+    rig_fini(&rig);
+}
+
+static void refuses_an_impossible_batch(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    atomic_store(&journal_of(&rig)->batch, journal_batch(RIG_START, RIG_START + 9));
+    assert_refused(&rig, -EBADMSG);
+    atomic_store(&journal_of(&rig)->batch, journal_batch(RIG_START + 1, RIG_START));
+    assert_refused(&rig, -EBADMSG);
+    rig_fini(&rig);
+}
+
+/* Each entry of the busy ring, in turn, gets each impossible word. */
+static void refuses_impossible_entries(void **state)
+{
+    (void)state;
+    const uint32_t rsp_prod = RIG_START + 2;
+    const uint64_t wrong[] = {
+        3,                                                         /* no such state */
+        journal_word(JOURNAL_FREE, 1),                             /* free, but holds something */
+        journal_word(JOURNAL_IN_FLIGHT, JOURNAL_SEQUENCE_MAX + 1), /* never counted that far */
+        journal_word(JOURNAL_DONE, UINT64_C(1) << 32),             /* no index */
+        journal_word(JOURNAL_DONE, (uint32_t)(rsp_prod + 8)),      /* beyond the ring */
+        journal_word(JOURNAL_DONE, (uint32_t)(rsp_prod - 3)),      /* before the batch */
+        journal_word(JOURNAL_DONE, (uint32_t)(rsp_prod + 7)),      /* leaves a gap */
+    };
+    for (uint32_t i = 0; i < 8; i++)
+        for (size_t n = 0; n < sizeof wrong / sizeof wrong[0]; n++) {
+            struct rig rig;
+            rig_busy(&rig);
+            atomic_store(&journal_of(&rig)->entries[i].word, wrong[n]);
+            assert_refused(&rig, -EBADMSG);
+            rig_fini(&rig);
+        }
+}
+
+static void refuses_doubled_entries(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    struct journal_entry *entries = journal_of(&rig)->entries;
+    uint64_t words[8];
+    for (unsigned i = 0; i < 8; i++)
+        words[i] = atomic_load(&entries[i].word);
+    for (unsigned i = 0; i < 8; i++)
+        for (unsigned k = 0; k < 8; k++)
+            if (i != k && words[k] != 0) {
+                atomic_store(&entries[i].word, words[k]);
+                assert_refused(&rig, -EBADMSG);
+                atomic_store(&entries[i].word, words[i]);
+            }
+    assert_int_equal(rig_recover(&rig), 0);
+    rig_fini(&rig);
+}
+
+/* Only two values of rsp_prod can be there, and the former only with all of its batch. */
+static void refuses_a_forged_rsp_prod(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    static const uint32_t moved[] = {1, 2, 3, 8, 0x80000000, 0xffffffff, 0xfffffffe, 0xfffffffd};
+    for (size_t i = 0; i < sizeof moved / sizeof moved[0]; i++) {
+        rig_set_index(&rig, RIG_RSP_PROD, RIG_START + 2 + moved[i]);
+        assert_refused(&rig, -EPROTO);
+    }
+    rig_set_index(&rig, RIG_RSP_PROD, RIG_START + 2);
+    assert_int_equal(rig_recover(&rig), 0);
+    rig_fini(&rig);
+}
+
+static void refuses_a_forged_req_prod(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    for (uint32_t ahead = 0; ahead < 16; ahead++) { /* of the start; 6 were consumed, 2 published */
+        rig_set_index(&rig, RIG_REQ_PROD, RIG_START + ahead);
+        if (ahead < 6 || ahead > 10)
+            assert_refused(&rig, -EPROTO);
+    }
+    rig_set_index(&rig, RIG_REQ_PROD, RIG_START + 10);
+    assert_int_equal(rig_recover(&rig), 0);
+    rig_fini(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(continues_where_the_other_died),
+        cmocka_unit_test(attempts_count_starts_and_do_not_wrap),
+        cmocka_unit_test(refuses_another_generation),
+        cmocka_unit_test(refuses_a_retired_journal),
+        cmocka_unit_test(refuses_an_empty_file),
+        cmocka_unit_test(refuses_another_layout),
+        cmocka_unit_test(refuses_every_damaged_bit_of_the_header),
+        cmocka_unit_test(refuses_an_impossible_batch),
+        cmocka_unit_test(refuses_impossible_entries),
+        cmocka_unit_test(refuses_doubled_entries),
+        cmocka_unit_test(refuses_a_forged_rsp_prod),
+        cmocka_unit_test(refuses_a_forged_req_prod),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
