@@ -74,7 +74,7 @@ static const struct command commands[] = {
 
 static const struct option long_options[] = {
     {"ro", no_argument, NULL, 'r'},
-    {"kind", required_argument, NULL, 'k'},
+    {"device-kind", required_argument, NULL, 'k'},
     {"timeout", required_argument, NULL, 't'},
     {"json", no_argument, NULL, 'j'},
     {"socket", required_argument, NULL, 's'},
@@ -108,7 +108,7 @@ static void print_command_help(const struct command *command)
     if (strchr(command->allowed, 'r') != NULL)
         printf("  --ro             read-only\n");
     if (strchr(command->allowed, 'k') != NULL)
-        printf("  --kind=KIND      of the backend nodes in xenstore (" DEFAULT_KIND ")\n");
+        printf("  --device-kind=KIND\n                   of the backend nodes in xenstore (" DEFAULT_KIND ")\n");
     if (strchr(command->allowed, 't') != NULL)
         printf("  --timeout=SECS   how long to wait (%u)\n", DEFAULT_TIMEOUT);
 }

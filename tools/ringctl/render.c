@@ -51,8 +51,6 @@ static void render_value(const json_t *value, FILE *stream)
         fputs(json_string_value(value), stream);
     else if (json_is_integer(value))
         fprintf(stream, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    else if (json_is_real(value))
-        fprintf(stream, "%.1f", json_real_value(value));
     else
         fputc('-', stream);
 }
@@ -67,17 +65,17 @@ struct column {
 static const struct column columns[] = {
     {"DOM", "domid", false, false},
     {"DEV", "devid", false, false},
-    {"NAME", "name", false, true},
-    {"KIND", "kind", false, true},
-    {"SIZE", "size", true, false},
-    {"MODE", "mode", false, true},
+    {"NAME", "vdev", false, true},
+    {"KIND", "disk.kind", false, true},
+    {"SIZE", "disk.bytes", true, false},
+    {"MODE", "disk.mode", false, true},
     {"STATE", "state", false, true},
     {"RING", "ring.slots", false, false},
-    {"INFLIGHT", "ring.in_flight", false, false},
-    {"READ", "bytes.read", true, false},
-    {"WRITTEN", "bytes.write", true, false},
+    {"INFLIGHT", "ring.in-flight", false, false},
+    {"READ", "requests.read.bytes", true, false},
+    {"WRITTEN", "requests.write.bytes", true, false},
     {"RESTARTS", "worker.restarts", false, false},
-    {"SOURCE", "source", false, true},
+    {"SOURCE", "disk.spec", false, true},
 };
 #define COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
@@ -175,42 +173,62 @@ static void render_errors(const json_t *errors, FILE *stream)
         fputs("  none\n", stream);
 }
 
+/* What `render_device` shows, in groups. */
+static const struct {
+    const char *group;
+    const char *label;
+    const char *path;
+    bool size; /* bytes, shown in units too */
+} lines[] = {
+    {"device", "domain", "domid", false},
+    {"device", "number", "devid", false},
+    {"device", "name", "vdev", false},
+    {"device", "state", "state", false},
+    {"device", "front end", "frontend-state", false},
+    {"device", "doing", "doing", false},
+    {"device", "last error", "last-error", false},
+    {"disk", "kind", "disk.kind", false},
+    {"disk", "source", "disk.spec", false},
+    {"disk", "mode", "disk.mode", false},
+    {"disk", "size", "disk.bytes", true},
+    {"disk", "sector size", "disk.sector-size", false},
+    {"disk", "physical sector", "disk.physical-sector-size", false},
+    {"ring", "protocol", "ring.protocol", false},
+    {"ring", "order", "ring.order", false},
+    {"ring", "slots", "ring.slots", false},
+    {"ring", "in flight", "ring.in-flight", false},
+    {"ring", "req_prod", "ring.req-prod", false},
+    {"ring", "req_cons", "ring.req-cons", false},
+    {"ring", "rsp_prod", "ring.rsp-prod", false},
+    {"ring", "req_event", "ring.req-event", false},
+    {"ring", "rsp_event", "ring.rsp-event", false},
+    {"ring", "event channel", "ring.event-channel", false},
+    {"requests", "read", "requests.read.count", false},
+    {"requests", "write", "requests.write.count", false},
+    {"requests", "flush", "requests.flush.count", false},
+    {"requests", "bytes read", "requests.read.bytes", true},
+    {"requests", "bytes written", "requests.write.bytes", true},
+    {"requests", "replayed", "worker.replayed", false},
+    {"requests", "events", "events", false},
+    {"requests", "notifications", "notifications", false},
+    {"worker", "state", "worker.state", false},
+    {"worker", "pid", "worker.pid", false},
+    {"worker", "restarts", "worker.restarts", false},
+    {"worker", "last death", "worker.last-death", false},
+    {"worker", "recovery (ms)", "worker.last-recovery-ms", false},
+};
+
 void render_device(const json_t *device, FILE *stream)
 {
-    fputs("device\n", stream);
-    render_line(device, "domain", "domid", stream);
-    render_line(device, "number", "devid", stream);
-    render_line(device, "name", "name", stream);
-    render_line(device, "state", "state", stream);
-    render_line(device, "front end", "front_state", stream);
-    render_line(device, "last error", "last_error", stream);
-    fputs("disk\n", stream);
-    render_line(device, "kind", "kind", stream);
-    render_line(device, "source", "source", stream);
-    render_line(device, "mode", "mode", stream);
-    render_bytes(device, "size", "size", stream);
-    fputs("ring\n", stream);
-    render_line(device, "order", "ring.order", stream);
-    render_line(device, "slots", "ring.slots", stream);
-    render_line(device, "in flight", "ring.in_flight", stream);
-    render_line(device, "req_prod", "ring.req_prod", stream);
-    render_line(device, "req_cons", "ring.req_cons", stream);
-    render_line(device, "rsp_prod", "ring.rsp_prod", stream);
-    render_line(device, "req_event", "ring.req_event", stream);
-    render_line(device, "rsp_event", "ring.rsp_event", stream);
-    fputs("requests\n", stream);
-    render_line(device, "read", "requests.read", stream);
-    render_line(device, "write", "requests.write", stream);
-    render_line(device, "flush", "requests.flush", stream);
-    render_line(device, "replayed", "replayed", stream);
-    render_bytes(device, "bytes read", "bytes.read", stream);
-    render_bytes(device, "bytes written", "bytes.write", stream);
-    render_line(device, "events", "events", stream);
-    render_line(device, "notifications", "notifications", stream);
-    render_errors(render_find(device, "errors"), stream);
-    fputs("worker\n", stream);
-    render_line(device, "pid", "worker.pid", stream);
-    render_line(device, "restarts", "worker.restarts", stream);
-    render_line(device, "last death", "worker.last_death", stream);
-    render_line(device, "recovery (ms)", "worker.last_recovery_ms", stream);
+    const char *group = "";
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        if (strcmp(lines[i].group, group) != 0)
+            fprintf(stream, "%s\n", lines[i].group);
+        group = lines[i].group;
+        if (lines[i].size)
+            render_bytes(device, lines[i].label, lines[i].path, stream);
+        else
+            render_line(device, lines[i].label, lines[i].path, stream);
+    }
+    render_errors(json_object_get(device, "faults"), stream);
 }

@@ -13,8 +13,10 @@
 #include "render.h"
 #include "vdev.h"
 
-/* Asks the daemon. Returns RINGCTL_OK with a body to free, or another status after saying why. */
-static enum ringctl_exit show_get(const struct ringctl_options *options, const char *path, json_t **ret_body)
+/* Asks the daemon. Returns RINGCTL_OK with a body to free; another status after saying why, which for a `path` the daemon does not know is
+ * `missing`. */
+static enum ringctl_exit show_get(const struct ringctl_options *options, const char *path, const char *missing,
+                                  json_t **ret_body)
 {
     json_t *body;
     int status = client_get(options->socket, path, &body);
@@ -26,6 +28,10 @@ static enum ringctl_exit show_get(const struct ringctl_options *options, const c
         return ringctl_fail(RINGCTL_REFUSED, "what answers at %s is not a daemon of ringback", options->socket);
     if (status < 0)
         return ringctl_fail(RINGCTL_REFUSED, "%s: %s", options->socket, strerror(-status));
+    if (status == 404) {
+        json_decref(body);
+        return ringctl_fail(RINGCTL_NO_DEVICE, "%s", missing);
+    }
     if (status != 200) {
         const char *error = json_string_value(json_object_get(body, "error"));
         ringctl_fail(RINGCTL_REFUSED, "the daemon says: %s", error != NULL ? error : "(no reason)");
@@ -39,7 +45,7 @@ static enum ringctl_exit show_get(const struct ringctl_options *options, const c
 enum ringctl_exit show_check_daemon(const struct ringctl_options *options)
 {
     json_t *body;
-    enum ringctl_exit status = show_get(options, "/v1/status", &body);
+    enum ringctl_exit status = show_get(options, "/v1/status", "the daemon has no status", &body);
     if (status == RINGCTL_OK)
         json_decref(body);
     return status;
@@ -54,7 +60,7 @@ static void show_json(const json_t *value)
 enum ringctl_exit ringctl_list(const struct ringctl_options *options)
 {
     json_t *body;
-    enum ringctl_exit status = show_get(options, "/v1/devices", &body);
+    enum ringctl_exit status = show_get(options, "/v1/devices", "the daemon has no devices", &body);
     if (status != RINGCTL_OK)
         return status;
     if (options->json)
@@ -65,17 +71,30 @@ enum ringctl_exit ringctl_list(const struct ringctl_options *options)
     return RINGCTL_OK;
 }
 
-static json_t *show_find(const json_t *body, uint32_t domid, uint32_t devid)
+enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char *target)
 {
-    size_t index;
+    uint32_t domid;
+    uint32_t devid;
+    enum ringctl_exit status = domain_find_device(NULL, target, &domid, &devid);
+    if (status != RINGCTL_OK)
+        return status;
+
+    char path[64];
+    char name[VDEV_NAME_SIZE];
+    char missing[128];
     json_t *device;
-    json_array_foreach(json_object_get(body, "devices"), index, device)
-    {
-        if (json_integer_value(json_object_get(device, "domid")) == domid &&
-            json_integer_value(json_object_get(device, "devid")) == devid)
-            return device;
-    }
-    return NULL;
+    vdev_name(devid, name);
+    snprintf(path, sizeof(path), "/v1/devices/%u/%u", domid, devid);
+    snprintf(missing, sizeof(missing), "the daemon serves no disk %s (%u) to domain %u", name, devid, domid);
+    status = show_get(options, path, missing, &device);
+    if (status != RINGCTL_OK)
+        return status;
+    if (options->json)
+        show_json(body);
+    else
+        render_table(json_object_get(body, "devices"), stdout);
+    json_decref(body);
+    return RINGCTL_OK;
 }
 
 enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char *target)
@@ -83,22 +102,24 @@ enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char
     uint32_t domid;
     uint32_t devid;
     enum ringctl_exit status = domain_find_device(NULL, target, &domid, &devid);
-    json_t *body;
-    if (status == RINGCTL_OK)
-        status = show_get(options, "/v1/devices", &body);
     if (status != RINGCTL_OK)
         return status;
 
-    const json_t *device = show_find(body, domid, devid);
-    if (device == NULL) {
+    char path[64];
+    json_t *device;
+    snprintf(path, sizeof(path), "/v1/devices/%u/%u", domid, devid);
+    status = show_get(options, path, &device);
+    if (status == RINGCTL_NO_DEVICE) {
         char name[VDEV_NAME_SIZE];
         vdev_name(devid, name);
-        status = ringctl_fail(RINGCTL_NO_DEVICE, "domain %u has no disk %s (%u) here", domid, name, devid);
-    } else if (options->json) {
-        show_json(device);
-    } else {
-        render_device(device, stdout);
+        return ringctl_fail(status, "the daemon serves no disk %s (%u) to domain %u", name, devid, domid);
     }
-    json_decref(body);
-    return status;
+    if (status != RINGCTL_OK)
+        return status;
+    if (options->json)
+        show_json(device);
+    else
+        render_device(device, stdout);
+    json_decref(device);
+    return RINGCTL_OK;
 }

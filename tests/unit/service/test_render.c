@@ -14,15 +14,20 @@
 
 #include "render.h"
 
-static const char device_text[] =
-    "{\"domid\":3,\"devid\":51728,\"name\":\"xvdb\",\"state\":\"Connected\",\"front_state\":\"Connected\",\"kind\":"
-    "\"vhd\",\"source\":\"/srv/a.vhd\","
-    "\"mode\":\"w\",\"size\":67108864,\"ring\":{\"order\":0,\"slots\":32,\"req_prod\":7,\"req_cons\":7,\"rsp_prod\":6,"
-    "\"req_event\":8,\"rsp_event\":7,"
-    "\"in_flight\":1},\"requests\":{\"read\":4,\"write\":2,\"flush\":1},\"bytes\":{\"read\":1536,\"write\":8192},"
-    "\"errors\":{\"operation\":5,\"range\":0},\"replayed\":1,\"events\":9,\"notifications\":8,"
-    "\"worker\":{\"pid\":42,\"restarts\":1,\"last_death\":\"killed by signal "
-    "9\",\"last_recovery_ms\":1.25},\"last_error\":null}";
+static const char device_text[] = "{\"name\":\"3/"
+                                  "51728\",\"domid\":3,\"devid\":51728,\"kind\":\"vbd\",\"vdev\":\"xvdb\",\"state\":"
+                                  "\"Connected\",\"frontend-state\":\"Connected\","
+                                  "\"doing\":\"connected\",\"disk\":{\"spec\":\"vhd:/srv/"
+                                  "a.vhd\",\"kind\":\"vhd\",\"mode\":\"rw\",\"bytes\":67108864,\"sector-size\":512,"
+                                  "\"physical-sector-size\":4096},\"ring\":{\"protocol\":\"x86_64-abi\",\"order\":0,"
+                                  "\"slots\":32,\"event-channel\":5,\"req-prod\":7,\"req-cons\":7,"
+                                  "\"rsp-prod\":6,\"req-event\":8,\"rsp-event\":7,\"in-flight\":1},\"requests\":{"
+                                  "\"read\":{\"count\":4,\"bytes\":1536},"
+                                  "\"write\":{\"count\":2,\"bytes\":8192},\"flush\":{\"count\":1,\"bytes\":0}},"
+                                  "\"faults\":{\"operation\":5,\"range\":0},\"events\":9,"
+                                  "\"notifications\":8,\"worker\":{\"state\":\"served\",\"pid\":42,\"restarts\":1,"
+                                  "\"last-death\":\"killed by signal 9\",\"last-recovery-ms\":12,"
+                                  "\"replayed\":1},\"last-error\":null}";
 
 static char *rendered(void (*render)(const json_t *value, FILE *stream), const char *text)
 {
@@ -44,9 +49,10 @@ static void the_table_is_aligned(void **state)
     snprintf(text, sizeof(text), "[%s, {\"domid\":12,\"devid\":768}]", device_text);
     char *output = rendered(render_table, text);
     assert_string_equal(
-        output, "DOM    DEV  NAME  KIND  SIZE  MODE  STATE      RING  INFLIGHT  READ  WRITTEN  RESTARTS  SOURCE\n"
-                "  3  51728  xvdb  vhd    64M  w     Connected    32         1  1.5K       8K         1  /srv/a.vhd\n"
-                " 12    768  -     -        -  -     -             -         -     -        -         -  -\n");
+        output,
+        "DOM    DEV  NAME  KIND  SIZE  MODE  STATE      RING  INFLIGHT  READ  WRITTEN  RESTARTS  SOURCE\n"
+        "  3  51728  xvdb  vhd    64M  rw    Connected    32         1  1.5K       8K         1  vhd:/srv/a.vhd\n"
+        " 12    768  -     -        -  -     -             -         -     -        -         -  -\n");
     free(output);
 }
 
@@ -68,9 +74,9 @@ static void a_device_is_told_whole(void **state)
                                         "  req_prod        7\n",
                                         "  replayed        1\n",
                                         "  bytes read      1.5K (1536 bytes)\n",
-                                        "errors\n  operation               5\nworker\n",
+                                        "errors\n  operation               5\n",
                                         "  last death      killed by signal 9\n",
-                                        "  recovery (ms)   1.2\n"};
+                                        "  recovery (ms)   12\n"};
     char *output = rendered(render_device, device_text);
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         if (strstr(output, lines[i]) == NULL)
@@ -92,11 +98,11 @@ static void sizes_have_units(void **state)
     static const struct {
         const char *json;
         const char *shown;
-    } sizes[] = {{"{\"size\":0}", "0B ("},
-                 {"{\"size\":1023}", "1023B ("},
-                 {"{\"size\":1024}", "1K ("},
-                 {"{\"size\":1099511627776}", "1T ("},
-                 {"{\"size\":9223372036854775807}", "7.9E ("}};
+    } sizes[] = {{"{\"disk\":{\"bytes\":0}}", "0B ("},
+                 {"{\"disk\":{\"bytes\":1023}}", "1023B ("},
+                 {"{\"disk\":{\"bytes\":1024}}", "1K ("},
+                 {"{\"disk\":{\"bytes\":1099511627776}}", "1T ("},
+                 {"{\"disk\":{\"bytes\":9223372036854775807}}", "7.9E ("}};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         char *output = rendered(render_device, sizes[i].json);
         assert_non_null(strstr(output, sizes[i].shown));
