@@ -90,33 +90,6 @@ enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char
     if (status != RINGCTL_OK)
         return status;
     if (options->json)
-        show_json(body);
-    else
-        render_table(json_object_get(body, "devices"), stdout);
-    json_decref(body);
-    return RINGCTL_OK;
-}
-
-enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char *target)
-{
-    uint32_t domid;
-    uint32_t devid;
-    enum ringctl_exit status = domain_find_device(NULL, target, &domid, &devid);
-    if (status != RINGCTL_OK)
-        return status;
-
-    char path[64];
-    json_t *device;
-    snprintf(path, sizeof(path), "/v1/devices/%u/%u", domid, devid);
-    status = show_get(options, path, &device);
-    if (status == RINGCTL_NO_DEVICE) {
-        char name[VDEV_NAME_SIZE];
-        vdev_name(devid, name);
-        return ringctl_fail(status, "the daemon serves no disk %s (%u) to domain %u", name, devid, domid);
-    }
-    if (status != RINGCTL_OK)
-        return status;
-    if (options->json)
         show_json(device);
     else
         render_device(device, stdout);
