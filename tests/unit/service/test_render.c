@@ -14,20 +14,18 @@
 
 #include "render.h"
 
-static const char device_text[] = "{\"name\":\"3/"
-                                  "51728\",\"domid\":3,\"devid\":51728,\"kind\":\"vbd\",\"vdev\":\"xvdb\",\"state\":"
-                                  "\"Connected\",\"frontend-state\":\"Connected\","
-                                  "\"doing\":\"connected\",\"disk\":{\"spec\":\"vhd:/srv/"
-                                  "a.vhd\",\"kind\":\"vhd\",\"mode\":\"rw\",\"bytes\":67108864,\"sector-size\":512,"
-                                  "\"physical-sector-size\":4096},\"ring\":{\"protocol\":\"x86_64-abi\",\"order\":0,"
-                                  "\"slots\":32,\"event-channel\":5,\"req-prod\":7,\"req-cons\":7,"
-                                  "\"rsp-prod\":6,\"req-event\":8,\"rsp-event\":7,\"in-flight\":1},\"requests\":{"
-                                  "\"read\":{\"count\":4,\"bytes\":1536},"
-                                  "\"write\":{\"count\":2,\"bytes\":8192},\"flush\":{\"count\":1,\"bytes\":0}},"
-                                  "\"faults\":{\"operation\":5,\"range\":0},\"events\":9,"
-                                  "\"notifications\":8,\"worker\":{\"state\":\"served\",\"pid\":42,\"restarts\":1,"
-                                  "\"last-death\":\"killed by signal 9\",\"last-recovery-ms\":12,"
-                                  "\"replayed\":1},\"last-error\":null}";
+static const char device_text[] =
+    "{\"domid\":3,\"devid\":51728,\"name\":\"xvdb\",\"kind\":\"vhd\",\"source\":\"vhd:/srv/"
+    "a.vhd\",\"mode\":\"rw\",\"size\":67108864,\"sector_size\":512,"
+    "\"physical_sector_size\":4096,\"state\":\"Connected\",\"front_state\":\"Connected\",\"activity\":\"connected\","
+    "\"last_error\":null,"
+    "\"ring\":{\"protocol\":\"x86_64-abi\",\"order\":0,\"slots\":32,\"event_channel\":5,\"req_prod\":7,\"req_cons\":7,"
+    "\"rsp_prod\":6,\"req_event\":8,"
+    "\"rsp_event\":7,\"in_flight\":1},\"requests\":{\"read\":4,\"write\":2,\"flush\":1},\"bytes\":{\"read\":1536,"
+    "\"write\":8192,\"flush\":0},"
+    "\"errors\":{\"operation\":5,\"range\":0},\"replayed\":1,\"events\":9,\"notifications\":8,\"worker\":{\"state\":"
+    "\"served\",\"pid\":42,\"restarts\":1,"
+    "\"guest_restarts\":1,\"last_death\":\"killed by signal 9\",\"last_recovery_ms\":12}}";
 
 static char *rendered(void (*render)(const json_t *value, FILE *stream), const char *text)
 {
@@ -98,11 +96,11 @@ static void sizes_have_units(void **state)
     static const struct {
         const char *json;
         const char *shown;
-    } sizes[] = {{"{\"disk\":{\"bytes\":0}}", "0B ("},
-                 {"{\"disk\":{\"bytes\":1023}}", "1023B ("},
-                 {"{\"disk\":{\"bytes\":1024}}", "1K ("},
-                 {"{\"disk\":{\"bytes\":1099511627776}}", "1T ("},
-                 {"{\"disk\":{\"bytes\":9223372036854775807}}", "7.9E ("}};
+    } sizes[] = {{"{\"size\":0}", "0B ("},
+                 {"{\"size\":1023}", "1023B ("},
+                 {"{\"size\":1024}", "1K ("},
+                 {"{\"size\":1099511627776}", "1T ("},
+                 {"{\"size\":9223372036854775807}", "7.9E ("}};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         char *output = rendered(render_device, sizes[i].json);
         assert_non_null(strstr(output, sizes[i].shown));
