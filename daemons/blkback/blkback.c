@@ -115,7 +115,7 @@ static int sweep_guest(void *arg, int dir, const char *name)
         log_error(NULL, "what was left of guest %s cannot be taken over: %s", name, strerror(-err));
         return err;
     }
-    guest->expected = sweep.left > 0;
+    guest->expected = sweep.left;
     return 0;
 }
 
@@ -145,7 +145,7 @@ static void on_settled(evutil_socket_t fd, short what, void *arg)
     (void)what;
     for (guest = LIST_FIRST(&blkback->guests); guest != NULL; guest = next) {
         next = LIST_NEXT(guest, entry);
-        guest->expected = false;
+        guest->expected = 0;
         guest_release(guest);
     }
 }

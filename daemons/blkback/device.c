@@ -576,6 +576,8 @@ static int device_new(struct guest *guest, struct xendev_backend *backend, struc
     device->image_fd = -1;
     device->recovery_ms = -1;
     LIST_INSERT_HEAD(&guest->devices, device, entry);
+    if (guest->expected > 0)
+        guest->expected--;
     log_source_init(&device->log, "%s %" PRIu32 "/%" PRIu32, blkback->config.kind, guest->domid, device->devid);
     rundir_device_name(device->devid, name);
     device->dir = rundir_enter(guest->dir, name);

@@ -56,7 +56,7 @@ static int64_t now_ms(void)
 
 static bool is_wanted(const struct guest *guest)
 {
-    return guest->expected || !LIST_EMPTY(&guest->devices);
+    return guest->expected > 0 || !LIST_EMPTY(&guest->devices);
 }
 
 /* Removes all of it; it is freed. */
@@ -105,13 +105,14 @@ static void on_gone(void *arg, const char *reason)
 
     guest->worker = NULL;
     guest->delay_ms = 0;
-    if (is_wanted(guest)) {
+    if (!guest->ending) {
         guest->died_ms = now_ms();
         guest->delay_ms = worker_backoff_delay(&guest->backoff, guest->died_ms - guest->served_ms);
         guest->restarts++;
         snprintf(guest->last_death, sizeof(guest->last_death), "%s", reason);
         log_warning(&guest->log, "worker %s; replacing it", reason);
     }
+    guest->ending = false;
     LIST_FOREACH (device, &guest->devices, entry)
         device_unserved(device, reason);
     guest_fence(guest);
@@ -289,10 +290,12 @@ void guest_release(struct guest *guest)
 {
     if (is_wanted(guest))
         return;
-    if (guest->state == GUEST_SERVED)
+    if (guest->state == GUEST_SERVED) {
+        guest->ending = true;
         worker_kill(guest->worker, "ended: its guest has no disk left");
-    else if (guest->state == GUEST_WAITING)
+    } else if (guest->state == GUEST_WAITING) {
         guest_remove(guest);
+    }
 }
 
 void guest_free(struct guest *guest)

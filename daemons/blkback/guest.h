@@ -37,12 +37,13 @@ struct guest {
     uint32_t domid;
     char name[RUNDIR_NAME_SIZE]; /* of its run directory */
     int dir;
-    bool expected; /* found at start: kept without devices until they had time to show up */
+    unsigned expected; /* devices found at start in the run directory that have not shown up yet; it is kept for them */
     LIST_HEAD(, device) devices;
     struct log_source log;
 
     enum guest_state state;
     struct worker *worker; /* GUEST_SERVED */
+    bool ending;           /* the worker was killed because there was nothing left to serve */
     struct worker_orphan *orphan;
     struct fence *fence;
     struct event *timer;

@@ -41,84 +41,111 @@ static json_t *number(uint64_t value)
     return json_integer((json_int_t)(value & INT64_MAX));
 }
 
-/* NULL for no string. */
-static json_t *text_or_null(const char *text)
-{
-    return text != NULL && text[0] != '\0' ? json_string(text) : json_null();
-}
-
 /* ---- One device as JSON. ----------------------------------------------------------------------------------------------------- */
 
-static json_t *report_disk(const struct device *device)
+/* Adds to an object; a NULL value (out of memory) empties the whole report, which is then answered with an error. */
+static void put(json_t **object, const char *key, json_t *value)
 {
-    return json_pack(
-        "{s:o, s:o, s:s, s:o, s:o, s:o}", "spec", text_or_null(device->image.spec), "kind",
-        device->image.source.kind != NULL ? json_string(disk_kind_name(device->image.source.kind)) : json_null(),
-        "mode", device->image.read_only ? "ro" : "rw", "bytes", number(device->sectors * DISK_SECTOR_SIZE),
-        "sector-size", number(device->sector_size), "physical-sector-size", number(device->physical_sector_size));
+    if (*object != NULL && json_object_set_new(*object, key, value) < 0) {
+        json_decref(*object);
+        *object = NULL;
+    }
+}
+
+static void put_number(json_t **object, const char *key, uint64_t value)
+{
+    put(object, key, number(value));
+}
+
+static void put_text(json_t **object, const char *key, const char *text)
+{
+    put(object, key, text != NULL && text[0] != '\0' ? json_string(text) : json_null());
 }
 
 static json_t *report_ring(const struct device *device, const struct blkback_counters *counters)
 {
-    if (device->state != DEVICE_CONNECTED && device->state != DEVICE_RECOVERING)
+    json_t *ring = json_object();
+
+    if (device->state != DEVICE_CONNECTED && device->state != DEVICE_RECOVERING) {
+        json_decref(ring);
         return json_null();
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "protocol",
-                     blkif_abi_name((enum blkif_abi)device->connection.abi), "order",
-                     number(device->connection.ring_order), "slots", number(counters->slots), "event-channel",
-                     number(device->connection.event_channel), "req-prod", number(counters->req_prod), "req-event",
-                     number(counters->req_event), "req-cons", number(counters->req_cons), "rsp-prod",
-                     number(counters->rsp_prod), "rsp-event", number(counters->rsp_event), "in-flight",
-                     number(counters->in_flight));
+    }
+    put_text(&ring, "protocol", blkif_abi_name((enum blkif_abi)device->connection.abi));
+    put_number(&ring, "order", device->connection.ring_order);
+    put_number(&ring, "event_channel", device->connection.event_channel);
+    put_number(&ring, "slots", counters->slots);
+    put_number(&ring, "in_flight", counters->in_flight);
+    put_number(&ring, "req_prod", counters->req_prod);
+    put_number(&ring, "req_cons", counters->req_cons);
+    put_number(&ring, "rsp_prod", counters->rsp_prod);
+    put_number(&ring, "req_event", counters->req_event);
+    put_number(&ring, "rsp_event", counters->rsp_event);
+    return ring;
 }
 
-static json_t *report_requests(const struct blkback_counters *counters)
+/* One number for each operation. */
+static json_t *report_operations(const uint64_t values[BLKBACK_COUNTED_OPS])
 {
-    json_t *requests = json_object();
+    json_t *operations = json_object();
 
     for (int op = 0; op < BLKBACK_COUNTED_OPS; op++)
-        json_object_set_new(
-            requests, op_names[op],
-            json_pack("{s:o, s:o}", "count", number(counters->requests[op]), "bytes", number(counters->bytes[op])));
-    return requests;
+        put_number(&operations, op_names[op], values[op]);
+    return operations;
 }
 
-static json_t *report_faults(const struct blkback_counters *counters)
+static json_t *report_errors(const struct blkback_counters *counters)
 {
-    json_t *faults = json_object();
+    json_t *errors = json_object();
 
     for (int fault = BLKIF_FAULT_NONE + 1; fault < BLKIF_FAULTS; fault++)
-        json_object_set_new(faults, blkif_fault_name((enum blkif_fault)fault), number(counters->faults[fault]));
-    return faults;
+        put_number(&errors, blkif_fault_name((enum blkif_fault)fault), counters->faults[fault]);
+    return errors;
 }
 
-static json_t *report_worker(const struct device *device, const struct blkback_counters *counters)
+static json_t *report_worker(const struct device *device)
 {
     const struct guest *guest = device->guest;
+    json_t *worker = json_object();
 
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "state", guest_state_name(guest->state), "pid",
-                     guest->state == GUEST_SERVED ? json_integer(worker_pid(guest->worker)) : json_null(), "restarts",
-                     number(guest->restarts), "device-restarts", number(device->restarts), "last-death",
-                     text_or_null(guest->last_death), "last-recovery-ms",
-                     device->recovery_ms >= 0 ? json_integer(device->recovery_ms) : json_null(), "last-recovery-ns",
-                     number(counters->recovery_ns), "replayed", number(counters->replayed));
+    put_text(&worker, "state", guest_state_name(guest->state));
+    put(&worker, "pid", guest->state == GUEST_SERVED ? json_integer(worker_pid(guest->worker)) : json_null());
+    put_number(&worker, "restarts", device->restarts);
+    put_number(&worker, "guest_restarts", guest->restarts);
+    put_text(&worker, "last_death", guest->last_death);
+    put(&worker, "last_recovery_ms", device->recovery_ms >= 0 ? json_integer(device->recovery_ms) : json_null());
+    return worker;
 }
 
 static json_t *report_device(const struct device *device)
 {
+    const struct disk_kind *kind = device->image.source.kind;
     struct blkback_counters counters;
-    char name[32];
+    json_t *report = json_object();
 
     read_counters(device, &counters);
-    snprintf(name, sizeof(name), "%" PRIu32 "/%" PRIu32, device->guest->domid, device->devid);
-    return json_pack(
-        "{s:s, s:o, s:o, s:s, s:o, s:s, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "name", name, "domid",
-        number(device->guest->domid), "devid", number(device->devid), "kind", device->guest->blkback->config.kind,
-        "vdev", text_or_null(device->image.vdev), "state", xenbus_state_name(xendev_backend_state(device->backend)),
-        "frontend-state", xenbus_state_name(xendev_backend_front_state(device->backend)), "doing",
-        device_state_name(device->state), "disk", report_disk(device), "ring", report_ring(device, &counters),
-        "requests", report_requests(&counters), "faults", report_faults(&counters), "events", number(counters.events),
-        "notifications", number(counters.notifications), "worker", report_worker(device, &counters), "last-error",
-        text_or_null(xendev_backend_error(device->backend)));
+    put_number(&report, "domid", device->guest->domid);
+    put_number(&report, "devid", device->devid);
+    put_text(&report, "name", device->image.vdev);
+    put_text(&report, "kind", kind != NULL ? disk_kind_name(kind) : NULL);
+    put_text(&report, "source", device->image.spec);
+    put_text(&report, "mode", device->image.read_only ? "ro" : "rw");
+    put_number(&report, "size", device->sectors * DISK_SECTOR_SIZE);
+    put_number(&report, "sector_size", device->sector_size);
+    put_number(&report, "physical_sector_size", device->physical_sector_size);
+    put_text(&report, "state", xenbus_state_name(xendev_backend_state(device->backend)));
+    put_text(&report, "front_state", xenbus_state_name(xendev_backend_front_state(device->backend)));
+    put_text(&report, "activity", device_state_name(device->state));
+    put_text(&report, "last_error", xendev_backend_error(device->backend));
+    put(&report, "ring", report_ring(device, &counters));
+    put(&report, "requests", report_operations(counters.requests));
+    put(&report, "bytes", report_operations(counters.bytes));
+    put(&report, "errors", report_errors(&counters));
+    put_number(&report, "replayed", counters.replayed);
+    put_number(&report, "events", counters.events);
+    put_number(&report, "notifications", counters.notifications);
+    put_number(&report, "recovery_ns", counters.recovery_ns);
+    put(&report, "worker", report_worker(device));
+    return report;
 }
 
 /* ---- Requests. ----------------------------------------------------------------------------------------------------------------- */
@@ -131,8 +158,12 @@ static void on_list(struct control_request *request, void *arg)
     const struct device *device;
 
     LIST_FOREACH (guest, &blkback->guests, entry) {
-        LIST_FOREACH (device, &guest->devices, entry)
-            json_array_append_new(devices, report_device(device));
+        LIST_FOREACH (device, &guest->devices, entry) {
+            if (json_array_append_new(devices, report_device(device)) < 0) {
+                json_decref(devices);
+                devices = NULL;
+            }
+        }
     }
     control_reply(request, json_pack("{s:o}", "devices", devices));
 }
