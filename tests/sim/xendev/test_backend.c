@@ -1,0 +1,592 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Back ends on a real xenstored: discovery, the state machine's effects and writes, and everybody else's bad manners.
+ *
+ * The test plays toolstack and guest through a connection of its own; the daemon's effects leave a letter each in a trace (P C R D F, as in
+ * test_hop.c).
+ */
+#include "rig.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <event2/event.h>
+
+#include <xendev/xenbus.h>
+
+#define DEVID 51712u
+
+static struct stage {
+    struct rig rig;
+    struct xendev_bus *bus;
+    char trace[4096];
+    unsigned steps;
+    bool hold;                      /* effects are not ended by themselves */
+    struct xendev_backend *pending; /* ...this one's */
+    const char *refuse;             /* prepare fails with this reason */
+    const char *break_connect;      /* connect and resume do */
+    bool busy;                      /* an effect is under way */
+} stage;
+
+static char back[64], front[64];
+static uint32_t domid;
+
+/* ---- The daemon. ---- */
+
+static void step(char letter)
+{
+    if (stage.steps < sizeof(stage.trace) - 1)
+        stage.trace[stage.steps++] = letter;
+}
+
+static void effect(struct xendev_backend *device, char letter, const char *reason)
+{
+    assert_false(stage.busy); /* one at a time */
+    step(letter);
+    stage.busy = true;
+    stage.pending = device;
+    if (stage.hold)
+        return;
+    stage.busy = false;
+    xendev_backend_done(device, reason != NULL ? -EIO : 0, reason);
+}
+
+static void end_pending(int result, const char *reason)
+{
+    stage.busy = false;
+    stage.hold = false;
+    xendev_backend_done(stage.pending, result, reason);
+}
+
+static void prepare(struct xendev_backend *device)
+{
+    assert_ptr_equal(xendev_bus_owner(xendev_backend_bus(device)), &stage);
+    xendev_backend_set_data(device, &stage);
+    effect(device, 'P', stage.refuse);
+}
+
+static void connect_device(struct xendev_backend *device)
+{
+    assert_ptr_equal(xendev_backend_data(device), &stage);
+    effect(device, 'C', stage.break_connect);
+}
+
+static void resume(struct xendev_backend *device)
+{
+    effect(device, 'R', stage.break_connect);
+}
+
+static void disconnect(struct xendev_backend *device)
+{
+    effect(device, 'D', NULL);
+}
+
+static void release(struct xendev_backend *device)
+{
+    assert_false(stage.busy);
+    stage.pending = NULL;
+    (void)device;
+    step('F');
+}
+
+static const struct xendev_backend_ops ops = {prepare, connect_device, resume, disconnect, release};
+
+static void bus_open(void)
+{
+    assert_int_equal(xendev_bus_open(stage.rig.store, "vbd", &ops, &stage, &stage.bus), 0);
+}
+
+static void settle(void)
+{
+    rig_settle(&stage.rig);
+}
+
+/* The effects since the last call. */
+static const char *effects(void)
+{
+    static char copy[sizeof(stage.trace)];
+
+    settle();
+    memcpy(copy, stage.trace, stage.steps);
+    copy[stage.steps] = '\0';
+    stage.steps = 0;
+    return copy;
+}
+
+static struct xendev_backend *only_device(void)
+{
+    struct xendev_backend *device = xendev_bus_next(stage.bus, NULL);
+
+    assert_non_null(device);
+    assert_null(xendev_bus_next(stage.bus, device));
+    return device;
+}
+
+/* ---- Toolstack and guest. ---- */
+
+static void attach_keys(const char *const *keys)
+{
+    assert_int_equal(xendev_toolstack_attach(stage.rig.other, "vbd", domid, DEVID, keys, NULL), 0);
+}
+
+static void attach(void)
+{
+    attach_keys(NULL);
+}
+
+static void guest(const char *state)
+{
+    rig_write(&stage.rig, front, "state", state);
+}
+
+static const char *own_state(void)
+{
+    return rig_read(&stage.rig, back, "state");
+}
+
+static void connect_guest(void)
+{
+    attach();
+    assert_string_equal(effects(), "P");
+    guest("3");
+    assert_string_equal(effects(), "C");
+    guest("4");
+    assert_string_equal(effects(), "");
+    assert_string_equal(own_state(), "4");
+}
+
+static bool node_exists(const char *path)
+{
+    char *value;
+
+    if (xendev_store_read(stage.rig.other, XENDEV_NO_TXN, path, NULL, &value) < 0)
+        return false;
+    free(value);
+    return true;
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    memset(&stage, 0, sizeof(stage));
+    rig_open(&stage.rig);
+    domid = rig_domain_create();
+    snprintf(back, sizeof(back), "/local/domain/0/backend/vbd/%u/%u", domid, DEVID);
+    snprintf(front, sizeof(front), "/local/domain/%u/device/vbd/%u", domid, DEVID);
+    bus_open();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    xendev_bus_close(stage.bus);
+    rig_domain_destroy(domid);
+    rig_remove(&stage.rig, back, NULL);
+    rig_close(&stage.rig);
+    return 0;
+}
+
+/* ---- Living and dying as intended. ---- */
+
+static void a_device_lives_and_goes(void **state)
+{
+    char parent[64];
+
+    (void)state;
+    connect_guest();
+    assert_string_equal(rig_read(&stage.rig, back, "ringback-status"), "ready");
+    struct xendev_backend *device = only_device();
+    assert_int_equal(xendev_backend_domid(device), domid);
+    assert_int_equal(xendev_backend_devid(device), DEVID);
+    assert_string_equal(xendev_backend_path(device), back);
+    assert_string_equal(xendev_backend_front(device), front);
+    assert_int_equal(xendev_backend_state(device), XENBUS_CONNECTED);
+    assert_int_equal(xendev_backend_front_state(device), XENBUS_CONNECTED);
+    assert_null(xendev_backend_error(device));
+
+    assert_int_equal(xendev_toolstack_detach(stage.rig.other, "vbd", domid, DEVID), 0);
+    guest("5");
+    assert_string_equal(effects(), ""); /* in use: served on */
+    guest("6");
+    assert_string_equal(effects(), "D");
+    assert_string_equal(own_state(), "6");
+    assert_int_equal(xendev_toolstack_forget(stage.rig.other, "vbd", domid, DEVID), 0);
+    assert_string_equal(effects(), "F");
+    assert_null(xendev_bus_next(stage.bus, NULL));
+    assert_false(node_exists(back));
+    assert_false(node_exists(front));
+    snprintf(parent, sizeof(parent), "/local/domain/0/backend/vbd/%u", domid);
+    assert_false(node_exists(parent));
+    snprintf(parent, sizeof(parent), "/libxl/%u/device", domid);
+    assert_false(node_exists(parent));
+}
+
+static void the_hotplug_script_is_waited_for(void **state)
+{
+    static const char *const keys[] = {"script", "/etc/xen/scripts/block-ringback", NULL};
+
+    (void)state;
+    attach_keys(keys);
+    guest("3");
+    assert_string_equal(effects(), "P");
+    assert_string_equal(own_state(), "2");
+    rig_write(&stage.rig, back, "hotplug-status", "error");
+    assert_string_equal(effects(), "");
+    rig_write(&stage.rig, back, "hotplug-status", "connected");
+    assert_string_equal(effects(), "C");
+    assert_string_equal(own_state(), "4");
+}
+
+static void keys_older_than_the_daemon_count(void **state)
+{
+    static const char *const keys[] = {"script", "x", "hotplug-status", "connected", NULL};
+
+    (void)state;
+    xendev_bus_close(stage.bus);
+    attach_keys(keys);
+    guest("4");
+    bus_open();
+    assert_string_equal(effects(), "PC");
+    assert_string_equal(own_state(), "4");
+}
+
+static void a_refused_device_tells_why(void **state)
+{
+    (void)state;
+    stage.refuse = "vhd: no\nfooter";
+    attach();
+    guest("3");
+    assert_string_equal(effects(), "P");
+    assert_string_equal(own_state(), "2");
+    assert_string_equal(rig_read(&stage.rig, back, "ringback-status"), "error");
+    assert_string_equal(rig_read(&stage.rig, back, "ringback-error"), "vhd: no?footer");
+    assert_string_equal(rig_read(&stage.rig, back, "error"), "vhd: no?footer");
+    assert_string_equal(xendev_backend_error(only_device()), "vhd: no?footer");
+    assert_int_equal(xendev_toolstack_detach(stage.rig.other, "vbd", domid, DEVID), 0);
+    assert_string_equal(effects(), "D");
+    assert_string_equal(own_state(), "6");
+}
+
+static void a_new_life_clears_the_error(void **state)
+{
+    (void)state;
+    stage.break_connect = "bad ring reference";
+    attach();
+    guest("3");
+    assert_string_equal(effects(), "PCD");
+    assert_string_equal(own_state(), "6");
+    assert_string_equal(rig_read(&stage.rig, back, "error"), "bad ring reference");
+    stage.break_connect = NULL;
+    guest("1");
+    assert_string_equal(effects(), "P");
+    assert_string_equal(own_state(), "2");
+    assert_string_equal(rig_read(&stage.rig, back, "error"), "");
+    assert_string_equal(rig_read(&stage.rig, back, "ringback-status"), "ready");
+}
+
+static void a_front_end_begins_anew(void **state)
+{
+    (void)state;
+    connect_guest();
+    for (unsigned life = 0; life < 100; life++) { /* kexec; leaked watches would show */
+        guest("5");
+        assert_string_equal(effects(), "");
+        assert_string_equal(own_state(), "5");
+        guest("6");
+        assert_string_equal(effects(), "D");
+        guest("1");
+        assert_string_equal(effects(), "P");
+        assert_string_equal(own_state(), "2");
+        guest("4"); /* as Mini-OS */
+        assert_string_equal(effects(), "C");
+        assert_string_equal(own_state(), "4");
+    }
+}
+
+static void domain_0_is_a_guest_too(void **state)
+{
+    char zero[] = "/local/domain/0/device/vbd/51712";
+
+    (void)state;
+    assert_int_equal(xendev_toolstack_attach(stage.rig.other, "vbd", 0, DEVID, NULL, NULL), 0);
+    rig_write(&stage.rig, zero, "state", "3");
+    assert_string_equal(effects(), "PC");
+    assert_int_equal(xendev_toolstack_detach(stage.rig.other, "vbd", 0, DEVID), 0);
+    rig_write(&stage.rig, zero, "state", "6");
+    assert_string_equal(effects(), "D");
+    assert_int_equal(xendev_toolstack_forget(stage.rig.other, "vbd", 0, DEVID), 0);
+    assert_string_equal(effects(), "F");
+}
+
+/* ---- Being restarted. ---- */
+
+static void a_connected_device_is_resumed_without_a_word(void **state)
+{
+
+    (void)state;
+    connect_guest();
+    xendev_bus_close(stage.bus);
+    rig_write(&stage.rig, back, "error", "untouched");
+    bus_open();
+    assert_string_equal(effects(), "R");
+    assert_string_equal(own_state(), "4");
+    assert_string_equal(rig_read(&stage.rig, back, "error"), "untouched");
+    assert_int_equal(xendev_toolstack_detach(stage.rig.other, "vbd", domid, DEVID), 0);
+    guest("6");
+    assert_string_equal(effects(), "D");
+}
+
+static void a_device_in_use_while_closing_is_resumed(void **state)
+{
+    (void)state;
+    connect_guest();
+    assert_int_equal(xendev_toolstack_detach(stage.rig.other, "vbd", domid, DEVID), 0);
+    guest("5");
+    assert_string_equal(effects(), "");
+    xendev_bus_close(stage.bus);
+    bus_open();
+    assert_string_equal(effects(), "R");
+    guest("6");
+    assert_string_equal(effects(), "D");
+    assert_string_equal(own_state(), "6");
+}
+
+static void a_device_that_cannot_be_resumed_is_closed(void **state)
+{
+    (void)state;
+    connect_guest();
+    xendev_bus_close(stage.bus);
+    stage.break_connect = "the journal is gone";
+    bus_open();
+    assert_string_equal(effects(), "RD");
+    assert_string_equal(own_state(), "6");
+    assert_string_equal(rig_read(&stage.rig, back, "error"), "the journal is gone");
+}
+
+static void what_died_with_the_daemon_is_cleaned_up(void **state)
+{
+    (void)state;
+    connect_guest();
+    xendev_bus_close(stage.bus);
+    rig_domain_destroy(domid);
+    assert_true(node_exists(back));
+    bus_open();
+    assert_string_equal(effects(), "DF");
+    assert_false(node_exists(back));
+    domid = rig_domain_create(); /* for tear_down */
+}
+
+static void a_lost_connection_is_lived_through(void **state)
+{
+    (void)state;
+    connect_guest();
+    rig_cut(&stage.rig);
+    while (stage.rig.lost == 0)
+        event_base_loop(stage.rig.base, EVLOOP_ONCE);
+    assert_string_equal(own_state(), "4");
+    xendev_bus_close(stage.bus);
+    xendev_store_close(stage.rig.store);
+    rig_open_store(&stage.rig);
+    bus_open();
+    assert_string_equal(effects(), "R");
+}
+
+/* ---- Dying otherwise. ---- */
+
+static void a_destroyed_domain_leaves_nothing(void **state)
+{
+    (void)state;
+    connect_guest();
+    rig_domain_destroy(domid);
+    assert_string_equal(effects(), "DF");
+    assert_false(node_exists(back));
+    assert_null(xendev_bus_next(stage.bus, NULL));
+    domid = rig_domain_create(); /* for tear_down */
+}
+
+static void a_front_end_directory_that_goes_takes_the_device_along(void **state)
+{
+    (void)state;
+    connect_guest();
+    rig_remove(&stage.rig, front, NULL);
+    assert_string_equal(effects(), "DF");
+    assert_false(node_exists(back));
+}
+
+static void a_node_removed_by_force_is_not_written_again(void **state)
+{
+    (void)state;
+    connect_guest();
+    stage.hold = true;
+    rig_remove(&stage.rig, back, NULL);
+    assert_string_equal(effects(), "D");
+    end_pending(0, NULL);
+    assert_string_equal(effects(), "F");
+    assert_false(node_exists(back));
+}
+
+static void a_node_removed_during_an_effect_is_not_written_again(void **state)
+{
+    (void)state;
+    attach();
+    assert_string_equal(effects(), "P");
+    stage.hold = true;
+    guest("3");
+    assert_string_equal(effects(), "C");
+    rig_remove(&stage.rig, back, NULL);
+    /* Before the daemon has heard of it: the state it would write is Connected. */
+    end_pending(0, NULL);
+    assert_string_equal(effects(), "DF");
+    assert_false(node_exists(back));
+}
+
+static void a_device_made_anew_is_served_anew(void **state)
+{
+    (void)state;
+    connect_guest();
+    assert_int_equal(xendev_toolstack_forget(stage.rig.other, "vbd", domid, DEVID), 0);
+    attach();
+    const char *seen = effects();
+    assert_true(strcmp(seen, "DP") == 0 || strcmp(seen, "DFP") == 0);
+    assert_string_equal(own_state(), "2");
+}
+
+/* ---- Failing. ---- */
+
+static void a_broken_protocol_closes_the_device(void **state)
+{
+    (void)state;
+    connect_guest();
+    xendev_backend_fail(only_device(), "producer ahead of the ring");
+    assert_string_equal(own_state(), "4"); /* nothing happens under the caller's feet */
+    assert_string_equal(effects(), "D");
+    assert_string_equal(own_state(), "6");
+    assert_string_equal(rig_read(&stage.rig, back, "error"), "producer ahead of the ring");
+    guest("6");
+    guest("1");
+    assert_string_equal(effects(), "P");
+}
+
+static void a_failure_during_an_effect_waits_for_its_end(void **state)
+{
+    (void)state;
+    attach();
+    assert_string_equal(effects(), "P");
+    stage.hold = true;
+    guest("3");
+    assert_string_equal(effects(), "C");
+    xendev_backend_fail(only_device(), "worker died");
+    assert_string_equal(effects(), "");
+    assert_string_equal(own_state(), "2");
+    end_pending(0, NULL);
+    assert_string_equal(effects(), "D");
+    assert_string_equal(own_state(), "6");
+}
+
+static void an_end_without_an_effect_is_ignored(void **state)
+{
+    (void)state;
+    connect_guest();
+    xendev_backend_done(only_device(), -EIO, "late");
+    assert_string_equal(effects(), "");
+    assert_string_equal(own_state(), "4");
+    assert_null(xendev_backend_error(only_device()));
+}
+
+/* ---- Hostile, or merely odd. ---- */
+
+static void a_front_end_of_another_domain_is_not_served(void **state)
+{
+    char other[64];
+
+    (void)state;
+    snprintf(other, sizeof(other), "/local/domain/%u/device/vbd/%u", domid + 1, DEVID);
+    attach();
+    rig_write(&stage.rig, back, "frontend", other);
+    assert_string_equal(effects(), "");
+    assert_null(xendev_bus_next(stage.bus, NULL));
+    rig_write(&stage.rig, back, "frontend", front);
+    assert_string_equal(effects(), "P");
+}
+
+static void a_front_end_id_that_disagrees_is_not_served(void **state)
+{
+    (void)state;
+    attach();
+    rig_write(&stage.rig, back, "frontend-id", "0");
+    assert_string_equal(effects(), "");
+    assert_null(xendev_bus_next(stage.bus, NULL));
+}
+
+static void nonsense_in_the_front_ends_state_is_a_close(void **state)
+{
+    (void)state;
+    connect_guest();
+    guest("44");
+    assert_string_equal(effects(), "D");
+    assert_string_equal(own_state(), "6");
+}
+
+static void ten_thousand_random_states_are_survived(void **state)
+{
+    static const char *const states[] = {"0", "1", "2", "3", "4", "5", "6", "7", "8", "", "x"};
+    unsigned seed = 349;
+    const char *named = getenv("RINGBACK_TEST_SEED");
+
+    (void)state;
+    if (named != NULL)
+        seed = (unsigned)strtoul(named, NULL, 10);
+    print_message("seed %u\n", seed);
+    attach();
+    for (unsigned i = 0; i < 10000; i++) {
+        seed = seed * 1103515245u + 12345u;
+        guest(states[(seed >> 16) % (sizeof(states) / sizeof(states[0]))]);
+        event_base_loop(stage.rig.base, EVLOOP_NONBLOCK);
+    }
+    guest("6");
+    settle();
+    assert_string_equal(own_state(), "6");
+    stage.steps = 0;
+    guest("1");
+    assert_string_equal(effects(), "P");
+    guest("3");
+    assert_string_equal(effects(), "C");
+    assert_string_equal(own_state(), "4");
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(a_device_lives_and_goes),
+        TEST(the_hotplug_script_is_waited_for),
+        TEST(keys_older_than_the_daemon_count),
+        TEST(a_refused_device_tells_why),
+        TEST(a_new_life_clears_the_error),
+        TEST(a_front_end_begins_anew),
+        TEST(domain_0_is_a_guest_too),
+        TEST(a_connected_device_is_resumed_without_a_word),
+        TEST(a_device_in_use_while_closing_is_resumed),
+        TEST(a_device_that_cannot_be_resumed_is_closed),
+        TEST(what_died_with_the_daemon_is_cleaned_up),
+        TEST(a_lost_connection_is_lived_through),
+        TEST(a_destroyed_domain_leaves_nothing),
+        TEST(a_front_end_directory_that_goes_takes_the_device_along),
+        TEST(a_node_removed_by_force_is_not_written_again),
+        TEST(a_node_removed_during_an_effect_is_not_written_again),
+        TEST(a_device_made_anew_is_served_anew),
+        TEST(a_broken_protocol_closes_the_device),
+        TEST(a_failure_during_an_effect_waits_for_its_end),
+        TEST(an_end_without_an_effect_is_ignored),
+        TEST(a_front_end_of_another_domain_is_not_served),
+        TEST(a_front_end_id_that_disagrees_is_not_served),
+        TEST(nonsense_in_the_front_ends_state_is_a_close),
+        TEST(ten_thousand_random_states_are_survived),
+    };
+
+    rig_require_host();
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
