@@ -94,7 +94,7 @@ static void print_help(void)
     printf("ringctl - look at and change what ringback's daemons serve\n\nusage: ringctl COMMAND [OPTION]... "
            "[OPERAND]...\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        printf("  %-7s%s%s\n", commands[i].name, commands[i].operand_count > 0 ? " " : "", commands[i].operands);
+        printf("  %s%s%s\n", commands[i].name, commands[i].operand_count > 0 ? " " : "", commands[i].operands);
     printf("\n");
     print_common_options();
     printf("  --version        print the version\n\n'ringctl COMMAND --help' tells more; so does ringctl(8).\n");
