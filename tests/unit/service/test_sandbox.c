@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The sandbox: what a worker needs works in it, and nothing else does. Each case runs in a process of its own.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <liburing.h>
+
+#include <supervise/sandbox.h>
+
+#define CANNOT_ENTER 100
+
+/* Runs `body` in the sandbox, with the filter closed if `closed`. Returns its exit status, or minus the signal that ended it. */
+static int run(int (*body)(void), int closed)
+{
+    pid_t child = fork();
+    const char *step = NULL;
+    int status;
+
+    if (child == 0) {
+        if (sandbox_enter(&step) < 0) {
+            fprintf(stderr, "sandbox_enter: %s\n", step);
+            _exit(CANNOT_ENTER);
+        }
+        if (closed && sandbox_close(&step) < 0) {
+            fprintf(stderr, "sandbox_close: %s\n", step);
+            _exit(101);
+        }
+        _exit(body());
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+static int nothing(void)
+{
+    return 0;
+}
+
+static int sees_a_file(void)
+{
+    return access("/etc", F_OK) == 0 || access("/proc/self", F_OK) == 0 || access("/dev", F_OK) == 0;
+}
+
+static int makes_a_file(void)
+{
+    return open("/file", O_CREAT | O_RDWR, 0600) >= 0 || mkdir("/dir", 0700) == 0;
+}
+
+static void there_are_no_files(void **state)
+{
+    (void)state;
+    assert_int_equal(run(sees_a_file, 0), 0);
+    assert_int_equal(run(makes_a_file, 0), 0);
+}
+
+static int has_capabilities(void)
+{
+    /* Each of these needs one. */
+    return setuid(12345) == 0 || chroot("/") == 0 || prctl(PR_CAPBSET_DROP, 0, 0, 0, 0) == 0 ||
+           sethostname("x", 1) == 0 || prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) != 1;
+}
+
+static void there_are_no_capabilities(void **state)
+{
+    (void)state;
+    assert_int_equal(run(has_capabilities, 0), 0);
+}
+
+static int works(void)
+{
+    struct io_uring ring;
+    struct epoll_event event = {.events = EPOLLIN};
+    int fd = eventfd(0, EFD_CLOEXEC), poller = epoll_create1(EPOLL_CLOEXEC);
+    uint64_t one = 1;
+    void *pages = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    char *heap = malloc(8 << 20);
+
+    if (fd < 0 || poller < 0 || pages == MAP_FAILED || heap == NULL)
+        return 1;
+    memset(heap, 1, 8 << 20);
+    free(heap);
+    if (epoll_ctl(poller, EPOLL_CTL_ADD, fd, &event) < 0 || write(fd, &one, 8) != 8 ||
+        epoll_wait(poller, &event, 1, 1000) != 1 || munmap(pages, 1 << 20) < 0)
+        return 2;
+    /* Not offered everywhere; what matters is that trying is no reason to be killed. */
+    if (io_uring_queue_init(8, &ring, 0) == 0)
+        io_uring_queue_exit(&ring);
+    return open("/etc/passwd", O_RDONLY) >= 0 ? 3 : 0;
+}
+
+static void what_a_worker_needs_works(void **state)
+{
+    (void)state;
+    assert_int_equal(run(works, 1), 0);
+}
+
+static int opens_a_socket(void)
+{
+    return socket(AF_UNIX, SOCK_STREAM, 0) >= 0;
+}
+
+static int starts_a_process(void)
+{
+    if (fork() == 0)
+        _exit(0);
+    return 0;
+}
+
+static int executes(void)
+{
+    char *argv[] = {(char *)(uintptr_t) "sh", NULL};
+
+    return execv("/bin/sh", argv);
+}
+
+static int makes_memory_executable(void)
+{
+    return mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED;
+}
+
+static int signals_another(void)
+{
+    return kill(getppid(), SIGCONT);
+}
+
+static int truncates(void)
+{
+    return ftruncate(0, 0);
+}
+
+static int removes(void)
+{
+    return unlink("/x");
+}
+
+static void everything_else_is_death(void **state)
+{
+    static int (*const bodies[])(void) = {opens_a_socket,  starts_a_process, executes, makes_memory_executable,
+                                          signals_another, truncates,        removes};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
+        assert_int_equal(run(bodies[i], 1), -SIGSYS);
+}
+
+static int aborts(void)
+{
+    abort();
+}
+
+static void its_own_abort_is_seen_as_such(void **state)
+{
+    (void)state;
+    assert_int_equal(run(aborts, 1), -SIGABRT);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(there_are_no_files),
+        cmocka_unit_test(there_are_no_capabilities),
+        cmocka_unit_test(what_a_worker_needs_works),
+        cmocka_unit_test(everything_else_is_death),
+        cmocka_unit_test(its_own_abort_is_seen_as_such),
+    };
+
+    if (run(nothing, 0) == CANNOT_ENTER) /* a container that may not make namespaces */
+        return 77;
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Workers: started with nothing but their channel, watched, replaced. The worker is this program itself, told by its environment what to do.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+#include <event2/event.h>
+
+#include <supervise/worker.h>
+
+#define BEHAVIOUR "TEST_WORKER"
+
+struct message {
+    uint32_t number;
+    char padding[60];
+};
+
+/* ---- The worker. ----------------------------------------------------------------------------------------------------------- */
+
+static unsigned descriptors(void)
+{
+    DIR *stream = opendir("/proc/self/fd");
+    unsigned count = 0;
+
+    while (readdir(stream) != NULL)
+        count++;
+    closedir(stream);
+    return count - 3; /* ".", "..", and the directory's own */
+}
+
+/* Answers each number with its successor; `number` 0 asks how many descriptors there are. */
+static int serve(void)
+{
+    for (;;) {
+        struct pollfd ready = {.fd = CHANNEL_WORKER_FD, .events = POLLIN};
+        struct message message;
+        int fds[CHANNEL_FDS_MAX];
+        unsigned count;
+
+        poll(&ready, 1, -1);
+        if (channel_receive(CHANNEL_WORKER_FD, &message, sizeof(message), fds, &count) <= 0)
+            return 0;
+        message.number = message.number == 0 ? descriptors() : message.number + 1;
+        channel_send(CHANNEL_WORKER_FD, &message, sizeof(message), NULL, 0);
+    }
+}
+
+static int behave(const char *behaviour)
+{
+    if (strcmp(behaviour, "exit") == 0)
+        return 3;
+    if (strcmp(behaviour, "nonsense") == 0) {
+        struct message message = {.number = 1};
+        /* Waits to be spoken to: a spare that speaks is another case. */
+        struct pollfd ready = {.fd = CHANNEL_WORKER_FD, .events = POLLIN};
+        poll(&ready, 1, -1);
+        channel_send(CHANNEL_WORKER_FD, &message, sizeof(message) - 1, NULL, 0);
+        pause();
+    }
+    if (strcmp(behaviour, "talks") == 0) {
+        struct message message = {.number = 1};
+        channel_send(CHANNEL_WORKER_FD, &message, sizeof(message), NULL, 0);
+        pause();
+    }
+    return serve();
+}
+
+/* ---- The supervisor. --------------------------------------------------------------------------------------------------------- */
+
+static struct event_base *base;
+static struct worker_pool *pool;
+static uint32_t answer;
+static unsigned answers, gone, troubles;
+static char reason[200];
+
+static void on_message(void *arg, const void *message, const int *fds, unsigned fd_count)
+{
+    (void)arg;
+    (void)fds;
+    assert_int_equal(fd_count, 0);
+    memcpy(&answer, message, sizeof(answer));
+    answers++;
+    event_base_loopbreak(base);
+}
+
+static void on_gone(void *arg, const char *why)
+{
+    (void)arg;
+    snprintf(reason, sizeof(reason), "%s", why);
+    gone++;
+    event_base_loopbreak(base);
+}
+
+static void on_orphan_gone(void *arg)
+{
+    (void)arg;
+    event_base_loopbreak(base);
+}
+
+static void on_trouble(void *arg, const char *why)
+{
+    (void)arg;
+    snprintf(reason, sizeof(reason), "%s", why);
+    troubles++;
+    event_base_loopbreak(base);
+}
+
+static const struct worker_user user = {.message = on_message, .gone = on_gone};
+
+static void open_pool(const char *behaviour)
+{
+    const struct worker_pool_params params = {
+        .program = "/proc/self/exe", .message_size = sizeof(struct message), .trouble = on_trouble};
+
+    setenv(BEHAVIOUR, behaviour, 1);
+    assert_int_equal(worker_pool_new(base, &params, &pool), 0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    base = event_base_new();
+    pool = NULL;
+    answers = gone = troubles = 0;
+    return base == NULL ? -1 : 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    worker_pool_free(pool);
+    event_base_free(base);
+    return 0;
+}
+
+/* Runs the loop until one more of something happened. */
+static void wait_for(const unsigned *count)
+{
+    const struct timeval limit = {.tv_sec = 30};
+    const unsigned before = *count;
+
+    event_base_loopexit(base, &limit);
+    while (*count == before && !event_base_got_exit(base))
+        event_base_loop(base, EVLOOP_ONCE);
+    assert_int_equal(*count, before + 1);
+}
+
+static void ask(struct worker *worker, uint32_t number)
+{
+    const struct message message = {.number = number};
+
+    assert_int_equal(worker_send(worker, &message, NULL, 0), 0);
+    wait_for(&answers);
+}
+
+static void end(struct worker *worker)
+{
+    worker_kill(worker, NULL);
+    wait_for(&gone);
+}
+
+static void worker_is_spoken_with(void **state)
+{
+    struct worker *worker;
+
+    (void)state;
+    open_pool("serve");
+    assert_int_equal(worker_take(pool, &user, &worker), 0);
+    ask(worker, 41);
+    assert_int_equal(answer, 42);
+    end(worker);
+    assert_string_equal(reason, "killed by signal 9 (Killed)");
+}
+
+static void worker_inherits_its_channel_only(void **state)
+{
+    struct worker *worker;
+    int leaked = open("/dev/null", O_RDONLY); /* deliberately without O_CLOEXEC */
+
+    (void)state;
+    open_pool("serve");
+    assert_int_equal(worker_take(pool, &user, &worker), 0);
+    ask(worker, 0);
+    assert_int_equal(answer, 4);
+    end(worker);
+    close(leaked);
+}
+
+static void next_spare_is_another_process(void **state)
+{
+    struct worker *first, *second;
+
+    (void)state;
+    open_pool("serve");
+    assert_int_equal(worker_take(pool, &user, &first), 0);
+    assert_int_equal(worker_take(pool, &user, &second), 0); /* before a spare could be started */
+    assert_int_not_equal(worker_pid(first), worker_pid(second));
+    assert_int_equal(getsid(worker_pid(first)), worker_pid(first));
+    ask(second, 1);
+    end(first);
+    ask(second, 2);
+    end(second);
+}
+
+static void reason_given_replaces_the_signal(void **state)
+{
+    struct worker *worker;
+
+    (void)state;
+    open_pool("serve");
+    assert_int_equal(worker_take(pool, &user, &worker), 0);
+    worker_kill(worker, "killed for a test");
+    worker_kill(worker, "killed again");
+    wait_for(&gone);
+    assert_string_equal(reason, "killed for a test");
+}
+
+static void impossible_message_is_death(void **state)
+{
+    const struct message message = {.number = 1};
+    struct worker *worker;
+
+    (void)state;
+    open_pool("nonsense");
+    assert_int_equal(worker_take(pool, &user, &worker), 0);
+    assert_int_equal(worker_send(worker, &message, NULL, 0), 0);
+    wait_for(&gone);
+    assert_string_equal(reason, "killed for an impossible message");
+    assert_int_equal(answers, 0);
+}
+
+static void spare_that_ends_is_told_and_replaced(void **state)
+{
+    struct worker *worker;
+
+    (void)state;
+    open_pool("exit");
+    wait_for(&troubles);
+    assert_string_equal(reason, "exited with status 3");
+    setenv(BEHAVIOUR, "serve", 1);
+    assert_int_equal(worker_take(pool, &user, &worker), 0);
+    ask(worker, 6);
+    assert_int_equal(answer, 7);
+    end(worker);
+}
+
+static void spare_that_talks_is_ended(void **state)
+{
+    (void)state;
+    open_pool("talks");
+    wait_for(&troubles);
+    assert_string_equal(reason, "killed for an impossible message");
+}
+
+static void program_that_is_missing_is_an_error(void **state)
+{
+    const struct worker_pool_params params = {
+        .program = "/nonexistent", .message_size = sizeof(struct message), .trouble = on_trouble};
+
+    (void)state;
+    assert_int_equal(worker_pool_new(base, &params, &pool), -ENOENT);
+    assert_null(pool);
+}
+
+/* What a supervisor that stops leaves: a worker that serves; its successor ends it. */
+static void worker_survives_its_pool_and_is_ended_as_an_orphan(void **state)
+{
+    struct worker_orphan *orphan;
+    struct worker *worker;
+    pid_t pid;
+
+    (void)state;
+    open_pool("serve");
+    assert_int_equal(worker_take(pool, &user, &worker), 0);
+    pid = worker_pid(worker);
+    int pidfd = pidfd_open(pid, 0);
+    kill(pid, SIGSTOP); /* so that it cannot leave by itself when its channel closes */
+    worker_pool_free(pool);
+    pool = NULL;
+    assert_int_equal(kill(pid, 0), 0);
+    assert_int_equal(worker_orphan_end(base, pidfd, on_orphan_gone, NULL, &orphan), 0);
+    event_base_dispatch(base);
+    worker_orphan_free(orphan);
+    assert_int_equal(waitpid(pid, NULL, 0), pid);
+    assert_int_equal(gone, 0);
+}
+
+static void restarts_slow_down_and_recover(void **state)
+{
+    struct worker_backoff backoff = {0};
+    int64_t last = 0;
+
+    (void)state;
+    for (unsigned i = 0; i < WORKER_EARLY_FREE; i++)
+        assert_int_equal(worker_backoff_delay(&backoff, 0), 0);
+    for (unsigned i = 0; i < 100; i++) {
+        int64_t delay = worker_backoff_delay(&backoff, WORKER_EARLY_MS - 1);
+        assert_true(delay >= last && delay >= WORKER_DELAY_MIN_MS && delay <= WORKER_DELAY_MAX_MS);
+        last = delay;
+    }
+    assert_int_equal(last, WORKER_DELAY_MAX_MS);
+    assert_int_equal(worker_backoff_delay(&backoff, WORKER_EARLY_MS), 0);
+    assert_int_equal(worker_backoff_delay(&backoff, 0), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(worker_is_spoken_with, setup, teardown),
+        cmocka_unit_test_setup_teardown(worker_inherits_its_channel_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(next_spare_is_another_process, setup, teardown),
+        cmocka_unit_test_setup_teardown(reason_given_replaces_the_signal, setup, teardown),
+        cmocka_unit_test_setup_teardown(impossible_message_is_death, setup, teardown),
+        cmocka_unit_test_setup_teardown(spare_that_ends_is_told_and_replaced, setup, teardown),
+        cmocka_unit_test_setup_teardown(spare_that_talks_is_ended, setup, teardown),
+        cmocka_unit_test_setup_teardown(program_that_is_missing_is_an_error, setup, teardown),
+        cmocka_unit_test_setup_teardown(worker_survives_its_pool_and_is_ended_as_an_orphan, setup, teardown),
+        cmocka_unit_test(restarts_slow_down_and_recover),
+    };
+    const char *behaviour = getenv(BEHAVIOUR);
+
+    if (behaviour != NULL)
+        return behave(behaviour);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
