@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Power cuts. A seeded guest writes and flushes a dynamic image over an engine that logs (logfile.h), with writes in flight
+ * ending in any order. Then the file is put together as a crash at each point in time could have left it: everything that had ended, only
+ * what was synced, and random combinations of sectors of the rest. Each image must open and hold every write that was acknowledged
+ * before the last acknowledged flush; elsewhere it may hold any later write or, where there was none, what was there before.
+ * One of these images is what the next generation of the same test starts from: what it finds in the file is then what a crash left.
+ *
+ * RINGBACK_POWERCUT_IMAGES: how many images to check.
+ */
+#include "rig.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "vhd/vhd.h"
+
+#define MAX_WRITES  512
+#define MAX_IN_WORK 12
+#define MAX_RUN     40 /* sectors in one write */
+
+struct guest_write {
+    uint32_t sector, count;
+    uint64_t submitted, acked;
+};
+
+struct guest_flush {
+    uint64_t submitted, acked;
+};
+
+struct work {
+    struct disk_io io; /* first */
+    struct iovec iov[3];
+    uint8_t *buffer;
+    bool busy;
+    uint32_t index; /* of writes or flushes */
+};
+
+struct world {
+    uint64_t random, clock;
+    uint32_t generation;
+    uint32_t sectors;
+    struct log_image base; /* the file before */
+    uint8_t *before;       /* the disk before */
+    bool ours;             /* the base was made here: the footer at the end is always there */
+    struct log_file *log;
+    struct disk *disk;
+    struct guest_write writes[MAX_WRITES + 1]; /* from 1 */
+    struct guest_flush flushes[MAX_WRITES];
+    uint32_t write_count, flush_count;
+    struct work work[MAX_IN_WORK];
+    uint32_t *least; /* by sector: the oldest write it may hold */
+};
+
+static unsigned long images_checked, images_shown_qemu;
+static bool has_qemu;
+
+static uint32_t pick(struct world *world, uint32_t below)
+{
+    return (uint32_t)(log_random(&world->random) % below);
+}
+
+/* ---- What sectors hold: generation, write and sector, over and over. ----------------------------------------------- */
+
+static uint64_t tag_of(const struct world *world, uint32_t write, uint32_t sector)
+{
+    return (uint64_t)(world->generation + 1) << 48 | (uint64_t)write << 32 | sector;
+}
+
+static void sector_fill(uint8_t *bytes, uint64_t tag)
+{
+    for (size_t i = 0; i < DISK_SECTOR_SIZE; i += sizeof tag)
+        memcpy(bytes + i, &tag, sizeof tag);
+}
+
+static bool sector_is(const uint8_t *bytes, uint64_t tag)
+{
+    uint64_t first;
+    memcpy(&first, bytes, sizeof first);
+    return first == tag && memcmp(bytes, bytes + sizeof tag, DISK_SECTOR_SIZE - sizeof tag) == 0;
+}
+
+/* ---- The guest. ---------------------------------------------------------------------------------------------------- */
+
+static bool overlaps(const struct world *world, uint32_t sector, uint32_t count)
+{
+    for (int i = 0; i < MAX_IN_WORK; i++) {
+        const struct work *work = &world->work[i];
+        const struct guest_write *write = &world->writes[work->index];
+        if (work->busy && work->io.op == DISK_WRITE && sector < write->sector + write->count &&
+            write->sector < sector + count)
+            return true;
+    }
+    return false;
+}
+
+/* Cuts the buffer into up to three pieces, so that requests begin and end within them. */
+static void cut(struct world *world, struct work *work, uint32_t count)
+{
+    uint32_t done = 0;
+    work->io.iov = work->iov;
+    work->io.iov_count = 0;
+    while (done < count) {
+        uint32_t part = work->io.iov_count == 2 ? count - done : 1 + pick(world, count - done);
+        work->iov[work->io.iov_count++] = (struct iovec){.iov_base = work->buffer + (size_t)done * DISK_SECTOR_SIZE,
+                                                         .iov_len = (size_t)part * DISK_SECTOR_SIZE};
+        done += part;
+    }
+}
+
+static void submit_one(struct world *world, struct work *work)
+{
+    struct disk_io *io = &work->io;
+    uint32_t kind = pick(world, 10), count = 1 + pick(world, pick(world, 3) ? 8 : MAX_RUN);
+    uint32_t sector = pick(world, pick(world, 2) ? world->sectors : (world->sectors + 3) / 4);
+    if (count > world->sectors - sector)
+        count = world->sectors - sector;
+    if (kind < 7 && overlaps(world, sector, count))
+        return;
+    *io = (struct disk_io){.offset = (uint64_t)sector * DISK_SECTOR_SIZE};
+    if (kind < 7 && world->write_count < MAX_WRITES) {
+        io->op = DISK_WRITE;
+        work->index = ++world->write_count;
+        world->writes[work->index] =
+            (struct guest_write){.sector = sector, .count = count, .submitted = ++world->clock, .acked = LOG_NEVER};
+        for (uint32_t i = 0; i < count; i++)
+            sector_fill(work->buffer + (size_t)i * DISK_SECTOR_SIZE, tag_of(world, work->index, sector + i));
+        cut(world, work, count);
+    } else if (kind < 9 || world->flush_count == MAX_WRITES) {
+        io->op = DISK_READ;
+        cut(world, work, count);
+    } else {
+        io->op = DISK_FLUSH;
+        io->offset = 0;
+        work->index = world->flush_count++;
+        world->flushes[work->index] = (struct guest_flush){.submitted = ++world->clock, .acked = LOG_NEVER};
+    }
+    work->busy = true;
+    disk_submit(world->disk, &io, 1);
+}
+
+static void reap_some(struct world *world)
+{
+    struct disk_io *done[MAX_IN_WORK];
+    unsigned count = disk_reap(world->disk, done, MAX_IN_WORK);
+    for (unsigned i = 0; i < count; i++) {
+        struct work *work = (struct work *)done[i];
+        assert_int_equal(done[i]->result, 0);
+        work->busy = false;
+        if (done[i]->op == DISK_WRITE)
+            world->writes[work->index].acked = ++world->clock;
+        else if (done[i]->op == DISK_FLUSH)
+            world->flushes[work->index].acked = ++world->clock;
+    }
+}
+
+static void run_guest(struct world *world, unsigned steps)
+{
+    for (unsigned i = 0; i < steps; i++) {
+        struct work *work = &world->work[pick(world, MAX_IN_WORK)];
+        if (!work->busy && pick(world, 2))
+            submit_one(world, work);
+        else
+            reap_some(world);
+    }
+    if (pick(world, 2)) /* else the crash finds requests in flight */
+        while (disk_in_flight(world->disk) > 0)
+            reap_some(world);
+}
+
+/* ---- The checks. --------------------------------------------------------------------------------------------------- */
+
+static void find_least(struct world *world, uint64_t time)
+{
+    uint64_t flushed = 0; /* what was acknowledged before this must be there */
+    for (uint32_t i = 0; i < world->flush_count; i++)
+        if (world->flushes[i].acked < time && world->flushes[i].submitted > flushed)
+            flushed = world->flushes[i].submitted;
+    memset(world->least, 0, world->sectors * sizeof *world->least);
+    for (uint32_t i = 1; i <= world->write_count; i++)
+        if (world->writes[i].acked < flushed)
+            for (uint32_t k = 0; k < world->writes[i].count; k++)
+                world->least[world->writes[i].sector + k] = i;
+}
+
+static bool sector_is_allowed(const struct world *world, const uint8_t *bytes, uint32_t sector, uint64_t time)
+{
+    if (world->least[sector] == 0 &&
+        memcmp(bytes, world->before + (size_t)sector * DISK_SECTOR_SIZE, DISK_SECTOR_SIZE) == 0)
+        return true;
+    uint64_t tag;
+    memcpy(&tag, bytes, sizeof tag);
+    uint32_t index = (uint32_t)(tag >> 32) & 0xffff;
+    if (index == 0 || index > world->write_count || index < world->least[sector])
+        return false;
+    const struct guest_write *write = &world->writes[index];
+    return sector_is(bytes, tag_of(world, index, sector)) && write->submitted < time && sector >= write->sector &&
+           sector < write->sector + write->count;
+}
+
+/* Opens a file as a disk; what it holds. The caller frees. */
+static uint8_t *read_image(struct world *world, const struct log_image *image)
+{
+    struct disk *disk = NULL;
+    struct disk_error error;
+    uint64_t clock = 0;
+    struct log_file *log = log_file_new(image, &world->random, &clock);
+    if (vhd_open_file(&log->file, true, 4, &disk, &error) < 0)
+        fail_msg("the image does not open: %s", error.text);
+    uint8_t *bytes = rig_read_all(disk);
+    disk_close(disk);
+    return bytes;
+}
+
+static void check_content(const struct world *world, const uint8_t *content, uint64_t time)
+{
+    for (uint32_t sector = 0; sector < world->sectors; sector++) {
+        const uint8_t *bytes = content + (size_t)sector * DISK_SECTOR_SIZE;
+        if (!sector_is_allowed(world, bytes, sector, time))
+            fail_msg("sector %u holds %016llx, of write %u at least", sector,
+                     (unsigned long long)*(const uint64_t *)bytes, world->least[sector]);
+    }
+}
+
+/* QEMU ignores bitmaps: where one was lost it sees the data that was not, which is allowed too, but another content than ours. */
+static void check_with_qemu(const struct world *world, const struct log_image *image, uint64_t time)
+{
+    const char *vhd = rig_path("cut.vhd"), *raw = rig_path("cut.raw");
+    size_t length = (size_t)world->sectors * DISK_SECTOR_SIZE;
+    uint8_t *content = malloc(length);
+    int fd = open(vhd, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    assert_int_equal(write(fd, image->bytes, image->size), image->size);
+    close(fd);
+    assert_int_equal(rig_run("qemu-img convert -f vpc -O raw %s %s", vhd, raw), 0);
+    fd = open(raw, O_RDONLY);
+    assert_int_equal(read(fd, content, length), length);
+    close(fd);
+    check_content(world, content, time);
+    free(content);
+    images_shown_qemu++;
+}
+
+static uint8_t *check_image(struct world *world, const struct log_image *image, uint64_t time)
+{
+    uint8_t *content = read_image(world, image);
+    check_content(world, content, time);
+    if (world->ours) {
+        struct vhd_footer footer;
+        struct disk_error error;
+        assert_int_equal(vhd_footer_decode(image->bytes + image->size - VHD_FOOTER_SIZE, &footer, &error), 0);
+    }
+    images_checked++;
+    return content;
+}
+
+/* ---- Worlds. ------------------------------------------------------------------------------------------------------- */
+
+/* An image as another writer leaves it: blocks in any order and alignment, some sectors valid, the others garbage. */
+static void make_foreign(struct world *world, struct rig_image *image)
+{
+    uint8_t *data = calloc(image->block_sectors, DISK_SECTOR_SIZE);
+    uint8_t *bits = calloc(image->bitmap_sectors, DISK_SECTOR_SIZE);
+    for (uint32_t block = 0; block < image->blocks; block++) {
+        uint32_t kind = pick(world, 4);
+        if (kind == 0)
+            continue;
+        memset(bits, kind == 1 ? 0xff : 0, (size_t)image->bitmap_sectors * DISK_SECTOR_SIZE);
+        for (uint32_t i = 0; i < image->block_sectors; i++) {
+            if (kind > 1 && pick(world, 3) == 0)
+                bits[i / 8] |= (uint8_t)(0x80 >> i % 8);
+            sector_fill(data + (size_t)i * DISK_SECTOR_SIZE, pick(world, 3) ? 0xbad0bad0bad0bad0ull : 0);
+        }
+        rig_image_add(image, block, 0, bits, data);
+        image->end += pick(world, 3) ? 0 : pick(world, 3 * (image->block_sectors + 1));
+    }
+    rig_image_seal(image);
+    free(data);
+    free(bits);
+}
+
+static void world_make(struct world *world, uint64_t seed)
+{
+    static const uint32_t block_sizes[] = {VHD_MIN_BLOCK, VHD_MIN_BLOCK, 8192, 32768};
+    struct rig_image image;
+    memset(world, 0, sizeof *world);
+    world->random = seed;
+    uint32_t block_size = block_sizes[pick(world, 4)];
+    world->sectors = 200 + pick(world, 1400);
+    world->ours = pick(world, 2);
+    rig_image_new(&image, (uint64_t)world->sectors * DISK_SECTOR_SIZE, block_size);
+    if (!world->ours)
+        make_foreign(world, &image);
+    world->base = image.file;
+    world->before = read_image(world, &world->base);
+    world->least = calloc(world->sectors, sizeof *world->least);
+    for (int i = 0; i < MAX_IN_WORK; i++)
+        world->work[i].buffer = rig_alloc(MAX_RUN * DISK_SECTOR_SIZE);
+}
+
+static void world_free(struct world *world)
+{
+    for (int i = 0; i < MAX_IN_WORK; i++)
+        free(world->work[i].buffer);
+    log_image_free(&world->base);
+    free(world->before);
+    free(world->least);
+}
+
+static void world_start(struct world *world)
+{
+    struct disk_error error;
+    world->write_count = world->flush_count = 0;
+    for (int i = 0; i < MAX_IN_WORK; i++)
+        world->work[i].busy = false;
+    world->log = log_file_new(&world->base, &world->random, &world->clock);
+    if (vhd_open_file(&world->log->file, false, MAX_IN_WORK, &world->disk, &error) < 0)
+        fail_msg("the image does not open: %s", error.text);
+}
+
+/* Crashes at points of the log one or two apart, `each` times at random, twice by rule. Leaves one of the images in `ret_next`. */
+static void world_crash(struct world *world, unsigned each, unsigned long limit, struct log_image *ret_next,
+                        uint8_t **ret_content)
+{
+    struct log_image image = {0};
+    for (uint64_t time = 1; time <= world->clock + 1 && images_checked < limit; time += 1 + pick(world, 2)) {
+        find_least(world, time);
+        for (unsigned i = 0; i < 2 + each; i++) {
+            enum log_survival survival = i == 0 ? LOG_ALL : i == 1 ? LOG_NONE : LOG_RANDOM;
+            log_crash(world->log, &world->base, time, survival, &world->random, &image);
+            uint8_t *content = check_image(world, &image, time);
+            if (world->ours && world->generation == 0 && has_qemu && images_checked % 200 == 0)
+                check_with_qemu(world, &image, time);
+            bool last = time >= world->clock && i == 1 + each;
+            if (!*ret_content && (last || pick(world, 200) == 0)) {
+                log_image_copy(&image, ret_next);
+                *ret_content = content;
+            } else {
+                free(content);
+            }
+        }
+    }
+    log_image_free(&image);
+}
+
+static void test_random(void **state)
+{
+    (void)state;
+    uint64_t seed = rig_seed();
+    unsigned long limit = rig_number("RINGBACK_POWERCUT_IMAGES", 15000), worlds = 0, generations = 0;
+    static struct world world;
+    has_qemu = rig_has("qemu-img");
+    while (images_checked < limit) {
+        world_make(&world, seed + worlds++);
+        for (world.generation = 0; world.generation < 3 && images_checked < limit; world.generation++) {
+            struct log_image next = {0};
+            uint8_t *content = NULL;
+            world.clock = 0;
+            world_start(&world);
+            run_guest(&world, 20 + pick(&world, 160));
+            uint64_t end = world.clock;
+            world_crash(&world, 2, limit, &next, &content);
+            assert_int_equal(world.clock, end);
+            disk_close(world.disk);
+            generations++;
+            if (!content)
+                break;
+            log_image_free(&world.base);
+            free(world.before);
+            world.base = next;
+            world.before = content;
+        }
+        world_free(&world);
+    }
+    print_message("%lu images checked, of %lu runs on %lu disks; %lu of them by qemu-img\n", images_checked,
+                  generations, worlds, images_shown_qemu);
+}
+
+/* Few writes, and every subset of those that were not synced, at every point in time. */
+static void test_exhaustive(void **state)
+{
+    (void)state;
+    static struct world world;
+    unsigned long before = images_checked;
+    uint64_t seed = rig_seed();
+    for (unsigned round = 0; round < 4; round++) {
+        world_make(&world, seed + 1000003 * round);
+        world_start(&world);
+        run_guest(&world, 24);
+        while (disk_in_flight(world.disk) > 0)
+            reap_some(&world);
+        struct log_image image = {0};
+        for (uint64_t time = 1; time <= world.clock + 1; time++) {
+            find_least(&world, time);
+            unsigned loose = log_crash_mask(world.log, &world.base, time, 0, &image);
+            uint64_t masks = loose > 7 ? 128 : 1ull << loose;
+            for (uint64_t mask = 0; mask < masks; mask++) {
+                log_crash_mask(world.log, &world.base, time, loose > 7 ? log_random(&world.random) : mask, &image);
+                free(check_image(&world, &image, time));
+            }
+        }
+        log_image_free(&image);
+        disk_close(world.disk);
+        world_free(&world);
+    }
+    print_message("%lu images checked\n", images_checked - before);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_random),
+        cmocka_unit_test(test_exhaustive),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
