@@ -13,6 +13,9 @@
 
 #include "client.h"
 
+/* The library's one exported object: what set_xen_guest_handle takes for NULL. */
+xc_hypercall_buffer_t XC__HYPERCALL_BUFFER_NAME(HYPERCALL_BUFFER_NULL) = {0};
+
 struct xc_interface_core {
     struct sim_client client;
 };

@@ -63,6 +63,19 @@ static int control(const struct sim_request *request, struct sim_reply *reply)
     return result;
 }
 
+static bool domain_exists(uint32_t domid)
+{
+    struct sim_client client;
+    bool exists;
+
+    if (sim_client_open(&client, SIM_KIND_CONTROL, 0, true, NULL, 0))
+        return false;
+    exists = sim_client_domain(&client, domid) != NULL;
+    sim_client_close(&client);
+    errno = ESRCH;
+    return exists;
+}
+
 static int do_create(char **argv)
 {
     struct sim_request request = {.op = SIM_OP_CREATE};
@@ -109,6 +122,8 @@ static int do_destroy(char **argv)
 
     if (!domid_parse(argv[0], &request.arg[0]) || (argv[1] && !abrupt))
         return usage();
+    if (!domain_exists(request.arg[0]))
+        return fail("destroy");
     xs = xs_open(0);
     if (!xs)
         return fail("xenstored");
