@@ -127,7 +127,7 @@ void blkif_decode(enum blkif_abi abi, const void *bytes, struct blkif_message *r
         ret_message->segment_count = get_u16(head + 2);
         ret_message->handle = get_u16(rest);
         for (unsigned i = 0; i < BLKIF_INDIRECT_PAGES; i++)
-            ret_message->indirect_grefs[i] = get_u32(rest + 4 + 4 * i);
+            ret_message->indirect_grefs[i] = get_u32(rest + 4 + 4 * (size_t)i);
         break;
     default:
         ret_message->segment_count = head[1];

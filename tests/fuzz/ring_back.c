@@ -102,10 +102,10 @@ static void respond(struct work *work, uint8_t which)
 static void die(struct work *work)
 {
     struct ring_request request;
-    uint32_t replayed = 0;
     int rc = ring_back_recover(&work->back, pages, sizeof pages, &work->layout, journal, sizeof journal, 1);
     assert(rc == 0 || rc == -EPROTO);
     if (rc == 0) {
+        uint32_t replayed = 0;
         for (; ring_back_replay(&work->back, &request) == 1; replayed++)
             assert(work->busy[request.index] && request.attempts > 1);
         assert(replayed == work->in_flight);

@@ -339,7 +339,6 @@ static int status_after_responding(uint32_t index, unsigned times)
         rig_init(&rig, rig_layout(2), RIG_START);
         rig_submit(&rig, 0, 1);
         rig_consume(&rig, &consumed);
-        freopen("/dev/null", "w", stderr);
         while (times-- > 0)
             ring_back_respond(&rig.back, index == 0 ? consumed : index, &(uint64_t){0});
         _exit(0);

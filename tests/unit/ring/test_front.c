@@ -8,10 +8,7 @@
 #include <xen/xen.h>
 #include <xen/io/ring.h>
 
-struct words {
-    uint32_t words[4];
-};
-DEFINE_RING_TYPES(rig, struct words, struct words);
+DEFINE_RING_TYPES(rig, uint64_t, uint64_t);
 
 _Static_assert(offsetof(struct rig_sring, req_prod) == RIG_REQ_PROD, "req_prod");
 _Static_assert(offsetof(struct rig_sring, req_event) == RIG_REQ_EVENT, "req_event");

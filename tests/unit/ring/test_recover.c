@@ -184,7 +184,6 @@ static void refuses_impossible_entries(void **state)
         3,                                                         /* no such state */
         journal_word(JOURNAL_FREE, 1),                             /* free, but holds something */
         journal_word(JOURNAL_IN_FLIGHT, JOURNAL_SEQUENCE_MAX + 1), /* never counted that far */
-        journal_word(JOURNAL_DONE, UINT64_C(1) << 32),             /* no index */
         journal_word(JOURNAL_DONE, (uint32_t)(rsp_prod + 8)),      /* beyond the ring */
         journal_word(JOURNAL_DONE, (uint32_t)(rsp_prod - 3)),      /* before the batch */
         journal_word(JOURNAL_DONE, (uint32_t)(rsp_prod + 7)),      /* leaves a gap */
@@ -197,6 +196,25 @@ static void refuses_impossible_entries(void **state)
             assert_refused(&rig, -EBADMSG);
             rig_fini(&rig);
         }
+}
+
+/* An index has 32 bits; one that only ends like a good one is none. */
+static void refuses_an_index_too_long(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    for (unsigned i = 0; i < 8; i++) {
+        _Atomic uint64_t *word = &journal_of(&rig)->entries[i].word;
+        uint64_t good = atomic_load(word);
+        if (journal_word_state(good) != JOURNAL_DONE)
+            continue;
+        atomic_store(word, journal_word(JOURNAL_DONE, journal_word_number(good) + (UINT64_C(1) << 32)));
+        assert_refused(&rig, -EBADMSG);
+        atomic_store(word, good);
+    }
+    assert_int_equal(rig_recover(&rig), 0);
+    rig_fini(&rig);
 }
 
 static void refuses_doubled_entries(void **state)
@@ -235,6 +253,44 @@ static void refuses_a_forged_rsp_prod(void **state)
     rig_fini(&rig);
 }
 
+static void refuses_a_forged_rsp_prod_before_the_first_publication(void **state)
+{
+    (void)state;
+    struct rig rig;
+    uint32_t index;
+    rig_init(&rig, rig_layout(8), RIG_START);
+    rig_submit(&rig, 0, 2);
+    rig_consume(&rig, &index);
+    for (uint32_t moved = 1; moved < 8; moved++) {
+        rig_set_index(&rig, RIG_RSP_PROD, RIG_START - moved);
+        assert_refused(&rig, -EPROTO);
+        rig_set_index(&rig, RIG_RSP_PROD, RIG_START + moved);
+        assert_refused(&rig, -EPROTO);
+    }
+    rig_set_index(&rig, RIG_RSP_PROD, RIG_START);
+    assert_int_equal(rig_recover(&rig), 0);
+    rig_fini(&rig);
+}
+
+/* Taken back when the publication is complete and its entries are used for others: their slots must not be read again. */
+static void refuses_a_publication_taken_back(void **state)
+{
+    (void)state;
+    struct rig rig;
+    uint32_t index[3];
+    rig_init(&rig, rig_layout(8), RIG_START);
+    rig_submit(&rig, 0, 3);
+    for (uint64_t id = 0; id < 3; id++)
+        rig_consume(&rig, &index[id]);
+    ring_back_respond(&rig.back, index[1], &(uint64_t){1});
+    ring_back_publish(&rig.back);
+    rig_set_index(&rig, RIG_RSP_PROD, RIG_START);
+    assert_refused(&rig, -EPROTO);
+    rig_set_index(&rig, RIG_RSP_PROD, RIG_START + 1);
+    assert_int_equal(rig_recover(&rig), 0);
+    rig_fini(&rig);
+}
+
 static void refuses_a_forged_req_prod(void **state)
 {
     (void)state;
@@ -262,8 +318,11 @@ int main(void)
         cmocka_unit_test(refuses_every_damaged_bit_of_the_header),
         cmocka_unit_test(refuses_an_impossible_batch),
         cmocka_unit_test(refuses_impossible_entries),
+        cmocka_unit_test(refuses_an_index_too_long),
         cmocka_unit_test(refuses_doubled_entries),
         cmocka_unit_test(refuses_a_forged_rsp_prod),
+        cmocka_unit_test(refuses_a_forged_rsp_prod_before_the_first_publication),
+        cmocka_unit_test(refuses_a_publication_taken_back),
         cmocka_unit_test(refuses_a_forged_req_prod),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
