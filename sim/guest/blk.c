@@ -399,11 +399,11 @@ static void print_json(const struct blk *blk, bool ok)
     printf("]}\n");
 }
 
-static void close_all(struct blk *blk, bool ok)
+static void close_all(struct blk *blk)
 {
     for (unsigned i = 0; i < blk->count; i++) {
         struct blk_device *device = &blk->devices[i];
-        if (device->front.up && ok)
+        if (device->front.up && !blk->stuck)
             blkfront_disconnect(&device->front);
         if (device->opened)
             workload_close(&device->workload);
@@ -428,7 +428,7 @@ int command_blk(int argc, char **argv)
     else
         print_text(&blk, ok);
     fflush(stdout);
-    close_all(&blk, ok);
+    close_all(&blk);
     guest_close(&blk.guest);
     return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

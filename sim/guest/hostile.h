@@ -24,6 +24,9 @@ enum hostile_result {
 #define HOSTILE_TAGS      (HOSTILE_DEPTH + 1)
 #define HOSTILE_GUARD     0xc5
 
+/* Stands for whatever status tells of an error. */
+#define HOSTILE_ANY_ERROR 1
+
 struct hostile {
     struct guest guest;
     struct blkfront front;

@@ -269,7 +269,7 @@ const struct hostile_case hostile_request_cases[] = {
     {"write-read-only", "a write to a read-only disk (XSA-142)",
      BAD(BLKIF_CODE_WRITE, ONE, .need = NEED_READ_ONLY, REFUSED)},
     {"flush-read-only", "a flush of a read-only disk (XSA-142)",
-     BAD(BLKIF_CODE_FLUSH, .segments = 0, .need = NEED_READ_ONLY, REFUSED)},
+     BAD(BLKIF_CODE_FLUSH, .segments = 0, .need = NEED_READ_ONLY, .status = HOSTILE_ANY_ERROR)},
     {"read-bad-ref", "a read into a page never granted", BAD(BLKIF_CODE_READ, ONE, .bad_ref = true, REFUSED)},
     {"write-bad-ref", "a write from a page never granted",
      BAD(BLKIF_CODE_WRITE, ONE, .bad_ref = true, .need = NEED_WRITABLE, REFUSED)},

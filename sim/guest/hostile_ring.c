@@ -40,17 +40,36 @@ struct bad_producer {
     bool in_flight; /* with requests being served */
 };
 
+/* Keeps every tag in flight. */
+static void send_again(struct hostile *hostile, unsigned tag)
+{
+    struct blkif_message message = hostile_message(hostile, BLKIF_CODE_READ, tag, tag);
+
+    blkfront_send(&hostile->front, tag, &message);
+}
+
+static bool are_many_answered(const void *arg)
+{
+    const struct hostile *hostile = arg;
+    return hostile->answers >= 1000 || hostile->front.lost;
+}
+
 static enum hostile_result run_bad_producer(struct hostile *hostile, const void *param)
 {
     const struct bad_producer *bad = param;
     struct blkfront *front = &hostile->front;
+    uint32_t base = index_read(hostile, INDEX_RSP_PROD);
 
-    for (unsigned tag = 0; bad->in_flight && tag < HOSTILE_DEPTH; tag++) {
-        struct blkif_message message = hostile_message(hostile, BLKIF_CODE_READ, tag, tag);
-        blkfront_send(front, tag, &message);
+    if (bad->in_flight) {
+        for (unsigned tag = 0; tag < HOSTILE_DEPTH; tag++)
+            send_again(hostile, tag);
+        blkfront_kick(front);
+        hostile->again = send_again;
+        if (guest_wait(&hostile->guest, are_many_answered, hostile) < 0)
+            return HOSTILE_FAILED;
+        hostile->again = NULL;
+        base = index_read(hostile, INDEX_REQ_PROD);
     }
-    blkfront_kick(front);
-    uint32_t base = bad->in_flight ? index_read(hostile, INDEX_REQ_PROD) : index_read(hostile, INDEX_RSP_PROD);
     index_write(hostile, INDEX_REQ_PROD, base + (bad->by_ring ? front->ring.layout.slots + 1 : bad->by));
     xendev_channel_notify(front->channel);
     return hostile_is_closed(hostile) ? HOSTILE_OK : HOSTILE_FAILED;

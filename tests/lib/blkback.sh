@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: MIT
+# shellcheck shell=bash
+# What tests of blkbackd on the simulator share. Sourced by scripts that `simhost run` starts, with RINGBACK_BUILD naming the build.
+#
+# Everything is private to the test: the host, the daemon's directories, the images. What was started is stopped at exit, by process id. A
+# test fails by its first command that fails, by fail, or by what a sanitizer wrote into the daemon's log.
+set -euo pipefail
+
+: "${RINGBACK_BUILD:?names the build directory}" "${SIMXEN_DIR:?is set by simhost run}"
+PATH=$RINGBACK_BUILD/sim/guest:$RINGBACK_BUILD/daemons/blkback:$RINGBACK_BUILD/tools/ringctl:$PATH
+
+# Seconds after which something hangs. Far more than it ever takes: none is a measure of speed.
+readonly LIMIT_DAEMON=30   # the daemon starts or stops
+readonly LIMIT_ATTACH=30   # a disk is attached or detached
+readonly LIMIT_REQUEST=60  # a guest gets an answer
+readonly LIMIT_RECOVERY=30 # a successor serves
+
+readonly WORK=$SIMXEN_DIR/test
+readonly RUN=$WORK/run
+readonly DAEMON_LOG=$WORK/blkbackd.log
+readonly XVDA=51712 XVDB=51728
+
+daemon_pid=
+guest_pids=()
+
+say() {
+    printf '%s\n' "$*"
+}
+
+fail() {
+    say "FAILED: $*" >&2
+    exit 1
+}
+
+skip() {
+    say "skipped: $*"
+    exit 77
+}
+
+# need COMMAND...: skips the test where one is missing.
+need() {
+    local command
+    for command in "$@"; do
+        command -v "$command" >/dev/null || skip "$command is not installed"
+    done
+}
+
+# wait_until SECONDS WHAT COMMAND...: until the command succeeds.
+wait_until() {
+    local limit=$1 what=$2 deadline=$((SECONDS + $1 + 1))
+    shift 2
+    until "$@" >/dev/null 2>&1; do
+        [ "$SECONDS" -lt "$deadline" ] || fail "waited $limit s for $what"
+        sleep 0.02
+    done
+}
+
+# expect WHAT WANTED FOUND
+expect() {
+    [ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"
+}
+
+alive() {
+    [ -d "/proc/$1" ] && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null
+}
+
+dead() {
+    ! alive "$1"
+}
+
+# ---- The daemon. ---------------------------------------------------------------------------------------------------------
+
+control() {
+    local command=$1
+    shift
+    ringctl "$command" --socket="$RUN/blkbackd.sock" "$@"
+}
+
+daemon_start() {
+    mkdir -p "$WORK"
+    blkbackd --config=/dev/null --run-dir="$RUN" --ram-dir="$WORK/ram" --worker="$RINGBACK_BUILD/daemons/blkback/worker/blkbackd-worker" \
+        "$@" </dev/null >>"$DAEMON_LOG" 2>&1 &
+    daemon_pid=$!
+    wait_until "$LIMIT_DAEMON" "blkbackd to serve" control list
+}
+
+# daemon_end [SIGNAL]: ends the daemon; its workers go on.
+daemon_end() {
+    kill -"${1-TERM}" "$daemon_pid"
+    wait_until "$LIMIT_DAEMON" "blkbackd to end" dead "$daemon_pid"
+    wait "$daemon_pid" 2>/dev/null || true
+    daemon_pid=
+}
+
+# The processes of the workers that serve guests, one a line.
+worker_pids() {
+    local file
+    for file in "$RUN"/blkback/*/worker; do
+        [ -e "$file" ] && cut -d' ' -f1 "$file"
+    done
+    return 0
+}
+
+# ---- Domains and disks. ----------------------------------------------------------------------------------------------------
+
+disk_attach() {
+    local domid=$1 dev=$2 spec=$3
+    shift 3
+    control attach --timeout="$LIMIT_ATTACH" "$@" disk "$domid" "$dev" "$spec" >/dev/null
+}
+
+disk_detach() {
+    control detach --timeout="$LIMIT_ATTACH" "$1/$2" >/dev/null
+}
+
+# disk_refused DOMID DEV SPEC REASON...: the attach must fail, for a reason that holds each of the words.
+disk_refused() {
+    local domid=$1 dev=$2 spec=$3 said word
+    shift 3
+    if said=$(control attach --timeout="$LIMIT_ATTACH" disk "$domid" "$dev" "$spec" 2>&1); then
+        fail "$spec was attached"
+    fi
+    for word in "$@"; do
+        [[ $said == *"$word"* ]] || fail "$spec was refused, but not for '$word': $said"
+    done
+    say "refused: $said"
+}
+
+# disk_field DOMID/DEV FILTER: one value of what ringctl shows.
+disk_field() {
+    control show --json "$1" | jq -r "$2"
+}
+
+disk_is() {
+    [ "$(disk_field "$1" "$2" 2>/dev/null)" = "$3" ]
+}
+
+# worker_replaced DOMID/DEV OLD: whether another worker than process OLD serves the disk.
+worker_replaced() {
+    local now
+    now=$(disk_field "$1" 'select(.activity == "connected") | .worker.pid // empty')
+    [ -n "$now" ] && [ "$now" != "$2" ]
+}
+
+# toolstack_attach KIND DOMID DEVID [KEY VALUE]...: writes the nodes of a device as a toolstack does, with these keys in the back end's.
+toolstack_attach() {
+    local back=/local/domain/0/backend/$1/$2/$3 front=/local/domain/$2/device/vbd/$3 domid=$2
+    xenstore-write "$front/backend" "$back" "$front/backend-id" 0 "$front/state" 1 "$front/virtual-device" "$3" "$front/device-type" disk
+    xenstore-chmod -r "$front" "n$domid" r0
+    xenstore-write "$back/frontend" "$front" "$back/frontend-id" "$domid" "$back/dev" xvda "$back/device-type" disk "$back/mode" w
+    shift 3
+    while [ $# -gt 0 ]; do
+        xenstore-write "$back/$1" "$2"
+        shift 2
+    done
+    xenstore-chmod -r "$back" n0 "r$domid"
+    xenstore-write "$back/online" 1 "$back/state" 1
+}
+
+# state_is DOMID DEVID STATE: of the back end, in xenstore.
+state_is() {
+    [ "$(xenstore-read "/local/domain/0/backend/vbd/$1/$2/state" 2>/dev/null)" = "$3" ]
+}
+
+# ---- Guests. ----------------------------------------------------------------------------------------------------------------
+
+# guest DOMID COMMAND...: a command of simguest, as that domain.
+guest() {
+    local domid=$1 command=$2
+    shift 2
+    simxen exec "$domid" simguest "$command" --limit "$LIMIT_REQUEST" "$@"
+}
+
+# guest_start DOMID COMMAND...: the same in the background; its process is $started, its output $WORK/guest.$started.
+guest_start() {
+    local domid=$1 command=$2 log
+    shift 2
+    log=$(mktemp "$WORK/guest.XXXXXX")
+    simxen exec "$domid" simguest "$command" --limit "$LIMIT_REQUEST" "$@" >"$log" 2>&1 &
+    started=$!
+    ln -s "$log" "$WORK/guest.$started"
+    guest_pids+=("$started")
+}
+
+# guest_finish PID: the guest must end well.
+guest_finish() {
+    local status=0
+    wait "$1" || status=$?
+    cat "$WORK/guest.$1"
+    [ "$status" -eq 0 ] || fail "the guest's exit status is $status"
+}
+
+# guest_stop PID: asks it to stop, verify and end.
+guest_stop() {
+    kill -TERM "$1"
+    guest_finish "$1"
+}
+
+# has_served DOMID/DEV COUNT: whether more than so many reads were served.
+has_served() {
+    [ "$(disk_field "$1" .requests.read)" -gt "$2" ]
+}
+
+# ---- The end. ---------------------------------------------------------------------------------------------------------------
+
+end() {
+    local status=$? pid
+    set +e
+    for pid in "${guest_pids[@]}"; do
+        kill -KILL "$pid" 2>/dev/null
+    done
+    [ -n "$daemon_pid" ] && kill -TERM "$daemon_pid" 2>/dev/null && wait "$daemon_pid" 2>/dev/null
+    for pid in $(worker_pids); do
+        [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = blkbackd-worker ] && kill -KILL "$pid" 2>/dev/null
+    done
+    if grep -qE 'Sanitizer|runtime error:|assert' "$DAEMON_LOG" 2>/dev/null; then
+        say "FAILED: see the daemon's log" >&2
+        status=1
+    fi
+    if [ "$status" -ne 0 ] && [ "$status" -ne 77 ]; then
+        tail -n 60 "$WORK"/*.log "$WORK"/guest.?????? 2>/dev/null
+    fi
+    exit "$status"
+}
+trap end EXIT
