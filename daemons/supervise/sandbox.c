@@ -43,7 +43,7 @@ static int unshare_namespaces(void)
 
     if (unshare(flags) == 0)
         return 0;
-    /* Without privilege a user namespace of our own gives it. */
+    /* Without privilege a user namespace of our own gives it; nobody but ourselves has a number there. */
     if (errno == EPERM && unshare(flags | CLONE_NEWUSER) == 0)
         return 0;
     return -errno;
@@ -53,8 +53,8 @@ static int unshare_namespaces(void)
 static int empty_root(void)
 {
     if (mount(NULL, "/", NULL, MS_PRIVATE | MS_REC, NULL) < 0 ||
-        mount("none", STAGE, "tmpfs", MS_NODEV | MS_NOEXEC | MS_NOSUID | MS_RDONLY, "nr_inodes=2,nr_blocks=1,mode=0") <
-            0 ||
+        mount("none", STAGE, "tmpfs", MS_NODEV | MS_NOEXEC | MS_NOSUID | MS_RDONLY,
+              "nr_inodes=2,nr_blocks=1,mode=0555") < 0 ||
         chdir(STAGE) < 0 || syscall(SYS_pivot_root, ".", ".") < 0 || umount2(".", MNT_DETACH | UMOUNT_NOFOLLOW) < 0 ||
         chdir("/") < 0)
         return -errno;
@@ -63,9 +63,14 @@ static int empty_root(void)
 
 static int limit_resources(void)
 {
-    const struct rlimit files = {.rlim_cur = FILES_MAX, .rlim_max = FILES_MAX};
     const struct rlimit core = {.rlim_cur = 0, .rlim_max = 0};
+    struct rlimit files;
 
+    if (getrlimit(RLIMIT_NOFILE, &files) < 0)
+        return -errno;
+    if (files.rlim_max > FILES_MAX)
+        files.rlim_max = FILES_MAX;
+    files.rlim_cur = files.rlim_max;
     if (setrlimit(RLIMIT_NOFILE, &files) < 0 || setrlimit(RLIMIT_CORE, &core) < 0)
         return -errno;
     return 0;

@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -19,6 +20,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -29,6 +31,16 @@
 
 #define CANNOT_ENTER 100
 
+static int unprivileged; /* the next processes have no capability to begin with, as under systemd */
+
+static int drop_capabilities(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    const struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+    return (int)syscall(SYS_capset, &header, none);
+}
+
 /* Runs `body` in the sandbox, with the filter closed if `closed`. Returns its exit status, or minus the signal that ended it. */
 static int run(int (*body)(void), int closed)
 {
@@ -37,6 +49,8 @@ static int run(int (*body)(void), int closed)
     int status;
 
     if (child == 0) {
+        if (unprivileged && drop_capabilities() < 0)
+            _exit(CANNOT_ENTER);
         if (sandbox_enter(&step) < 0) {
             fprintf(stderr, "sandbox_enter: %s\n", step);
             _exit(CANNOT_ENTER);
@@ -174,6 +188,23 @@ static void its_own_abort_is_seen_as_such(void **state)
     assert_int_equal(run(aborts, 1), -SIGABRT);
 }
 
+/* In a user namespace of its own: the walls must be the same. */
+static void privilege_is_not_needed(void **state)
+{
+    (void)state;
+    unprivileged = 1;
+    if (run(nothing, 0) == CANNOT_ENTER) {
+        unprivileged = 0;
+        skip(); /* user namespaces are forbidden here */
+    }
+    assert_int_equal(run(sees_a_file, 0), 0);
+    assert_int_equal(run(makes_a_file, 0), 0);
+    assert_int_equal(run(has_capabilities, 0), 0);
+    assert_int_equal(run(works, 1), 0);
+    assert_int_equal(run(opens_a_socket, 1), -SIGSYS);
+    unprivileged = 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,6 +213,7 @@ int main(void)
         cmocka_unit_test(what_a_worker_needs_works),
         cmocka_unit_test(everything_else_is_death),
         cmocka_unit_test(its_own_abort_is_seen_as_such),
+        cmocka_unit_test(privilege_is_not_needed),
     };
 
     if (run(nothing, 0) == CANNOT_ENTER) /* a container that may not make namespaces */
