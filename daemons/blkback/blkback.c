@@ -180,8 +180,9 @@ static void on_store_lost(void *arg)
 
 static void on_spare_trouble(void *arg, const char *reason)
 {
-    (void)arg;
-    log_error(NULL, "spare worker %s", reason);
+    struct blkback *blkback = arg;
+
+    log_error(&blkback->spare_log, "%s", reason);
 }
 
 static int follow_guests(struct blkback *blkback)
@@ -262,6 +263,7 @@ int blkback_start(struct service *service, void *arg)
     blkback->base = service_base(service);
     blkback->run_dir = blkback->ram_dir = -1;
     LIST_INIT(&blkback->guests);
+    log_source_init(&blkback->spare_log, "spare worker");
     blkback->reconnect_timer = evtimer_new(blkback->base, on_reconnect, blkback);
     blkback->settle_timer = evtimer_new(blkback->base, on_settled, blkback);
     err = blkback->reconnect_timer == NULL || blkback->settle_timer == NULL ? -ENOMEM : 0;

@@ -14,6 +14,8 @@
 
 #include <sys/queue.h>
 
+#include <service/log.h>
+
 struct event;
 struct event_base;
 struct guest;
@@ -35,6 +37,7 @@ struct blkback {
     struct worker_pool *pool;
     int run_dir;
     int ram_dir;
+    struct log_source spare_log; /* a program that cannot run would be logged for ever */
     LIST_HEAD(, guest) guests;
 
     /* Gone while xenstored is away; see blkback.c. */

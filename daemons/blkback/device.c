@@ -322,11 +322,17 @@ static int open_image_to_check(struct device *device, struct disk_error *ret_err
 
 /* ---- xenstore. ---------------------------------------------------------------------------------------------------------------- */
 
-/* What is offered to every front end, before it writes its part. */
-static int write_offer(struct device *device)
+/* Ends prepare: writes what is offered to every front end, before it writes its part. */
+static void offer(struct device *device)
 {
-    return xendev_store_write(device->guest->blkback->store, XENDEV_NO_TXN, xendev_backend_path(device->backend),
-                              "max-ring-page-order", "%u", BLKIF_RING_ORDER_MAX);
+    struct disk_error error;
+    int err = xendev_store_write(device->guest->blkback->store, XENDEV_NO_TXN, xendev_backend_path(device->backend),
+                                 "max-ring-page-order", "%u", BLKIF_RING_ORDER_MAX);
+
+    if (err < 0)
+        give_up_because(device, err, &error, "xenstore: %s", strerror(-err));
+    else
+        succeed(device);
 }
 
 static int write_number(struct xendev_store *store, xendev_txn txn, const struct device *device, const char *key,
@@ -376,9 +382,6 @@ static bool is_sector_size(uint32_t size)
 
 static int on_checked(struct device *device, const struct blkback_message *message)
 {
-    struct disk_error error;
-    int err;
-
     if (device->state != DEVICE_CHECKING && device->state != DEVICE_MEASURING)
         return -EPROTO;
     if (message->result == 0 &&
@@ -399,11 +402,7 @@ static int on_checked(struct device *device, const struct blkback_message *messa
     }
     close_image(device);
     device->state = DEVICE_IDLE;
-    err = write_offer(device);
-    if (err < 0)
-        give_up_because(device, err, &error, "xenstore: %s", strerror(-err));
-    else
-        succeed(device);
+    offer(device);
     return 0;
 }
 
@@ -639,17 +638,20 @@ static void op_prepare(struct xendev_backend *backend)
     device->effect = true;
     err = read_image(device, false, &error);
     if (err == 0 && device->image.by_script) {
-        err = write_offer(device);
-        if (err == 0) {
-            succeed(device); /* the image is looked at when the script has made it */
-            return;
-        }
-        snprintf(error.text, sizeof(error.text), "xenstore: %s", strerror(-err));
+        offer(device); /* the image is looked at when the script has made it */
+        return;
     }
     if (err == 0)
         err = open_image_to_check(device, &error);
     if (err < 0) {
         give_up(device, err, error.text);
+        return;
+    }
+    /* What somebody writes to (the source of a migration, most likely) cannot be judged now; connect looks at it again. */
+    if (disk_source_lock(device->image_fd, true) == -EWOULDBLOCK) {
+        log_info(&device->log, "%s is in use elsewhere; it is looked at later", device->image.source.path);
+        close_image(device);
+        offer(device);
         return;
     }
     device->state = DEVICE_CHECKING;
@@ -719,6 +721,11 @@ static void op_resume(struct xendev_backend *backend)
     }
     device->effect = true;
     err = load_connection(device, &error);
+    if (err == -ENOENT && xendev_backend_state(backend) == XENBUS_CLOSING) {
+        device->effect = false; /* an earlier supervisor had disconnected it and not yet said so */
+        xendev_backend_done(backend, err, error.text);
+        return;
+    }
     if (err < 0) {
         give_up(device, err, error.text);
         return;
