@@ -148,7 +148,7 @@ static int put_ring(struct blkfront *front, xendev_txn txn)
         rc = put_number(front, txn, "ring-ref", front->ring_refs[0]);
     } else {
         for (unsigned i = 0; rc == 0 && i < front->ring_page_count; i++) {
-            char key[16];
+            char key[24];
             snprintf(key, sizeof key, "ring-ref%u", i);
             rc = put_number(front, txn, key, front->ring_refs[i]);
         }
@@ -166,7 +166,7 @@ static int forget_ring(struct blkfront *front, xendev_txn txn)
     if (rc == 0)
         rc = xendev_store_remove(store, txn, dir, "ring-ref");
     for (unsigned i = 0; rc == 0 && i < BLKFRONT_RING_PAGES_MAX; i++) {
-        char key[16];
+        char key[24];
         snprintf(key, sizeof key, "ring-ref%u", i);
         rc = xendev_store_remove(store, txn, dir, key);
     }

@@ -27,7 +27,7 @@ for how in "" --abrupt; do
     destroyer=$!
     kill -KILL "$started"
     wait "$destroyer"
-    wait "$started" || true
+    wait "$started" 2>/dev/null || true
     wait_until "$LIMIT_ATTACH" "nodes and files to go" is_forgotten "$domain"
     for worker in $workers; do
         wait_until "$LIMIT_ATTACH" "the worker to end" dead "$worker"

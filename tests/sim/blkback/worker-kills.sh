@@ -24,7 +24,7 @@ RANDOM=${RINGBACK_SEED:-1}
 for ((kill = 1; kill <= KILLS; kill++)); do
     worker=$(disk_field "$domain/xvda" .worker.pid)
     before=$(replayed)
-    sleep "0.$(printf '%03d' $((RANDOM % 100)))"
+    sleep "0.$(printf '%03d' $((RANDOM % 200)))"
     kill -KILL "$worker"
     wait_until "$LIMIT_RECOVERY" "a successor after kill $kill" worker_replaced "$domain/xvda" "$worker"
     [ "$(replayed)" -eq "$before" ] || in_flight=$((in_flight + 1))
