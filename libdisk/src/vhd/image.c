@@ -75,8 +75,8 @@ static int image_load_footer(struct file *file, uint8_t *buffer, struct vhd_imag
     uint8_t tail_bytes[VHD_FOOTER_SIZE];
     struct disk_error head_error;
     int tail_result = image_load_tail(file, buffer, &tail, ret_error);
-    image->end = round_up(file->size, DISK_SECTOR_SIZE) / DISK_SECTOR_SIZE;
-    if (tail_result == 0)
+    image->end = file->size / DISK_SECTOR_SIZE; /* before a footer of 511 bytes, too */
+    if (tail_result == 0 && file->size % VHD_FOOTER_SIZE == 0)
         image->end--;
     if (tail_result == 0 && tail.type == VHD_FIXED) {
         image->footer = tail;
