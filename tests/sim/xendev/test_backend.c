@@ -25,6 +25,7 @@ static struct stage {
     unsigned steps;
     bool hold;                      /* effects are not ended by themselves */
     struct xendev_backend *pending; /* ...this one's */
+    void (*meanwhile)(void);        /* happens during the next effect */
     const char *refuse;             /* prepare fails with this reason */
     const char *break_connect;      /* connect and resume do */
     bool busy;                      /* an effect is under way */
@@ -47,6 +48,10 @@ static void effect(struct xendev_backend *device, char letter, const char *reaso
     step(letter);
     stage.busy = true;
     stage.pending = device;
+    if (stage.meanwhile != NULL) {
+        stage.meanwhile();
+        stage.meanwhile = NULL;
+    }
     if (stage.hold)
         return;
     stage.busy = false;
@@ -136,6 +141,18 @@ static void attach(void)
     attach_keys(NULL);
 }
 
+static void detach(void)
+{
+    assert_int_equal(xendev_toolstack_detach(stage.rig.other, "vbd", domid, DEVID), 0);
+}
+
+/* After the back end's directory was removed alone. */
+static void attach_again(void)
+{
+    rig_remove(&stage.rig, front, NULL);
+    attach();
+}
+
 static void guest(const char *state)
 {
     rig_write(&stage.rig, front, "state", state);
@@ -207,7 +224,7 @@ static void a_device_lives_and_goes(void **state)
     assert_int_equal(xendev_backend_front_state(device), XENBUS_CONNECTED);
     assert_null(xendev_backend_error(device));
 
-    assert_int_equal(xendev_toolstack_detach(stage.rig.other, "vbd", domid, DEVID), 0);
+    detach();
     guest("5");
     assert_string_equal(effects(), ""); /* in use: served on */
     guest("6");
@@ -265,7 +282,7 @@ static void a_refused_device_tells_why(void **state)
     assert_string_equal(rig_read(&stage.rig, back, "ringback-error"), "vhd: no?footer");
     assert_string_equal(rig_read(&stage.rig, back, "error"), "vhd: no?footer");
     assert_string_equal(xendev_backend_error(only_device()), "vhd: no?footer");
-    assert_int_equal(xendev_toolstack_detach(stage.rig.other, "vbd", domid, DEVID), 0);
+    detach();
     assert_string_equal(effects(), "D");
     assert_string_equal(own_state(), "6");
 }
@@ -334,7 +351,7 @@ static void a_connected_device_is_resumed_without_a_word(void **state)
     assert_string_equal(effects(), "R");
     assert_string_equal(own_state(), "4");
     assert_string_equal(rig_read(&stage.rig, back, "error"), "untouched");
-    assert_int_equal(xendev_toolstack_detach(stage.rig.other, "vbd", domid, DEVID), 0);
+    detach();
     guest("6");
     assert_string_equal(effects(), "D");
 }
@@ -343,7 +360,7 @@ static void a_device_in_use_while_closing_is_resumed(void **state)
 {
     (void)state;
     connect_guest();
-    assert_int_equal(xendev_toolstack_detach(stage.rig.other, "vbd", domid, DEVID), 0);
+    detach();
     guest("5");
     assert_string_equal(effects(), "");
     xendev_bus_close(stage.bus);
@@ -407,6 +424,21 @@ static void a_destroyed_domain_leaves_nothing(void **state)
     domid = rig_domain_create(); /* for tear_down */
 }
 
+static void a_domain_may_die_before_its_nodes(void **state)
+{
+    char home[32];
+
+    (void)state;
+    connect_guest();
+    rig_domain_destroy(domid);
+    guest("4"); /* so that only the death of the domain is to be seen */
+    assert_string_equal(effects(), "DF");
+    assert_false(node_exists(back));
+    snprintf(home, sizeof(home), "/local/domain/%u", domid);
+    rig_remove(&stage.rig, home, NULL);
+    domid = rig_domain_create(); /* for tear_down */
+}
+
 static void a_front_end_directory_that_goes_takes_the_device_along(void **state)
 {
     (void)state;
@@ -428,19 +460,38 @@ static void a_node_removed_by_force_is_not_written_again(void **state)
     assert_false(node_exists(back));
 }
 
+static void remove_node(void)
+{
+    rig_remove(&stage.rig, back, NULL);
+}
+
 static void a_node_removed_during_an_effect_is_not_written_again(void **state)
+{
+    (void)state;
+    stage.meanwhile = remove_node;
+    attach();
+    assert_string_equal(effects(), "PDF");
+    assert_false(node_exists(back));
+    attach_again();
+    assert_string_equal(effects(), "P");
+    stage.meanwhile = remove_node;
+    guest("3");
+    assert_string_equal(effects(), "CDF");
+    assert_false(node_exists(back));
+}
+
+static void a_detach_during_an_effect_is_not_overwritten(void **state)
 {
     (void)state;
     attach();
     assert_string_equal(effects(), "P");
-    stage.hold = true;
+    stage.meanwhile = detach;
     guest("3");
     assert_string_equal(effects(), "C");
-    rig_remove(&stage.rig, back, NULL);
-    /* Before the daemon has heard of it: the state it would write is Connected. */
-    end_pending(0, NULL);
-    assert_string_equal(effects(), "DF");
-    assert_false(node_exists(back));
+    assert_string_equal(own_state(), "5");
+    guest("6");
+    assert_string_equal(effects(), "D");
+    assert_string_equal(own_state(), "6");
 }
 
 static void a_device_made_anew_is_served_anew(void **state)
@@ -574,9 +625,11 @@ int main(void)
         TEST(what_died_with_the_daemon_is_cleaned_up),
         TEST(a_lost_connection_is_lived_through),
         TEST(a_destroyed_domain_leaves_nothing),
+        TEST(a_domain_may_die_before_its_nodes),
         TEST(a_front_end_directory_that_goes_takes_the_device_along),
         TEST(a_node_removed_by_force_is_not_written_again),
         TEST(a_node_removed_during_an_effect_is_not_written_again),
+        TEST(a_detach_during_an_effect_is_not_overwritten),
         TEST(a_device_made_anew_is_served_anew),
         TEST(a_broken_protocol_closes_the_device),
         TEST(a_failure_during_an_effect_waits_for_its_end),

@@ -264,6 +264,7 @@ static void a_flood_is_one_event_a_node(void **state)
         event_base_loop(rig.base, EVLOOP_NONBLOCK);
         rig_settle(&rig);
         assert_int_equal(seen.calls, flood);
+        assert_string_equal(seen.last, "/test/w/state");
     }
 }
 
