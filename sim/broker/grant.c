@@ -196,6 +196,8 @@ int grant_map(struct connection *connection, const struct sim_request *request, 
     answer->reply.value[0] = region->id;
     answer->data = slots;
     answer->size = request->count * sizeof(slots[0]);
+    answer->fds[answer->nfds++] =
+        request->arg[0] & PROT_WRITE ? region->page[0].domain->memory_rw : region->page[0].domain->memory_ro;
     return 0;
 }
 

@@ -2,7 +2,6 @@
 #include "client.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -94,7 +93,6 @@ static ssize_t receive_reply(int fd, struct sim_reply *reply, void *in, size_t i
 int sim_client_call(struct sim_client *client, const struct sim_request *request, const void *out, size_t out_size,
                     struct sim_reply *reply, void *in, size_t in_size, int *fds, unsigned nfds)
 {
-    bool cloexec = fcntl(client->fd, F_GETFD) & FD_CLOEXEC;
     struct sim_reply local;
     ssize_t n;
 
@@ -103,7 +101,7 @@ int sim_client_call(struct sim_client *client, const struct sim_request *request
     pthread_mutex_lock(&client->lock);
     n = send_request(client->fd, request, out, out_size);
     if (n >= 0)
-        n = receive_reply(client->fd, reply, in, in_size, fds, nfds, cloexec);
+        n = receive_reply(client->fd, reply, in, in_size, fds, nfds, client->cloexec);
     pthread_mutex_unlock(&client->lock);
     if (n < 0)
         return -1;
@@ -134,6 +132,7 @@ int sim_client_open(struct sim_client *client, enum sim_kind kind, uint64_t inod
     client->fd = broker_connect(cloexec);
     if (client->fd < 0)
         return -1;
+    client->cloexec = cloexec;
     client->owner = getpid();
     pthread_mutex_init(&client->lock, NULL);
     if (sim_client_call(client, &hello, NULL, 0, &reply, NULL, 0, received, nfds + 1))

@@ -16,7 +16,8 @@
 
 struct sim_client {
     int fd;
-    pid_t owner; /* the process that opened the handle; a forked child must not end it for its parent */
+    bool cloexec; /* for descriptors still to come */
+    pid_t owner;  /* the process that opened the handle; a forked child must not end it for its parent */
     pthread_mutex_t lock;
     struct sim_host *host;
     struct sim_domain *self; /* this process's domain */

@@ -53,17 +53,17 @@ static int memory_fd(xengnttab_handle *xgt, uint32_t slot, bool writable, uint32
     return fds[writable ? 0 : 1];
 }
 
-/* Map the pages the broker has granted us: pairs[i] is page pairs[i].ref of domain slots[i]. */
+/* Map the pages the broker has granted us: pairs[i] is page pairs[i].ref of domain slots[i].  @fd is the memory of slots[0]; taken
+ * over. */
 static int pages_map(xengnttab_handle *xgt, uint8_t *address, uint32_t count, const struct sim_ref *pairs,
-                     const uint32_t *slots, int prot)
+                     const uint32_t *slots, int prot, int fd)
 {
-    uint32_t refs[64], generation, slot = UINT32_MAX, n;
-    int fd = -1, error = 0;
+    uint32_t refs[64], generation, slot = slots[0], n;
+    int error = 0;
 
     for (uint32_t i = 0; i < count && !error; i += n) {
         if (slots[i] != slot) {
-            if (fd >= 0)
-                close(fd);
+            close(fd);
             slot = slots[i];
             fd = memory_fd(xgt, slot, prot & PROT_WRITE, &generation);
             if (fd < 0)
@@ -73,8 +73,7 @@ static int pages_map(xengnttab_handle *xgt, uint8_t *address, uint32_t count, co
             refs[n] = pairs[i + n].ref;
         error = sim_region_map(address + (size_t)i * SIM_PAGE, n, refs, prot, fd);
     }
-    if (fd >= 0)
-        close(fd);
+    close(fd);
     return error;
 }
 
@@ -85,31 +84,32 @@ static void *map_pairs(xengnttab_handle *xgt, const struct sim_ref *pairs, uint3
         .op = SIM_OP_MAP, .count = count, .arg = {(uint32_t)prot, notify_offset, notify_port}};
     struct sim_request undo = {.op = SIM_OP_UNMAP};
     size_t size = (size_t)count * SIM_PAGE;
-    uint8_t *address = MAP_FAILED;
     struct sim_reply reply;
+    uint8_t *address;
     uint32_t *slots;
-    int saved;
+    int fd, saved;
 
     slots = malloc(count * sizeof(*slots));
     if (!slots)
         return NULL;
     if (sim_client_call(&xgt->client, &request, pairs, count * sizeof(*pairs), &reply, slots, count * sizeof(*slots),
-                        NULL, 0))
-        goto fail;
-    undo.arg[0] = reply.value[0];
+                        &fd, 1)) {
+        free(slots);
+        return NULL;
+    }
     address = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (address == MAP_FAILED || pages_map(xgt, address, count, pairs, slots, prot) ||
-        sim_region_add(xgt, address, count, reply.value[0]))
-        goto fail;
-    free(slots);
-    return address;
-
-fail:
+    if (address == MAP_FAILED)
+        close(fd);
+    else if (!pages_map(xgt, address, count, pairs, slots, prot, fd) &&
+             !sim_region_add(xgt, address, count, reply.value[0])) {
+        free(slots);
+        return address;
+    }
     saved = errno;
     if (address != MAP_FAILED)
         munmap(address, size);
-    if (undo.arg[0])
-        (void)sim_client_call(&xgt->client, &undo, NULL, 0, NULL, NULL, 0, NULL, 0);
+    undo.arg[0] = reply.value[0];
+    (void)sim_client_call(&xgt->client, &undo, NULL, 0, NULL, NULL, 0, NULL, 0);
     free(slots);
     errno = saved;
     return NULL;

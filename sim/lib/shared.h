@@ -110,8 +110,8 @@ enum sim_op {
     SIM_OP_WAKER,            /* event channel handle slot -> ; fds: write end */
     SIM_OP_NOTIFY_LATER,     /* port, milliseconds */
     SIM_OP_MEMORY,           /* domain slot -> generation; fds: memory read-write, read-only */
-    SIM_OP_MAP,              /* prot, notify offset, notify port; count pairs -> id; count slots */
-    SIM_OP_UNMAP,            /* id */
+    SIM_OP_MAP,     /* prot, notify offset, notify port; count pairs -> id; count slots; fds: memory of the first */
+    SIM_OP_UNMAP,   /* id */
     SIM_OP_SHARE,   /* domid, writable, notify offset, notify port; count -> id; count references; fds: memory */
     SIM_OP_UNSHARE, /* id */
     SIM_OP_CREATE,  /* domid or 0, uuid -> domid, xenstore port */

@@ -147,11 +147,16 @@ static void test_the_caller_is_stopped_then_killed(void **state)
 /* This program again, with rules of its own in the environment: opens handles, says how far it got. */
 static int opener(void)
 {
-    xenevtchn_handle *first = xenevtchn_open(NULL, 0);
-    xenevtchn_handle *second = first ? xenevtchn_open(NULL, 0) : NULL;
-    xenevtchn_handle *third = xenevtchn_open(NULL, 0);
+    xenevtchn_handle *handle[3];
+    int opened = 0;
 
-    return (first != NULL) | (second != NULL) << 1 | (third != NULL) << 2;
+    for (int i = 0; i < 3; i++) {
+        handle[i] = xenevtchn_open(NULL, 0);
+        opened |= (handle[i] != NULL) << i;
+    }
+    for (int i = 0; i < 3; i++)
+        xenevtchn_close(handle[i]);
+    return opened;
 }
 
 static void test_rules_of_the_environment(void **state)
