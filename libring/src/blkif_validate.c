@@ -71,8 +71,21 @@ static enum blkif_fault check_operation(const struct blkif_message *message, con
 
 static enum blkif_fault check_segment_count(const struct blkif_message *message, const struct blkif_limits *limits)
 {
-    unsigned least = message->code == BLKIF_CODE_BARRIER || message->code == BLKIF_CODE_FLUSH ? 0 : 1;
-    unsigned most = message->code == BLKIF_CODE_INDIRECT ? limits->indirect_segments : BLKIF_DIRECT_SEGMENTS;
+    unsigned least = 1, most = BLKIF_DIRECT_SEGMENTS;
+    switch (message->code) {
+    case BLKIF_CODE_BARRIER:
+        least = 0;
+        break;
+    case BLKIF_CODE_FLUSH: /* carries no data: refused rather than lost */
+        least = 0;
+        most = 0;
+        break;
+    case BLKIF_CODE_INDIRECT:
+        most = limits->indirect_segments;
+        break;
+    default:
+        break;
+    }
     if (message->segment_count < least || message->segment_count > most)
         return BLKIF_FAULT_SEGMENT_COUNT;
     return BLKIF_FAULT_NONE;
@@ -138,11 +151,8 @@ enum blkif_fault blkif_validate(const struct blkif_message *message, const struc
             .length = (uint16_t)((segments[i].last_sector - segments[i].first_sector + 1u) * BLKIF_SECTOR_SIZE),
         };
 
-    /* A flush with data flushes and writes, which a barrier does and more: Linux and QEMU accept it, so it must not
-     * lose its data. */
-    enum blkif_code code = (enum blkif_code)blkif_response_code(message);
     *ret_job = (struct blkif_job){
-        .code = code == BLKIF_CODE_FLUSH && sectors > 0 ? BLKIF_CODE_BARRIER : code,
+        .code = (enum blkif_code)blkif_response_code(message),
         .offset = sectors > 0 ? message->sector * BLKIF_SECTOR_SIZE : 0,
         .length = sectors * BLKIF_SECTOR_SIZE,
         .extent_count = message->segment_count,

@@ -7,9 +7,8 @@
  * slots, and each entry is in one of three states:
  *
  *   FREE                 holds nothing.
- *   IN_FLIGHT(sequence)  holds a request. The sequence number counts consumed requests and gives the order to repeat
- * them in. DONE(index)          its response stands in the ring slot of `index`, the value of rsp_prod that announces
- * it is index + 1.
+ *   IN_FLIGHT(sequence)  holds a request. The sequence number counts requests consumed: the order to repeat them in.
+ *   DONE(index)          its response stands in ring slot `index`, and is announced once rsp_prod has passed it.
  *
  * State and number are one atomic 64-bit word, so every step of a request is one store, the *commit*; everything else
  * written before it is scratch until then. Beside the entries stands one more such word, the *batch*: (base, target),
@@ -17,25 +16,26 @@
  * path. Two things follow:
  *
  *   - Each consumed request is either announced by rsp_prod or sits in one entry. So the request consumer need not be
- * stored: req_cons = rsp_prod + entries that are IN_FLIGHT or DONE and not yet announced.
+ *     stored: req_cons = rsp_prod + the entries that are IN_FLIGHT, or DONE and not announced.
  *   - A DONE entry tells by itself whether it was announced: its index is below rsp_prod or not. That is decided by one
- * store to the shared page, so there is no moment at which a response could be announced twice or never.
+ *     store to the shared page, so there is no moment at which a response could be announced twice or never.
  *
- * What a kill leaves, store by store (s: scratch, C: commit, P: the store the peer sees):
+ * What a kill leaves after each store (s: scratch, C: commit, P: what the peer sees):
  *
- *   consume   s  request, attempts = 1   entry is FREE: the slot is read again. No response can have overwritten it, as
- * responses go to slots of requests that were consumed. C  IN_FLIGHT(sequence)     replayed. respond   s  response to
- * its slot    still IN_FLIGHT: replayed; not announced, so the slot may be written again, by any response. C
- * DONE(index)             not announced: published by the recovery. The response is already in its slot. publish   C
- * batch (base, target)    rsp_prod is base: exactly the entries DONE(base..target-1) exist: published again, the same.
- *             P  rsp_prod = target       those entries are announced: freed. (They may not be answered again: the peer
- * has the response.) C  FREE, for each          the rest is freed. When all are, batch.target == rsp_prod says that
- * nothing is under way. recover   C  FREE, for each announced   the same as the last line. Then it publishes, see
- * there. replay    C  attempts + 1            replayed again, having been counted.
+ *   consume  s  request, attempts = 1   The entry is FREE, the slot is read again. No response can have replaced it:
+ *                                       responses go only to slots of requests that were consumed.
+ *            C  IN_FLIGHT(sequence)     Replayed.
+ *   respond  s  response to its slot    Still IN_FLIGHT: replayed. Nothing announces the slot; another may take it.
+ *            C  DONE(index)             Published by the recovery; the response is in its slot.
+ *   publish  C  batch (base, target)    rsp_prod is base, and DONE(base) to DONE(target - 1) exist: published again.
+ *            P  rsp_prod = target       These entries are announced: freed, never answered again.
+ *            C  FREE, for each          The rest is freed.
+ *   recover  C  FREE, for each          The same, for entries that were announced; then a publish as above.
+ *   replay   C  attempts + 1            Replayed again, having been counted.
  *
  * A respond after a publish writes DONE(index >= target), so entries of two batches cannot be confused; a second
- * publish starts only when the entries of the first are FREE. Consuming an entry that was just freed is a new sequence
- * number in an old place, again by one commit.
+ * publish starts only when the entries of the first are FREE. Consuming into an entry that was just freed is a new
+ * sequence number in an old place, again by one commit.
  *
  * The shared rsp_prod can be written by the peer. At recovery only base and target are legitimate, and base only
  * together with the whole batch in its entries. A peer that forges the value within these rules only loses or repeats

@@ -25,8 +25,7 @@ struct scan {
     bool done_misplaced;                     /* a DONE entry at an impossible or doubled distance */
 };
 
-/* Puts an entry into the replay list by its sequence number. Returns 0, or -EBADMSG when that number is there already.
- */
+/* Puts an entry into the replay list by its sequence number. Returns 0, or -EBADMSG when that number is taken. */
 static int replay_insert(struct ring_back *back, uint32_t index, uint64_t sequence)
 {
     uint32_t *link = &back->replay_head;

@@ -5,17 +5,19 @@
  * The peer is another processor of the same machine, compiled by somebody else, that may be broken or hostile. So:
  *
  *  - An index is loaded once, atomically, into a local variable; all arithmetic on indices is on uint32_t and wraps.
- *  - A slot is copied with one volatile load per 32-bit word and never looked at again: what was checked is what is
- * used.
+ *  - A slot is copied with one volatile load per 32-bit word and never looked at again: what is checked is used.
  *  - A response is stored byte-exact under the layout's mask: padding keeps what the guest put there, so nothing of
- * ours leaks through it (XSA-216). Bytes that stand together go out in one store.
+ *    ours leaks through it (XSA-216). Bytes that stand together go out in one store.
  *
  * The four orderings a ring needs, each named after its purpose:
  *
- *   shared_index_acquire  before: the load of the peer's producer.  after: the loads of the slots it announces.
- *   shared_index_publish  before: the stores to slots (and the loads of the slots they replace).  after: our producer,
- * which announces them. Sequentially consistent, because of the next line: shared_index_recheck  before: our store of a
- * producer or event index.  after: the load of the peer's event or producer index.
+ *   shared_index_load     none: a value of our own, or one that is only shown or compared.
+ *   shared_index_acquire  before: the load of the peer's producer.
+ *                         after:  the loads of the slots it announces.
+ *   shared_index_publish  before: the stores to slots, and the loads of what stood in them.
+ *                         after:  the store of our producer, which announces them.
+ *   shared_index_recheck  before: shared_index_publish() of our producer or event index.
+ *                         after:  the load of the peer's event or producer index.
  *
  * The last two make the wake-up protocol (xen/io/ring.h) work: each side stores its index and then looks at the
  * other's. If both loads were allowed to pass the stores, each side would miss the other's store and both would sleep.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A back end at work between the mutations of a hostile peer: the input is a script of both. The first byte chooses the ring's size, then
- * each byte is an operation with its operands behind it.
+ * A back end at work between the mutations of a hostile peer: the input is a script of both. The first byte chooses the
+ * ring's size, then each byte is an operation with its operands behind it.
  */
 #undef NDEBUG
 #include <assert.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The block protocol: any bytes decode, encode back to the same fields, and pass the validator only as something that stays within the disk
- * and within each page. The first byte: ABI and what is offered; then two of limits, a request, the segments of an indirect page.
+ * The block protocol: any bytes decode, encode back to the same fields, and pass the validator only as something that
+ * stays within the disk and within each page. The first byte: ABI and what is offered; then two of limits, a request,
+ * the segments of an indirect page.
  */
 #undef NDEBUG
 #include <assert.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Recovery from arbitrary bytes, of journal and ring. The first byte: the ring's size, and whether the journal's header is kept whole, so
- * that the entries behind it are reached. Then come the ring's four indices, then the journal.
+ * Recovery from arbitrary bytes, of journal and ring. The first byte: the ring's size, and whether the journal's header
+ * is kept whole, so that the entries behind it are reached. Then come the ring's four indices, then the journal.
  */
 #undef NDEBUG
 #include <assert.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A byte stream whose peer moves the indices: reads and writes stay within the buffer, and while nobody cheats what goes in comes out.
+ * A byte stream whose peer moves the indices: reads and writes stay within the buffer, and while nobody cheats what
+ * goes in comes out.
  */
 #undef NDEBUG
 #include <assert.h>

@@ -2,11 +2,13 @@
 /*
  * The back end's side of a shared ring, together with its journal.
  *
- * The peer owns the ring pages and may change any byte at any time. Nobody outside libring holds a pointer into them: a request is read
- * once into the journal, which is private to us and outlives the process, and everything else works on that copy. The journal *is* the
- * in-flight table: a request lives in one of its entries from ring_back_consume() until its response was published.
+ * The peer owns the ring pages and may change any byte at any time. Nobody outside libring holds a pointer into them: a
+ * request is read once into the journal, which is private to us and outlives the process, and everything else works on
+ * that copy. The journal *is* the in-flight table: a request lives in one of its entries from ring_back_consume() until
+ * its response was published.
  *
- * One cycle:   consume* -> execute -> respond* -> publish -> notify if told to;   when consume returns 0: rearm, and again if told to.
+ * One cycle:   consume* -> execute -> respond* -> publish -> notify if told to;   when consume returns 0: rearm, and
+ * again if told to.
  *
  * A kill between any two stores of any of these functions is recoverable by ring_back_recover() in another process.
  * No system call, no allocation, no lock; one thread at a time.
@@ -50,35 +52,38 @@ struct ring_back {
 /* Bytes of journal a ring of this layout needs: a multiple of RING_PAGE_SIZE. */
 size_t ring_journal_size(const struct ring_layout *layout);
 
-/* Starts a new connection: formats the journal for `generation` (never 0, never used before by this ring) and takes the ring over at its
- * current rsp_prod. `pages` are slots * slot_size + header bytes at least, mapped contiguously; both memories stay the caller's and must outlive `back`.
+/* Starts a new connection: formats the journal for `generation` (never 0, never used before by this ring) and takes the
+ * ring over at its current rsp_prod. `pages` are slots * slot_size + header bytes at least, mapped contiguously; both
+ * memories stay the caller's and must outlive `back`.
  * Returns 0; -EINVAL for an impossible layout or size; -EPROTO when the ring's indices are impossible. */
-int ring_back_attach(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout, void *journal,
-                     size_t journal_size, uint64_t generation);
+int ring_back_attach(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout,
+                     void *journal, size_t journal_size, uint64_t generation);
 
-/* Continues a connection whose process died. Restores the table, completes or repeats the publication that was under way, and leaves the
- * requests that were in progress to ring_back_replay(). The caller notifies the peer once, unconditionally, when done.
- * Returns 0; -ESTALE when the journal is of another generation or retired; -EBADMSG when it is damaged or of another layout or version;
- * -EPROTO when the peer changed the ring to impossible indices; -EINVAL as attach. */
-int ring_back_recover(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout, void *journal,
-                      size_t journal_size, uint64_t generation);
+/* Continues a connection whose process died. Restores the table, completes or repeats the publication that was under
+ * way, and leaves the requests that were in progress to ring_back_replay(). The caller notifies the peer once,
+ * unconditionally, when done.
+ * Returns 0; -ESTALE when the journal is of another generation or retired; -EBADMSG when it is damaged or of another
+ * layout or version; -EPROTO when the peer changed the ring to impossible indices; -EINVAL as attach. */
+int ring_back_recover(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout,
+                      void *journal, size_t journal_size, uint64_t generation);
 
-/* Hands out, in the order they were consumed, the requests that were in progress when the former process died. To be drained
- * before the first ring_back_consume(). Returns 1, or 0 when there are no more. */
+/* Hands out, in the order they were consumed, the requests that were in progress when the former process died. To be
+ * drained before the first ring_back_consume(). Returns 1, or 0 when there are no more. */
 int ring_back_replay(struct ring_back *back, struct ring_request *ret_request);
 
 /* Marks the journal as of no use for any recovery: call it before any back end state but Connected is written. */
 void ring_journal_retire(void *journal, size_t journal_size);
 
-/* Reads the next request. Returns 1; 0 when there is none; -EPROTO when the producer is impossible (the ring is then unusable:
- * disconnect). */
+/* Reads the next request. Returns 1; 0 when there is none; -EPROTO when the producer is impossible (the ring is then
+ * unusable: disconnect). */
 int ring_back_consume(struct ring_back *back, struct ring_request *ret_request);
 
-/* Finishes request `index` with `layout.response_size` bytes; the peer sees it at the next publish. Aborts when no such request is in
- * flight: that is the caller's mistake, never the peer's. */
+/* Finishes request `index` with `layout.response_size` bytes; the peer sees it at the next publish. Aborts when no such
+ * request is in flight: that is the caller's mistake, never the peer's. */
 void ring_back_respond(struct ring_back *back, uint32_t index, const void *response);
 
-/* Makes all responses since the last publish visible, with one release store. Returns true when the peer asked for an event. */
+/* Makes all responses since the last publish visible, with one release store. Returns true when the peer asked for an
+ * event. */
 bool ring_back_publish(struct ring_back *back);
 
 /* Asks the peer for an event with its next request. Returns true when a request came in meanwhile: consume again. */

@@ -2,7 +2,8 @@
 /*
  * The block protocol's messages: decoded from private memory into one native form, checked, and encoded.
  *
- * Source: xen/io/blkif.h. The ABIs differ by the padding before 64-bit fields: x86_32 aligns them to 4 bytes, x86_64 and arm to 8.
+ * Source: xen/io/blkif.h. The ABIs differ by the padding before 64-bit fields: x86_32 aligns them to 4 bytes, x86_64
+ * and arm to 8.
  */
 #ifndef RING_BLKIF_H
 #define RING_BLKIF_H
@@ -13,20 +14,15 @@
 
 #include <ring/layout.h>
 
-#define BLKIF_SECTOR_SIZE        512u
-#define BLKIF_SECTORS_PER_PAGE   8u
-#define BLKIF_DIRECT_SEGMENTS    11u  /* most in a request itself */
-#define BLKIF_INDIRECT_SEGMENTS  256u /* most in an indirect request */
-#define BLKIF_INDIRECT_PAGES     8u
-#define BLKIF_SEGMENTS_PER_PAGE  512u /* 8-byte segments in one indirect page */
-#define BLKIF_RING_ORDER_MAX     4u
+#define BLKIF_SECTOR_SIZE       512u
+#define BLKIF_SECTORS_PER_PAGE  8u
+#define BLKIF_DIRECT_SEGMENTS   11u  /* most in a request itself */
+#define BLKIF_INDIRECT_SEGMENTS 256u /* most in an indirect request */
+#define BLKIF_INDIRECT_PAGES    8u
+#define BLKIF_SEGMENTS_PER_PAGE 512u /* 8-byte segments in one indirect page */
+#define BLKIF_RING_ORDER_MAX    4u
 
-enum blkif_abi {
-    BLKIF_ABI_X86_32,
-    BLKIF_ABI_X86_64,
-    BLKIF_ABI_ARM,
-    BLKIF_ABIS
-};
+enum blkif_abi { BLKIF_ABI_X86_32, BLKIF_ABI_X86_64, BLKIF_ABI_ARM, BLKIF_ABIS };
 
 /* What this program itself was compiled for. */
 enum blkif_abi blkif_abi_native(void);
@@ -79,17 +75,19 @@ void blkif_decode(enum blkif_abi abi, const void *bytes, struct blkif_message *r
 /* The inverse, for front ends; bytes outside the fields are left alone. */
 void blkif_encode(enum blkif_abi abi, const struct blkif_message *message, void *ret_bytes);
 
-/* Decodes `count` segments of a private copy of one indirect page (count <= BLKIF_SEGMENTS_PER_PAGE), and the inverse. */
+/* Decodes `count` segments of a private copy of one indirect page (count <= BLKIF_SEGMENTS_PER_PAGE), and the
+ * inverse. */
 void blkif_segments_decode(const void *bytes, unsigned count, struct blkif_segment *ret_segments);
 void blkif_segments_encode(const struct blkif_segment *segments, unsigned count, void *ret_bytes);
 
 /* Writes the response to a request: its id, the operation it named (the inner one of an indirect request), a status. */
 void blkif_response_encode(enum blkif_abi abi, uint64_t id, uint8_t code, int16_t status, void *ret_bytes);
-void blkif_response_decode(enum blkif_abi abi, const void *bytes, uint64_t *ret_id, uint8_t *ret_code, int16_t *ret_status);
+void blkif_response_decode(enum blkif_abi abi, const void *bytes, uint64_t *ret_id, uint8_t *ret_code,
+                           int16_t *ret_status);
 /* The operation a response must name. */
 uint8_t blkif_response_code(const struct blkif_message *message);
 
-/* ---- Validation. ---------------------------------------------------------------------------------------------------- */
+/* ---- Validation. ------------------------------------------------------------------------------------------------- */
 
 /* Why a request was refused; each has a counter. */
 enum blkif_fault {
@@ -127,17 +125,20 @@ struct blkif_job {
     uint64_t offset;      /* bytes */
     uint64_t length;      /* bytes: the extents' sum, or what to discard */
     uint16_t extent_count;
-    bool secure;          /* discard only */
+    bool secure; /* discard only */
 };
 
-/* Checks a request with its segments: `segments` are the message's own, or the decoded indirect ones. For an indirect request, first
- * check its head with blkif_indirect_pages(). `ret_extents` has room for BLKIF_DIRECT_SEGMENTS, or `limits->indirect_segments`.
- * A barrier or flush may carry no segments; with segments it writes them, too: such a flush becomes a BARRIER job. A discard of 0
- * sectors is allowed. Returns BLKIF_FAULT_NONE, or why not, with the outputs untouched. */
-enum blkif_fault blkif_validate(const struct blkif_message *message, const struct blkif_segment *segments, const struct blkif_limits *limits,
-                                struct blkif_job *ret_job, struct blkif_extent *ret_extents);
+/* Checks a request with its segments: `segments` are the message's own, or the decoded indirect ones. For an indirect
+ * request, first check its head with blkif_indirect_pages(). `ret_extents` has room for BLKIF_DIRECT_SEGMENTS, or
+ * `limits->indirect_segments`. A barrier may carry segments, which it writes; a flush carries none. A discard of 0
+ * sectors is allowed.
+ * Returns BLKIF_FAULT_NONE, or why not, with the outputs untouched. */
+enum blkif_fault blkif_validate(const struct blkif_message *message, const struct blkif_segment *segments,
+                                const struct blkif_limits *limits, struct blkif_job *ret_job,
+                                struct blkif_extent *ret_extents);
 
 /* How many indirect pages must be fetched for this request: 1..BLKIF_INDIRECT_PAGES, or 0 with `ret_fault` set. */
-unsigned blkif_indirect_pages(const struct blkif_message *message, const struct blkif_limits *limits, enum blkif_fault *ret_fault);
+unsigned blkif_indirect_pages(const struct blkif_message *message, const struct blkif_limits *limits,
+                              enum blkif_fault *ret_fault);
 
 #endif

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A byte stream over shared memory: the shape of the xenstore and console rings (xen/io/xs_wire.h, xen/io/console.h). One power-of-two
- * buffer and two free-running 32-bit indices per direction. Each end distrusts the other: an impossible index is -EPROTO.
+ * A byte stream over shared memory: the shape of the xenstore and console rings (xen/io/xs_wire.h, xen/io/console.h).
+ * One power-of-two buffer and two free-running 32-bit indices per direction. Each end distrusts the other: an
+ * impossible index is -EPROTO.
  */
 #ifndef RING_STREAM_H
 #define RING_STREAM_H

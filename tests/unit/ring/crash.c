@@ -2,18 +2,21 @@
 /*
  * The back end killed at every instruction.
  *
- * libring's real objects, optimised and not instrumented, run in a child that is traced and single-stepped. Ring, journal and the front
- * end's state lie in memory shared with the tracer, the "world". A SIGKILL after n instructions leaves the world as it is after n steps:
- * so after each step the world is compared with the step before, and each state not seen yet is one that a kill can leave. From every
- * such state a successor is run: recover, replay, serve the rest, and two requests more. Each successor is stepped in the same way and
- * its states are recovered from by a third process; with an argument, deeper still.
+ * libring's real objects, optimised and not instrumented, run in a child that is traced and single-stepped. Ring,
+ * journal and the front end's state lie in memory shared with the tracer, the "world". A SIGKILL after n instructions
+ * leaves the world as it is after n steps: so after each step the world is compared with the step before, and each
+ * state not seen yet is one that a kill can leave. From every such state a successor is run: recover, replay, serve the
+ * rest, and two requests more. Each successor is stepped in the same way and its states are recovered from by a third
+ * process; with an argument, deeper still.
  *
- * Demanded of each: every request is answered exactly once, with its own id and payload; none is executed after its response was
- * announced; replay goes in the order of consumption; attempts count the processes that started a request; nothing is left behind.
+ * Demanded of each: every request is answered exactly once, with its own id and payload; none is executed after its
+ * response was announced; replay goes in the order of consumption; attempts count the processes that started a request;
+ * nothing is left behind.
  *
- * That it can fail was tried by breaking libring: with respond's commit before its slot store, publish's batch after rsp_prod, FREE
- * before rsp_prod, IN_FLIGHT before the copy or before the first attempt, DONE and its index in two stores, no batch, or a replay that does
- * not count or not sort, a recovery that does not free or not publish, or that starts its sequence anew, it fails.
+ * That it can fail was tried by breaking libring: with respond's commit before its slot store, publish's batch after
+ * rsp_prod, FREE before rsp_prod, IN_FLIGHT before the copy or before the first attempt, DONE and its index in two
+ * stores, no batch, or a replay that does not count or not sort, a recovery that does not free or not publish, or that
+ * starts its sequence anew, it fails.
  *
  * Exit status 77 where tracing is not allowed.
  */
@@ -92,7 +95,7 @@ static void leave(void)
         raise(SIGSTOP);
 }
 
-/* ---- The front end: it lives on while workers die. ------------------------------------------------------------------------ */
+/* ---- The front end: it lives on while workers die. --------------------------------------------------------------- */
 
 static void front_submit(void)
 {
@@ -132,7 +135,7 @@ static bool announced(uint32_t id)
     return false;
 }
 
-/* ---- The worker. ------------------------------------------------------------------------------------------------------------ */
+/* ---- The worker. ------------------------------------------------------------------------------------------------- */
 
 static uint32_t execute(struct worker *worker, const struct ring_request *handed)
 {
@@ -215,7 +218,8 @@ static void live(const char *script)
         }
 }
 
-/* Answers what is in flight, the latest first, so that responses land in slots of requests still in flight; a batch of two, then the rest. */
+/* Answers what is in flight, the latest first, so that responses land in slots of requests still in flight; a batch of
+ * two, then the rest. */
 static void answer_all(struct worker *worker)
 {
     unsigned count = 0;
@@ -288,7 +292,7 @@ static void succeed(const char *script)
     demand(indices.rsp_prod == START + world->submitted);
 }
 
-/* ---- The tracer. ------------------------------------------------------------------------------------------------------------ */
+/* ---- The tracer. ------------------------------------------------------------------------------------------------- */
 
 /* The states a run can be killed in, each once. */
 struct states {
@@ -383,7 +387,8 @@ static void recover_from_all(const struct states *states, unsigned depth)
     }
 }
 
-/* Killed while it formats the journal: either generation is whole and empty, or refused; never a mixture. Then it is done again. */
+/* Killed while it formats the journal: either generation is whole and empty, or refused; never a mixture. Then it is
+ * done again. */
 static void attach_is_all_or_nothing(void)
 {
     struct states states = {0};

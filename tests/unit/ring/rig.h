@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What the ring tests share: a ring and its journal between guard pages, a front end, a back end, and a seeded generator.
- * A test's ring starts at 0xfffffff0, so that every test passes the wrap of its indices.
+ * What the ring tests share: a ring and its journal between guard pages, a front end, a back end, and a seeded
+ * generator. A test's ring starts at 0xfffffff0, so that every test passes the wrap of its indices.
  */
 #ifndef TESTS_UNIT_RING_RIG_H
 #define TESTS_UNIT_RING_RIG_H
@@ -141,7 +141,7 @@ static inline uint64_t rig_collect(struct rig *rig)
     return id;
 }
 
-/* ---- splitmix64, seeded from RINGBACK_SEED or the clock. ------------------------------------------------------------------ */
+/* ---- splitmix64, seeded from RINGBACK_SEED or the clock. --------------------------------------------------------- */
 
 static inline uint64_t rig_random(uint64_t *state)
 {

@@ -91,7 +91,8 @@ static void attach_refuses_impossible_indices(void **state)
     rig_fini(&rig);
 }
 
-/* XSA-39: at any number of requests consumed, the producer may be ahead by what is left of the ring and not by one more. */
+/* XSA-39: at any number of requests consumed, the producer may be ahead by what is left of the ring and not by one
+ * more. */
 static void consume_refuses_impossible_producers(void **state)
 {
     (void)state;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random lives of a ring against a model of what a ring is: first with an honest peer, then with one that scribbles over everything it
- * can write. In both the back end dies between two calls now and then, and a successor recovers.
+ * Random lives of a ring against a model of what a ring is: first with an honest peer, then with one that scribbles
+ * over everything it can write. In both the back end dies between two calls now and then, and a successor recovers.
  */
 #include "rig.h"
 
@@ -188,7 +188,7 @@ static void an_honest_ring_follows_the_model(void **state)
     assert_true(consumed > 0 && deaths > 0);
 }
 
-/* ---- The hostile peer. ------------------------------------------------------------------------------------------------------- */
+/* ---- The hostile peer. ------------------------------------------------------------------------------------------- */
 
 static void scribble(struct rig *rig, uint64_t *seed)
 {
@@ -206,7 +206,8 @@ static void scribble(struct rig *rig, uint64_t *seed)
     }
 }
 
-/* Keeps what an owner of the ring may rely on, whatever the peer does: no more than the ring holds, each index once, its own memory. */
+/* Keeps what an owner of the ring may rely on, whatever the peer does: no more than the ring holds, each index once,
+ * its own memory. */
 static void a_hostile_peer_harms_nobody(void **state)
 {
     (void)state;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Recovery from a journal that is whole, stale or damaged, with a peer that is honest or not. Kills between stores are in crash.c. */
+/* Recovery from a journal that is whole, stale or damaged, with a peer that is honest or not. Kills between stores are
+ * in crash.c. */
 #include "rig.h"
 
 #include <errno.h>
@@ -11,7 +12,8 @@ static struct ring_journal *journal_of(struct rig *rig)
     return (struct ring_journal *)rig->journal;
 }
 
-/* A ring of 8 with requests 0..5 consumed, 0 and 1 answered and published, 4 and 2 answered; 3 and 5 in flight, 6 waiting. */
+/* A ring of 8 with requests 0..5 consumed, 0 and 1 answered and published, 4 and 2 answered; 3 and 5 in flight, 6
+ * waiting. */
 static void rig_busy(struct rig *rig)
 {
     uint32_t index[6];
@@ -272,7 +274,8 @@ static void refuses_a_forged_rsp_prod_before_the_first_publication(void **state)
     rig_fini(&rig);
 }
 
-/* Taken back when the publication is complete and its entries are used for others: their slots must not be read again. */
+/* Taken back when the publication is complete and its entries are used for others: their slots must not be read
+ * again. */
 static void refuses_a_publication_taken_back(void **state)
 {
     (void)state;

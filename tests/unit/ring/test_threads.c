@@ -2,9 +2,10 @@
 /*
  * Both ends at once, on two processors.
  *
- * In the first test each sleeps whenever the protocol allows it: a request or response read before it was written shows in its seal. In
- * the second one end publishes in the very moment the other goes to sleep, over and over: one of them must notice. With a mere release
- * store in shared_index_publish() that fails within a second, where there are two processors to fail it.
+ * In the first test each sleeps whenever the protocol allows it: a request or response read before it was written shows
+ * in its seal. In the second one end publishes in the very moment the other goes to sleep, over and over: one of them
+ * must notice. With a mere release store in shared_index_publish() that fails within a second, where there are two
+ * processors to fail it.
  */
 #include "rig.h"
 
@@ -90,7 +91,7 @@ static void no_wake_up_is_lost_and_no_slot_read_early(void **state)
     rig_fini(&ends.rig);
 }
 
-/* ---- One publishes while the other goes to sleep. --------------------------------------------------------------------------- */
+/* ---- One publishes while the other goes to sleep. ---------------------------------------------------------------- */
 
 #define ROUNDS 200000u
 

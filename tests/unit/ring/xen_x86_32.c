@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a 32-bit x86 guest sees: Xen's own structs, with 64-bit fields aligned to 4 bytes as its compiler does it. (There, Xen's struct of
- * an indirect request ends in 8 bytes of padding more; nothing reads them.)
+ * What a 32-bit x86 guest sees: Xen's own structs, with 64-bit fields aligned to 4 bytes as its compiler does it.
+ * (There, Xen's struct of an indirect request ends in 8 bytes of padding more; nothing reads them.)
  */
 #include <stddef.h>
 #include <stdint.h>
