@@ -33,8 +33,9 @@ static pid_t folder_owner;
 
 static void folder_remove(void)
 {
-    if (getpid() == folder_owner)
-        (void)rig_run("rm -rf %s", folder);
+    if (getpid() != folder_owner)
+        return;
+    (void)rig_run("for m in %s/*; do mountpoint -q $m && umount $m; done; rm -rf --one-file-system %s", folder, folder);
 }
 
 const char *rig_path(const char *name)
