@@ -102,6 +102,7 @@ static int config_set_choice(const struct config_key *key, const char *text, uns
     }
 }
 
+/* `ret_value` NULL: checks only. */
 static int config_set_string(const struct config_key *key, const char *text, char **ret_value,
                              struct config_error *ret_error)
 {
@@ -109,11 +110,22 @@ static int config_set_string(const struct config_key *key, const char *text, cha
         return config_refuse(ret_error, "%s: empty", key->name);
     if (key->type == CONFIG_PATH && text[0] != '/')
         return config_refuse(ret_error, "%s: '%s' is not an absolute path", key->name, text);
+    if (ret_value == NULL)
+        return 0;
     char *copy = strdup(text);
     if (copy == NULL)
         return -ENOMEM;
     free(*ret_value);
     *ret_value = copy;
+    return 0;
+}
+
+static int config_set_bool(const struct config_key *key, const char *text, bool *ret_value,
+                           struct config_error *ret_error)
+{
+    if (strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
+        return config_refuse(ret_error, "%s: '%s' is neither yes nor no", key->name, text);
+    *ret_value = text[0] == 'y';
     return 0;
 }
 
@@ -125,10 +137,9 @@ static int config_set(const struct config_table *table, const struct config_key 
         uint64_t number;
         unsigned choice;
         bool yes;
-        char *string;
-    } unkept = {0};
-    void *value = table->values != NULL ? (char *)table->values + key->offset : (void *)&unkept;
-    int result = 0;
+    } unkept;
+    char *kept = table->values != NULL ? (char *)table->values + key->offset : NULL;
+    void *value = kept != NULL ? (void *)kept : (void *)&unkept;
 
     switch (key->type) {
     case CONFIG_NUMBER:
@@ -137,19 +148,13 @@ static int config_set(const struct config_table *table, const struct config_key 
     case CONFIG_CHOICE:
         return config_set_choice(key, text, value, ret_error);
     case CONFIG_BOOL:
-        if (strcmp(text, "yes") != 0 && strcmp(text, "no") != 0)
-            return config_refuse(ret_error, "%s: '%s' is neither yes nor no", key->name, text);
-        *(bool *)value = text[0] == 'y';
-        return 0;
+        return config_set_bool(key, text, value, ret_error);
     case CONFIG_STRING:
     case CONFIG_PATH:
     case CONFIG_TYPES:
-        result = config_set_string(key, text, value, ret_error);
-        if (table->values == NULL)
-            free(unkept.string);
-        return result;
+        break;
     }
-    return -EINVAL;
+    return config_set_string(key, text, (char **)(void *)kept, ret_error);
 }
 
 static const struct config_key *config_find(const struct config_table *table, const char *name, size_t length)

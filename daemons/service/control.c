@@ -40,7 +40,7 @@ struct control {
     char *path;
     char *name;
     struct timespec started;
-    SLIST_HEAD(, control_route) routes;
+    SLIST_HEAD(control_routes, control_route) routes;
     void (*collect)(struct evbuffer *out, void *arg);
     void *collect_arg;
 };

@@ -32,11 +32,11 @@ static bool log_is_journal(void)
     const char *stream = getenv("JOURNAL_STREAM");
     if (stream == NULL)
         return false;
-    uintmax_t device = 0;
-    uintmax_t inode = 0;
+    char *colon;
     struct stat status;
-    return sscanf(stream, "%" SCNuMAX ":%" SCNuMAX, &device, &inode) == 2 && fstat(STDERR_FILENO, &status) == 0 &&
-           status.st_dev == (dev_t)device && status.st_ino == (ino_t)inode;
+    uintmax_t device = strtoumax(stream, &colon, 10);
+    return *colon == ':' && fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device &&
+           status.st_ino == strtoumax(colon + 1, NULL, 10);
 }
 
 void log_init(enum log_level level)

@@ -50,25 +50,30 @@ static int client_read(int fd, char **ret_text, size_t *ret_length)
         total += (size_t)length;
     }
     int result = length == 0 ? 0 : length > 0 ? -EMSGSIZE : errno == EAGAIN ? -ETIMEDOUT : -errno;
-    if (fclose(stream) != 0 && result == 0)
+    if ((fclose(stream) != 0 || *ret_text == NULL) && result == 0)
         result = -ENOMEM;
-    if (result < 0)
+    if (result < 0) {
         free(*ret_text);
+        *ret_text = NULL;
+    }
     return result;
 }
 
 static int client_parse(const char *text, size_t length, json_t **ret_body)
 {
-    int status;
+    static const char version[] = "HTTP/1.1 "; /* or 1.0 */
     const char *body = strstr(text, "\r\n\r\n");
-    if (body == NULL || sscanf(text, "HTTP/1.%*1[01] %3d", &status) != 1 || status < 100)
+    if (body == NULL || strncmp(text, version, strlen("HTTP/1.")) != 0 || length < sizeof(version))
+        return -EBADMSG;
+    long status = strtol(text + strlen(version), NULL, 10);
+    if (status < 100 || status > 599)
         return -EBADMSG;
     body += 4;
     json_t *json = json_loadb(body, length - (size_t)(body - text), 0, NULL);
     if (json == NULL)
         return -EBADMSG;
     *ret_body = json;
-    return status;
+    return (int)status;
 }
 
 int client_get(const char *socket_path, const char *path, json_t **ret_body)
@@ -88,7 +93,7 @@ int client_get(const char *socket_path, const char *path, json_t **ret_body)
     else
         result = client_read(fd, &text, &text_length);
     close(fd);
-    if (result < 0)
+    if (text == NULL)
         return result;
     result = client_parse(text, text_length, ret_body);
     free(text);

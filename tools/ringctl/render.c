@@ -113,7 +113,7 @@ void render_table(const json_t *devices, FILE *stream)
 
     for (size_t c = 0; c + 1 < COLUMNS; c++)
         widths[c] = strlen(columns[c].title);
-    json_array_foreach((json_t *)(uintptr_t)devices, index, device)
+    json_array_foreach(devices, index, device)
     {
         for (size_t c = 0; c + 1 < COLUMNS; c++) {
             render_cell(device, &columns[c], cells[c]);
@@ -125,7 +125,7 @@ void render_table(const json_t *devices, FILE *stream)
     for (size_t c = 0; c + 1 < COLUMNS; c++)
         snprintf(cells[c], CELL_SIZE, "%s", columns[c].title);
     render_row(stream, widths, cells, columns[COLUMNS - 1].title);
-    json_array_foreach((json_t *)(uintptr_t)devices, index, device)
+    json_array_foreach(devices, index, device)
     {
         for (size_t c = 0; c + 1 < COLUMNS; c++)
             render_cell(device, &columns[c], cells[c]);
@@ -156,13 +156,13 @@ static void render_bytes(const json_t *device, const char *label, const char *pa
 }
 
 /* Only the reasons that occurred. */
-static void render_errors(const json_t *errors, FILE *stream)
+static void render_errors(json_t *errors, FILE *stream)
 {
     const char *reason;
     json_t *count;
     bool any = false;
     fputs("errors\n", stream);
-    json_object_foreach((json_t *)(uintptr_t)errors, reason, count)
+    json_object_foreach(errors, reason, count)
     {
         if (json_integer_value(count) == 0)
             continue;

@@ -44,7 +44,7 @@ static enum ringctl_exit show_get(const struct ringctl_options *options, const c
 
 enum ringctl_exit show_check_daemon(const struct ringctl_options *options)
 {
-    json_t *body;
+    json_t *body = NULL;
     enum ringctl_exit status = show_get(options, "/v1/status", "the daemon has no status", &body);
     if (status == RINGCTL_OK)
         json_decref(body);
@@ -59,7 +59,7 @@ static void show_json(const json_t *value)
 
 enum ringctl_exit ringctl_list(const struct ringctl_options *options)
 {
-    json_t *body;
+    json_t *body = NULL;
     enum ringctl_exit status = show_get(options, "/v1/devices", "the daemon has no devices", &body);
     if (status != RINGCTL_OK)
         return status;
@@ -82,7 +82,7 @@ enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char
     char path[64];
     char name[VDEV_NAME_SIZE];
     char missing[128];
-    json_t *device;
+    json_t *device = NULL;
     vdev_name(devid, name);
     snprintf(path, sizeof(path), "/v1/devices/%u/%u", domid, devid);
     snprintf(missing, sizeof(missing), "the daemon serves no disk %s (%u) to domain %u", name, devid, domid);
