@@ -140,7 +140,7 @@ static bool control_route_matches(const struct control_route *route, const char 
 static void control_dispatch(struct control *control, struct control_request *request, const char *path)
 {
     bool known = false;
-    const struct control_route *route;
+    const struct control_route *route = NULL;
     SLIST_FOREACH (route, &control->routes, entry) {
         if (!control_route_matches(route, path))
             continue;
