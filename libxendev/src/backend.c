@@ -271,24 +271,32 @@ static void effect_finish(struct xendev_backend *device)
     view->busy = false;
 }
 
-/* Removes our node and what is empty above it, unless the front end is back. */
+/* Removes our node and what is empty above it: when only the front end is gone; and when the toolstack removed it, what was written into it since (a
+ * feature, by an effect that was under way), which made it anew. Another device of the same name is left alone. */
 static int remove_body(struct xendev_store *store, xendev_txn txn, void *arg)
 {
     struct xendev_backend *device = arg;
-    int there = device->domain_gone ? 0 : xenbus_dir_exists(store, txn, device->front);
+    char *named;
 
-    if (there != 0)
-        return there;
+    int result = xendev_store_read(store, txn, device->path, "frontend", &named);
+    if (result < 0 && result != -ENOENT)
+        return result == -EINVAL ? 0 : result;
+    if (result == 0) {
+        bool ours = strcmp(named, device->front) == 0;
+        free(named);
+        int front_there = device->domain_gone ? 0 : xenbus_dir_exists(store, txn, device->front);
+        if (!ours || front_there != 0)
+            return front_there < 0 ? front_there : 0;
+    }
     return xenbus_remove_dir(store, txn, device->path, 1);
 }
 
 static int forget(struct xendev_backend *device)
 {
-    if (device->view.node_there) {
-        int result = xendev_store_transact(device->bus->store, remove_body, device);
-        if (result < 0)
-            return result;
-    }
+    int result = xendev_store_transact(device->bus->store, remove_body, device);
+
+    if (result < 0)
+        return result;
     /* Whatever bears this name now is another device. */
     device->bus->rescan = true;
     bus_schedule(device->bus, false);

@@ -480,6 +480,24 @@ static void a_node_removed_during_an_effect_is_not_written_again(void **state)
     assert_false(node_exists(back));
 }
 
+/* As an effect does that has not heard of it yet. */
+static void remove_node_and_write_a_feature(void)
+{
+    rig_remove(&stage.rig, back, NULL);
+    rig_write(&stage.rig, back, "feature-flush-cache", "1");
+}
+
+static void what_an_effect_writes_into_a_removed_node_goes_too(void **state)
+{
+    (void)state;
+    attach();
+    assert_string_equal(effects(), "P");
+    stage.meanwhile = remove_node_and_write_a_feature;
+    guest("3");
+    assert_string_equal(effects(), "CDF");
+    assert_false(node_exists(back));
+}
+
 static void a_detach_during_an_effect_is_not_overwritten(void **state)
 {
     (void)state;
@@ -629,6 +647,7 @@ int main(void)
         TEST(a_front_end_directory_that_goes_takes_the_device_along),
         TEST(a_node_removed_by_force_is_not_written_again),
         TEST(a_node_removed_during_an_effect_is_not_written_again),
+        TEST(what_an_effect_writes_into_a_removed_node_goes_too),
         TEST(a_detach_during_an_effect_is_not_overwritten),
         TEST(a_device_made_anew_is_served_anew),
         TEST(a_broken_protocol_closes_the_device),
