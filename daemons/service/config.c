@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Configuration: values in the structs of the daemons, described by tables. inih splits the file; what a value may be is decided in config_set().
+ * Configuration: values in the structs of the daemons, described by tables. inih splits the file; what a value may be
+ * is decided in config_set().
  *
- * Lines reach inih through config_read_line(): it counts them for the messages, refuses those longer than inih's buffer (which would
- * otherwise be cut in two) and removes leading blanks (which inih takes for the continuation of the line before).
+ * Lines reach inih through config_read_line(): it counts them for the messages, refuses those longer than inih's buffer
+ * (which would otherwise be cut in two) and removes leading blanks (which inih takes for the continuation of the line
+ * before).
  */
 #include "config.h"
 

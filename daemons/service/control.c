@@ -51,7 +51,7 @@ struct control_request {
     bool answered;
 };
 
-/* ---- Requests. ------------------------------------------------------------------------------------------------------- */
+/* ---- Requests. -------------------------------------------------------------------------------------------------- */
 
 const char *control_request_tail(const struct control_request *request)
 {
@@ -130,7 +130,7 @@ void control_reply_error(struct control_request *request, int status, const char
     control_send_json(request, status, json_pack("{s:s}", "error", text));
 }
 
-/* ---- Routes. --------------------------------------------------------------------------------------------------------- */
+/* ---- Routes. ---------------------------------------------------------------------------------------------------- */
 
 static bool control_route_matches(const struct control_route *route, const char *path)
 {
@@ -205,7 +205,7 @@ int control_route(struct control *control, const char *method, const char *path,
     return 0;
 }
 
-/* ---- What is always there. ------------------------------------------------------------------------------------------- */
+/* ---- What is always there. -------------------------------------------------------------------------------------- */
 
 static int64_t control_uptime(const struct control *control)
 {
@@ -274,7 +274,7 @@ void control_metric_sample(struct evbuffer *out, const char *name, const char *c
     evbuffer_add_printf(out, "%s %llu\n", labels != NULL && labels[0] != NULL ? "}" : "", (unsigned long long)value);
 }
 
-/* ---- The socket. ----------------------------------------------------------------------------------------------------- */
+/* ---- The socket. ------------------------------------------------------------------------------------------------ */
 
 static int control_address(const char *path, struct sockaddr_un *ret_address)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The log. A message is formatted into a bounded buffer, escaped into a second one and written with one call, so that lines of several processes
- * that share the stream do not mix.
+ * The log. A message is formatted into a bounded buffer, escaped into a second one and written with one call, so that
+ * lines of several processes that share the stream do not mix.
  *
  * Each source has a token bucket: a line costs a token, LOG_BURST fit in, one is added each LOG_REFILL_SECONDS.
  */
@@ -25,8 +25,8 @@ static_assert(sizeof(log_prefixes) / sizeof(log_prefixes[0]) == LOG_LEVELS, "one
 static enum log_level log_threshold = LOG_LEVEL_INFO;
 static bool log_to_journal;
 
-/* $JOURNAL_STREAM holds device and inode of the journal's socket; a daemon whose standard error was sent elsewhere inherits the variable all
- * the same. */
+/* $JOURNAL_STREAM holds device and inode of the journal's socket; a daemon whose standard error was sent elsewhere
+ * inherits the variable all the same. */
 static bool log_is_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");

@@ -79,7 +79,7 @@ void service_stop(struct service *service, int status)
     event_base_loopexit(service->base, NULL);
 }
 
-/* ---- Command line and configuration. --------------------------------------------------------------------------------- */
+/* ---- Command line and configuration. ---------------------------------------------------------------------------- */
 
 static void service_print_help(const struct service *service)
 {
@@ -94,7 +94,8 @@ static void service_print_help(const struct service *service)
     config_print_help(service->tables, service->table_count, stdout);
 }
 
-/* Takes --config, --check-config, --help and --version. Returns whether to go on; if not, the status to exit with is set. */
+/* Takes --config, --check-config, --help and --version. Returns whether to go on; if not, the status to exit with is
+ * set. */
 static bool service_parse_options(struct service *service, int *ret_status)
 {
     for (int i = 1; i < service->argc; i++) {
@@ -169,7 +170,7 @@ static void service_reload(struct service *service)
     config_fini(tables, 1);
 }
 
-/* ---- Signals. -------------------------------------------------------------------------------------------------------- */
+/* ---- Signals. --------------------------------------------------------------------------------------------------- */
 
 static void service_signal(evutil_socket_t number, short what, void *arg)
 {
@@ -195,7 +196,7 @@ static int service_catch_signals(struct service *service)
     return 0;
 }
 
-/* ---- The life of a daemon. ------------------------------------------------------------------------------------------- */
+/* ---- The life of a daemon. -------------------------------------------------------------------------------------- */
 
 static int service_open_control(struct service *service)
 {

@@ -2,9 +2,10 @@
 /*
  * `ringctl attach` and `ringctl detach`: what xl does, through xenstore.
  *
- * attach creates the two directories of a device with the keys libxl writes, but for `script`: without it the daemon waits for no hotplug
- * script. The daemon then says in the back end's directory whether the disk can be served, `ringback-status` = ready or error, the latter
- * with the reason in `ringback-error`. A device that cannot be served is removed again.
+ * attach creates the two directories of a device with the keys libxl writes, but for `script`: without it the daemon
+ * waits for no hotplug script. The daemon then says in the back end's directory whether the disk can be served,
+ * `ringback-status` = ready or error, the latter with the reason in `ringback-error`. A device that cannot be served is
+ * removed again.
  *
  * detach asks the back end to close and removes what is left when it has.
  */
@@ -105,7 +106,7 @@ static void attach_print(const struct attach *attach, const char *done)
     json_decref(body);
 }
 
-/* ---- Attach. --------------------------------------------------------------------------------------------------------- */
+/* ---- Attach. ---------------------------------------------------------------------------------------------------- */
 
 static void attach_changed(void *arg, const char *path)
 {
@@ -181,7 +182,7 @@ enum ringctl_exit ringctl_attach(const struct ringctl_options *options, const ch
     return status;
 }
 
-/* ---- Detach. --------------------------------------------------------------------------------------------------------- */
+/* ---- Detach. ---------------------------------------------------------------------------------------------------- */
 
 static void detach_changed(void *arg, const char *path)
 {

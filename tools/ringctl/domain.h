@@ -11,8 +11,8 @@
 
 struct xendev_store;
 
-/* Finds a domain by number or name. `store` may be NULL: one is opened if a name must be looked up. A number is not looked up. Returns RINGCTL_OK, or
- * another status after saying why. */
+/* Finds a domain by number or name. `store` may be NULL: one is opened if a name must be looked up. A number is not
+ * looked up. Returns RINGCTL_OK, or another status after saying why. */
 enum ringctl_exit domain_find(struct xendev_store *store, const char *text, uint32_t *ret_domid);
 
 /* Takes a target DOM/DEV apart; otherwise like domain_find(). */

@@ -134,7 +134,7 @@ void render_table(const json_t *devices, FILE *stream)
     }
 }
 
-/* ---- One device. ------------------------------------------------------------------------------------------------------- */
+/* ---- One device. ------------------------------------------------------------------------------------------------ */
 
 static void render_line(const json_t *device, const char *label, const char *path, FILE *stream)
 {

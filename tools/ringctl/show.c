@@ -13,8 +13,8 @@
 #include "render.h"
 #include "vdev.h"
 
-/* Asks the daemon. Returns RINGCTL_OK with a body to free; another status after saying why, which for a `path` the daemon does not know is
- * `missing`. */
+/* Asks the daemon. Returns RINGCTL_OK with a body to free; another status after saying why, which for a `path` the
+ * daemon does not know is `missing`. */
 static enum ringctl_exit show_get(const struct ringctl_options *options, const char *path, const char *missing,
                                   json_t **ret_body)
 {

@@ -61,7 +61,8 @@ static int connect_to(const char *path)
     return fd;
 }
 
-/* Sends a request and turns the loop until the answer is complete. Returns the HTTP status, 0 when the connection was just closed. */
+/* Sends a request and turns the loop until the answer is complete. Returns the HTTP status, 0 when the connection was
+ * just closed. */
 static int ask(struct fixture *fixture, const char *method, const char *path, const char *body, size_t body_length)
 {
     char head[512];
