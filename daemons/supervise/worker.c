@@ -101,8 +101,8 @@ static int spawn(const char *program, int channel, pid_t *ret_pid)
     return err;
 }
 
-/* Reaps a process that has ended and says how. */
-static void reap(int pidfd, char ret_reason[REASON_SIZE])
+/* Reaps a process that has ended and says how; `why` it was killed, if it was, replaces the signal. */
+static void reap(int pidfd, const char *why, char ret_reason[REASON_SIZE])
 {
     siginfo_t info = {0};
     int result;
@@ -114,6 +114,8 @@ static void reap(int pidfd, char ret_reason[REASON_SIZE])
         snprintf(ret_reason, REASON_SIZE, "ended, cause unknown");
     else if (info.si_code == CLD_EXITED)
         snprintf(ret_reason, REASON_SIZE, "exited with status %d", info.si_status);
+    else if (info.si_status == SIGKILL && why != NULL)
+        snprintf(ret_reason, REASON_SIZE, "%s", why);
     else
         snprintf(ret_reason, REASON_SIZE, "killed by signal %d (%s)%s", info.si_status, strsignal(info.si_status),
                  info.si_status == SIGSYS ? ": a system call its sandbox forbids" : "");
@@ -173,9 +175,7 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
     /* Its last words first, unless it was killed for them. */
     if (event_pending(worker->channel_event, EV_READ, NULL) != 0 && user.message != NULL)
         on_channel(worker->channel, EV_READ, worker);
-    reap(fd, reason);
-    if (worker->why_killed != NULL)
-        snprintf(reason, sizeof(reason), "%s", worker->why_killed);
+    reap(fd, worker->why_killed, reason);
     if (worker == pool->spare) {
         pool->spare = NULL;
         worker_free(worker);
@@ -345,9 +345,11 @@ struct worker_orphan {
 static void on_orphan_exit(evutil_socket_t fd, short what, void *arg)
 {
     struct worker_orphan *orphan = arg;
+    siginfo_t info;
 
-    (void)fd;
     (void)what;
+    /* A child of ours only if the earlier supervisor was this very process: then it is ours to reap. */
+    (void)waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG);
     orphan->gone(orphan->arg);
 }
 
