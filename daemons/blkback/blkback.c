@@ -174,7 +174,7 @@ static void on_store_lost(void *arg)
 {
     struct blkback *blkback = arg;
 
-    log_error(NULL, "lost xenstored; guests are served on, the rest waits for it");
+    log_error(&blkback->store_log, "connection lost; guests are served on, the rest waits for it");
     event_add(blkback->reconnect_timer, &(const struct timeval){0});
 }
 
@@ -199,7 +199,7 @@ static int follow_guests(struct blkback *blkback)
     }
     err = xendev_store_open(blkback->base, on_store_lost, blkback, &blkback->store);
     if (err < 0) {
-        log_error(NULL, "no connection to xenstored: %s", strerror(-err));
+        log_error(&blkback->store_log, "no connection: %s", strerror(-err));
         return err;
     }
     err = rundir_each(blkback->run_dir, sweep_guest, blkback);
@@ -231,7 +231,7 @@ static void on_reconnect(evutil_socket_t fd, short what, void *arg)
         event_add(blkback->reconnect_timer, &reconnect_period);
         return;
     }
-    log_info(NULL, "connected to xenstored again");
+    log_info(&blkback->store_log, "connected again");
 }
 
 /* ---- Start and stop. ----------------------------------------------------------------------------------------------------------- */
@@ -264,6 +264,7 @@ int blkback_start(struct service *service, void *arg)
     blkback->run_dir = blkback->ram_dir = -1;
     LIST_INIT(&blkback->guests);
     log_source_init(&blkback->spare_log, "spare worker");
+    log_source_init(&blkback->store_log, "xenstore");
     blkback->reconnect_timer = evtimer_new(blkback->base, on_reconnect, blkback);
     blkback->settle_timer = evtimer_new(blkback->base, on_settled, blkback);
     err = blkback->reconnect_timer == NULL || blkback->settle_timer == NULL ? -ENOMEM : 0;

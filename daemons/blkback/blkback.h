@@ -4,7 +4,9 @@
  *
  *   blkback.c    start and stop: xenstore, run directories, workers, what an earlier supervisor left
  *   guest.c      one guest: its worker's life, death and succession
- *   device.c     one disk: xenbus effects on one side, the worker's answers on the other
+ *   device.c     one disk, as xenbus has it: prepare, connect, resume, disconnect
+ *   serve.c      one disk, as its worker has it: told, answered, recovered
+ *   offer.c      what a front end finds in xenstore
  *   image.c      what a disk's configuration names
  *   frontend.c   what the guest says about its ring
  *   report.c     what ringctl and /metrics show
@@ -37,7 +39,9 @@ struct blkback {
     struct worker_pool *pool;
     int run_dir;
     int ram_dir;
-    struct log_source spare_log; /* a program that cannot run would be logged for ever */
+    /* What fails again and again must not fill the log. */
+    struct log_source spare_log;
+    struct log_source store_log;
     LIST_HEAD(, guest) guests;
 
     /* Gone while xenstored is away; see blkback.c. */

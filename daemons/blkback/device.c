@@ -1,21 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The life of a disk, seen from the supervisor:
- *
- *                prepare                     connect
- *      IDLE -----------------> CHECKING     IDLE --------> LOCKING --(free)--> MEASURING --(answer)--> ATTACHING --(answer)--> CONNECTED
- *       ^                         |                                                                                            |
- *       +--------(answer)---------+         resume: IDLE --+                                              (the worker ends)     |
- *                                                          v                                                                    |
- *                                                      RECOVERING <-------------------------------------------------------------+
- *                                                          +-----------(a successor answers)------------> CONNECTED
- *
- *      any --disconnect--> DISCONNECTING --(answer, or no worker is left)--> IDLE
- *
- * The run directory of a device holds `connection` (struct blkback_connection), `journal` and `counters`. `connection` is there exactly as
- * long as the device can be recovered: written before the worker first hears of the ring, removed before any state but Connected can be
- * written. A worker that ends on the way up changes nothing: its successor is asked the same, and a ring that nobody saw Connected is
- * attached afresh. Only a device that was Connected is recovered, from what is recorded and never from what the guest can edit.
+ * A disk's life as xenbus has it: made with the first effect, opened and described here, served by serve.c, forgotten with release.
  */
 #include "device.h"
 
@@ -27,32 +12,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
-#include <ring/back.h>
-#include <xen/io/blkif.h>
-
 #include "blkback.h"
-#include "counters.h"
 #include "frontend.h"
 #include "guest.h"
-
-#define CONNECTION_FILE "connection"
-#define JOURNAL_FILE    "journal"
-#define COUNTERS_FILE   "counters"
-
-/* How often a lock is tried that somebody else holds. */
-static const struct timeval lock_period = {.tv_usec = 50000};
-
-/* Workers a device may use up while it is being opened, before it is given up. */
-#define DEATHS_MAX 3u
-
-/* No disk is larger: offsets in bytes must fit 63 bits. */
-#define SECTORS_MAX ((uint64_t)INT64_MAX / DISK_SECTOR_SIZE)
+#include "offer.h"
+#include "serve.h"
 
 const char *device_state_name(enum device_state state)
 {
@@ -72,22 +40,21 @@ void device_ram_name(const char *guest_name, uint32_t devid, char ret_name[DEVIC
 
 /* ---- Ends of effects. ----------------------------------------------------------------------------------------------------- */
 
-/* Ends the effect under way with success. */
-static void succeed(struct device *device)
+void device_succeed(struct device *device)
 {
     device->effect = false;
     device->deaths = 0;
     xendev_backend_done(device->backend, 0, NULL);
 }
 
-static void close_image(struct device *device)
+void device_close_image(struct device *device)
 {
     if (device->image_fd >= 0)
         close(device->image_fd);
     device->image_fd = -1;
 }
 
-static void remove_file(struct device *device, const char *name)
+void device_remove_file(struct device *device, const char *name)
 {
     int err = rundir_remove(device->dir, name);
 
@@ -95,12 +62,17 @@ static void remove_file(struct device *device, const char *name)
         log_error(&device->log, "%s cannot be removed: %s", name, strerror(-err));
 }
 
-/* The device cannot go on, and no worker holds anything of it. */
-static void give_up(struct device *device, int err, const char *reason)
+void device_give_up(struct device *device, int err, const char *format, ...)
 {
+    char reason[DEVICE_REASON_SIZE];
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(reason, sizeof(reason), format, args);
+    va_end(args);
     log_error(&device->log, "%s", reason);
-    remove_file(device, CONNECTION_FILE);
-    close_image(device);
+    device_remove_file(device, DEVICE_CONNECTION_FILE);
+    device_close_image(device);
     device->state = DEVICE_IDLE;
     device->deaths = 0;
     if (device->effect) {
@@ -111,177 +83,17 @@ static void give_up(struct device *device, int err, const char *reason)
     }
 }
 
-__attribute__((format(printf, 4, 5))) static void give_up_because(struct device *device, int err,
-                                                                  struct disk_error *room, const char *format, ...)
+void device_offer(struct device *device)
 {
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(room->text, sizeof(room->text), format, args);
-    va_end(args);
-    give_up(device, err, room->text);
-}
-
-/* ---- What the worker is told. ----------------------------------------------------------------------------------------------- */
-
-static void tell(struct device *device, enum blkback_message_type type, struct blkback_message *message, const int *fds,
-                 unsigned fd_count)
-{
-    message->version = BLKBACK_PROTOCOL_VERSION;
-    message->type = type;
-    message->devid = device->devid;
-    device->told = true;
-    guest_tell(device->guest, message, fds, fd_count);
-}
-
-static struct blkback_image worker_image(const struct device *device)
-{
-    struct blkback_image image = {.read_only = device->image.read_only};
-
-    snprintf(image.kind, sizeof(image.kind), "%s", disk_kind_name(device->image.source.kind));
-    return image;
-}
-
-static void tell_check(struct device *device)
-{
-    struct blkback_message message = {.check = worker_image(device)};
-
-    tell(device, BLKBACK_CHECK, &message, &device->image_fd, 1);
-}
-
-static size_t journal_size(const struct blkback_connection *connection)
-{
-    const struct ring_layout layout = blkif_layout((enum blkif_abi)connection->abi, connection->ring_order);
-
-    return ring_journal_size(&layout);
-}
-
-/* A number no connection ever had. */
-static int make_generation(uint64_t *ret_generation)
-{
-    uint64_t generation = 0;
-
-    while (generation == 0) {
-        if (getrandom(&generation, sizeof(generation), 0) != (ssize_t)sizeof(generation))
-            return -EIO;
-    }
-    *ret_generation = generation;
-    return 0;
-}
-
-/* Tells the worker to connect, with the journal given. Takes the journal over. */
-static int tell_connect(struct device *device, int journal, bool recover)
-{
-    struct blkback_message message = {.connect = {.connection = device->connection, .recover = recover}};
-    int counters = rundir_file(device->dir, COUNTERS_FILE, sizeof(struct blkback_counters));
-
-    if (counters < 0) /* new, or what the worker left is useless: count from zero */
-        counters = rundir_create(device->dir, COUNTERS_FILE, sizeof(struct blkback_counters));
-    if (counters < 0) {
-        close(journal);
-        return counters;
-    }
-    const int fds[] = {device->image_fd, journal, counters};
-    tell(device, BLKBACK_CONNECT, &message, fds, sizeof(fds) / sizeof(fds[0]));
-    close(counters);
-    close(journal);
-    return 0;
-}
-
-/* Begins a connection: a generation and a journal of its own, recorded before the worker hears of it. */
-static void attach(struct device *device)
-{
-    struct disk_error error;
-    int journal = -1;
-    int err;
-
-    device->state = DEVICE_ATTACHING;
-    device->connection.image = worker_image(device);
-    err = make_generation(&device->connection.generation);
-    if (err == 0) {
-        journal = rundir_create(device->dir, JOURNAL_FILE, journal_size(&device->connection));
-        err = journal < 0 ? journal : 0;
-    }
-    if (err == 0)
-        err = rundir_write(device->dir, CONNECTION_FILE, &device->connection, sizeof(device->connection));
-    if (err == 0)
-        err = tell_connect(device, journal, false);
-    else if (journal >= 0)
-        close(journal);
-    if (err < 0)
-        give_up_because(device, err, &error, "the run directory cannot be used: %s", strerror(-err));
-}
-
-/* Continues a recorded connection. */
-static void recover(struct device *device)
-{
-    struct disk_error error;
-    int journal = rundir_file(device->dir, JOURNAL_FILE, journal_size(&device->connection));
-    int err = journal < 0 ? journal : tell_connect(device, journal, true);
+    int err = offer_features(device);
 
     if (err < 0)
-        give_up_because(device, err, &error, "the run directory cannot be used: %s", strerror(-err));
+        device_give_up(device, err, "xenstore: %s", strerror(-err));
+    else
+        device_succeed(device);
 }
 
 /* ---- The image. ------------------------------------------------------------------------------------------------------------- */
-
-/* While a lock is waited for nobody else can end the effect: looks whether the connection is still wanted. A closing front end uses what
- * it was connected to until it is closed. */
-static bool is_wanted(const struct device *device)
-{
-    const enum xenbus_state own = xendev_backend_state(device->backend);
-    const enum xenbus_state front = xendev_backend_front_state(device->backend);
-    const bool closing = own == XENBUS_CLOSING || front == XENBUS_CLOSING;
-
-    if (front != XENBUS_INITIALISED && front != XENBUS_CONNECTED && front != XENBUS_CLOSING)
-        return false;
-    return own != XENBUS_UNKNOWN && (device->state == DEVICE_RECOVERING || !closing);
-}
-
-static void on_locked(struct device *device)
-{
-    const bool served = device->guest->state == GUEST_SERVED;
-
-    if (device->state == DEVICE_LOCKING)
-        device->state = DEVICE_MEASURING;
-    if (served && device->state == DEVICE_MEASURING)
-        tell_check(device);
-    else if (served && device->state == DEVICE_RECOVERING)
-        recover(device);
-}
-
-/* Goes on if the image is ours, else tries again later. */
-static void lock(struct device *device)
-{
-    struct disk_error error;
-    int err;
-
-    event_del(device->lock_timer);
-    err = disk_source_lock(device->image_fd, device->image.read_only);
-
-    if (err == -EWOULDBLOCK && device->effect && !is_wanted(device)) {
-        give_up(device, -ECANCELED, "no longer wanted while its image was in use elsewhere");
-    } else if (err == -EWOULDBLOCK) {
-        if (!device->lock_missed)
-            log_warning(&device->log, "waits for %s, which somebody else uses", device->image.source.path);
-        device->lock_missed = true;
-        event_add(device->lock_timer, &lock_period);
-    } else if (err < 0) {
-        give_up_because(device, err, &error, "%s cannot be locked: %s", device->image.source.path, strerror(-err));
-    } else {
-        if (device->lock_missed)
-            log_info(&device->log, "has %s now", device->image.source.path);
-        device->lock_missed = false;
-        on_locked(device);
-    }
-}
-
-static void on_lock_timer(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    lock(arg);
-}
 
 static int read_image(struct device *device, bool script_done, struct disk_error *ret_error)
 {
@@ -300,7 +112,7 @@ static int open_image(struct device *device, struct disk_error *ret_error)
 {
     int fd;
 
-    close_image(device);
+    device_close_image(device);
     fd = disk_source_open(&device->image.source, device->image.read_only, ret_error);
     if (fd < 0)
         return fd;
@@ -315,235 +127,9 @@ static int open_image_to_check(struct device *device, struct disk_error *ret_err
 
     if (err < 0 || device->image.read_only)
         return err;
-    close_image(device);
+    device_close_image(device);
     device->image_fd = disk_source_open(&device->image.source, true, ret_error);
     return device->image_fd < 0 ? device->image_fd : 0;
-}
-
-/* ---- xenstore. ---------------------------------------------------------------------------------------------------------------- */
-
-/* Ends prepare: writes what is offered to every front end, before it writes its part. */
-static void offer(struct device *device)
-{
-    struct disk_error error;
-    int err = xendev_store_write(device->guest->blkback->store, XENDEV_NO_TXN, xendev_backend_path(device->backend),
-                                 "max-ring-page-order", "%u", BLKIF_RING_ORDER_MAX);
-
-    if (err < 0)
-        give_up_because(device, err, &error, "xenstore: %s", strerror(-err));
-    else
-        succeed(device);
-}
-
-static int write_number(struct xendev_store *store, xendev_txn txn, const struct device *device, const char *key,
-                        uint64_t value)
-{
-    return xendev_store_write(store, txn, xendev_backend_path(device->backend), key, "%" PRIu64, value);
-}
-
-/* What the disk is, before Connected. */
-static int write_disk(struct xendev_store *store, xendev_txn txn, void *arg)
-{
-    const struct device *device = arg;
-    const bool writable = !device->image.read_only;
-    int err = write_number(store, txn, device, "feature-flush-cache", writable);
-
-    if (err == 0)
-        err = write_number(store, txn, device, "feature-barrier", 0);
-    if (err == 0)
-        err = write_number(store, txn, device, "sectors", device->sectors);
-    if (err == 0)
-        err = write_number(store, txn, device, "info", writable ? 0 : VDISK_READONLY);
-    if (err == 0)
-        err = write_number(store, txn, device, "sector-size", device->sector_size);
-    if (err == 0)
-        err = write_number(store, txn, device, "physical-sector-size", device->physical_sector_size);
-    return err;
-}
-
-/* What write_disk() wrote, for a device found Connected. */
-static void read_disk(struct device *device)
-{
-    struct xendev_store *store = device->guest->blkback->store;
-    const char *path = xendev_backend_path(device->backend);
-
-    /* For reports only: what cannot be read stays 0. */
-    (void)xendev_store_read_u64(store, XENDEV_NO_TXN, path, "sectors", &device->sectors);
-    (void)xendev_store_read_u32(store, XENDEV_NO_TXN, path, "sector-size", &device->sector_size);
-    (void)xendev_store_read_u32(store, XENDEV_NO_TXN, path, "physical-sector-size", &device->physical_sector_size);
-}
-
-/* ---- What the worker answers. --------------------------------------------------------------------------------------------------- */
-
-static bool is_sector_size(uint32_t size)
-{
-    return size >= DISK_SECTOR_SIZE && (size & (size - 1)) == 0;
-}
-
-static int on_checked(struct device *device, const struct blkback_message *message)
-{
-    if (device->state != DEVICE_CHECKING && device->state != DEVICE_MEASURING)
-        return -EPROTO;
-    if (message->result == 0 &&
-        (message->checked.sectors > SECTORS_MAX || !is_sector_size(message->checked.sector_size) ||
-         !is_sector_size(message->checked.physical_sector_size)))
-        return -EPROTO;
-    device->told = false;
-    if (message->result < 0) {
-        give_up(device, message->result, message->error.text);
-        return 0;
-    }
-    device->sectors = message->checked.sectors;
-    device->sector_size = message->checked.sector_size;
-    device->physical_sector_size = message->checked.physical_sector_size;
-    if (device->state == DEVICE_MEASURING) {
-        attach(device);
-        return 0;
-    }
-    close_image(device);
-    device->state = DEVICE_IDLE;
-    offer(device);
-    return 0;
-}
-
-static void on_attached(struct device *device)
-{
-    int err = xendev_store_transact(device->guest->blkback->store, write_disk, device);
-
-    device->state = DEVICE_CONNECTED;
-    if (err < 0) { /* the worker is told to let go when the failure makes its way to disconnect */
-        log_error(&device->log, "xenstore: %s", strerror(-err));
-        device->effect = false;
-        xendev_backend_done(device->backend, err, "xenstore cannot be written");
-        return;
-    }
-    log_info(&device->log, "connected: %s, %" PRIu64 " bytes%s, ring of %u pages", device->image.spec,
-             device->sectors * DISK_SECTOR_SIZE, device->image.read_only ? ", read-only" : "",
-             1u << device->connection.ring_order);
-    succeed(device);
-}
-
-static void on_recovered(struct device *device)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    device->recovery_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - device->guest->died_ms;
-    device->state = DEVICE_CONNECTED;
-    log_info(&device->log, "recovered by worker %d, %" PRId64 " ms after its predecessor's end",
-             worker_pid(device->guest->worker), device->recovery_ms);
-    if (device->effect)
-        succeed(device);
-}
-
-static int on_connected(struct device *device, const struct blkback_message *message)
-{
-    if (device->state == DEVICE_DISCONNECTING)
-        return 0; /* overtaken */
-    if (device->state != DEVICE_ATTACHING && device->state != DEVICE_RECOVERING)
-        return -EPROTO;
-    if (message->result < 0) {
-        device->told = false;
-        give_up(device, message->result, message->error.text);
-    } else if (device->state == DEVICE_ATTACHING) {
-        on_attached(device);
-    } else {
-        on_recovered(device);
-    }
-    return 0;
-}
-
-static int on_failed(struct device *device, const struct blkback_message *message)
-{
-    if (device->state == DEVICE_DISCONNECTING)
-        return 0;
-    if (device->state != DEVICE_CONNECTED)
-        return -EPROTO;
-    log_error(&device->log, "%s", message->error.text);
-    xendev_backend_fail(device->backend, message->error.text);
-    return 0;
-}
-
-static void finish_disconnect(struct device *device)
-{
-    close_image(device);
-    remove_file(device, JOURNAL_FILE);
-    device->state = DEVICE_IDLE;
-    device->told = false;
-    xendev_backend_done(device->backend, 0, NULL);
-}
-
-int device_answered(struct device *device, struct blkback_message *message)
-{
-    message->error.text[sizeof(message->error.text) - 1] = '\0';
-    if (!device->told || message->result > 0)
-        return -EPROTO;
-    switch (message->type) {
-    case BLKBACK_CHECKED:
-        return on_checked(device, message);
-    case BLKBACK_CONNECTED:
-        return on_connected(device, message);
-    case BLKBACK_FAILED:
-        return on_failed(device, message);
-    case BLKBACK_DISCONNECTED:
-        if (device->state != DEVICE_DISCONNECTING)
-            return -EPROTO;
-        finish_disconnect(device);
-        return 0;
-    default:
-        return -EPROTO;
-    }
-}
-
-/* ---- Workers come and go. ----------------------------------------------------------------------------------------------------------- */
-
-void device_served(struct device *device)
-{
-    switch (device->state) {
-    case DEVICE_CHECKING:
-    case DEVICE_MEASURING:
-        tell_check(device);
-        break;
-    case DEVICE_ATTACHING:
-        attach(device);
-        break;
-    case DEVICE_RECOVERING:
-        lock(device); /* the image may still be open by a worker of an earlier supervisor */
-        break;
-    default:
-        break;
-    }
-}
-
-void device_unserved(struct device *device, const char *reason)
-{
-    struct disk_error error;
-
-    device->told = false;
-    switch (device->state) {
-    case DEVICE_CHECKING:
-    case DEVICE_MEASURING:
-    case DEVICE_ATTACHING:
-        if (++device->deaths >= DEATHS_MAX)
-            give_up_because(device, -EIO, &error, "its worker ended again and again while opening %s: %s",
-                            device->image.source.path, reason);
-        break;
-    case DEVICE_CONNECTED:
-        device->state = DEVICE_RECOVERING;
-        device->restarts++;
-        break;
-    case DEVICE_RECOVERING:
-        device->restarts++;
-        break;
-    default:
-        break;
-    }
-}
-
-void device_fenced(struct device *device)
-{
-    if (device->state == DEVICE_DISCONNECTING)
-        finish_disconnect(device);
 }
 
 /* ---- What xenbus wants. ----------------------------------------------------------------------------------------------------------------- */
@@ -551,7 +137,7 @@ void device_fenced(struct device *device)
 static void device_free(struct device *device)
 {
     LIST_REMOVE(device, entry);
-    close_image(device);
+    device_close_image(device);
     image_fini(&device->image);
     if (device->lock_timer != NULL)
         event_free(device->lock_timer);
@@ -582,7 +168,7 @@ static int device_new(struct guest *guest, struct xendev_backend *backend, struc
     device->dir = rundir_enter(guest->dir, name);
     if (device->dir < 0)
         err = device->dir;
-    device->lock_timer = evtimer_new(blkback->base, on_lock_timer, device);
+    device->lock_timer = evtimer_new(blkback->base, serve_on_lock_timer, device);
     if (err == 0 && device->lock_timer == NULL)
         err = -ENOMEM;
     if (err < 0) {
@@ -638,25 +224,23 @@ static void op_prepare(struct xendev_backend *backend)
     device->effect = true;
     err = read_image(device, false, &error);
     if (err == 0 && device->image.by_script) {
-        offer(device); /* the image is looked at when the script has made it */
+        device_offer(device); /* the image is looked at when the script has made it */
         return;
     }
     if (err == 0)
         err = open_image_to_check(device, &error);
     if (err < 0) {
-        give_up(device, err, error.text);
+        device_give_up(device, err, "%s", error.text);
         return;
     }
     /* What somebody writes to (the source of a migration, most likely) cannot be judged now; connect looks at it again. */
     if (disk_source_lock(device->image_fd, true) == -EWOULDBLOCK) {
         log_info(&device->log, "%s is in use elsewhere; it is looked at later", device->image.source.path);
-        close_image(device);
-        offer(device);
+        device_close_image(device);
+        device_offer(device);
         return;
     }
-    device->state = DEVICE_CHECKING;
-    if (device->guest->state == GUEST_SERVED)
-        tell_check(device);
+    serve_check(device);
 }
 
 static void op_connect(struct xendev_backend *backend)
@@ -665,8 +249,7 @@ static void op_connect(struct xendev_backend *backend)
     struct disk_error error;
     int err;
 
-    if (device ==
-        NULL) { /* prepare failed for want of memory; it is not connected then, but that is not ours to rely on */
+    if (device == NULL) { /* prepare had no memory for it */
         xendev_backend_done(backend, -ENOMEM, no_device);
         return;
     }
@@ -677,18 +260,17 @@ static void op_connect(struct xendev_backend *backend)
     if (err == 0)
         err = open_image(device, &error);
     if (err < 0) {
-        give_up(device, err, error.text);
+        device_give_up(device, err, "%s", error.text);
         return;
     }
-    device->state = DEVICE_LOCKING;
-    lock(device);
+    serve_connect(device);
 }
 
 /* Reads the record of the connection and opens its image. */
 static int load_connection(struct device *device, struct disk_error *ret_error)
 {
     struct blkback_connection connection;
-    int err = rundir_read(device->dir, CONNECTION_FILE, &connection, sizeof(connection));
+    int err = rundir_read(device->dir, DEVICE_CONNECTION_FILE, &connection, sizeof(connection));
 
     if (err == 0 && !frontend_connection_is_valid(&connection))
         err = -EBADMSG;
@@ -727,13 +309,11 @@ static void op_resume(struct xendev_backend *backend)
         return;
     }
     if (err < 0) {
-        give_up(device, err, error.text);
+        device_give_up(device, err, "%s", error.text);
         return;
     }
-    read_disk(device);
-    device->state = DEVICE_RECOVERING;
-    if (device->guest->state == GUEST_SERVED)
-        device_served(device);
+    offer_read_back(device);
+    serve_resume(device);
 }
 
 static void op_disconnect(struct xendev_backend *backend)
@@ -744,16 +324,8 @@ static void op_disconnect(struct xendev_backend *backend)
         xendev_backend_done(backend, 0, NULL);
         return;
     }
-    remove_file(device, CONNECTION_FILE);
-    event_del(device->lock_timer);
     device->effect = false;
-    device->state = DEVICE_DISCONNECTING;
-    if (device->told) {
-        struct blkback_message message = {0};
-        tell(device, BLKBACK_DISCONNECT, &message, NULL, 0);
-    } else if (device->guest->state == GUEST_SERVED || device->guest->state == GUEST_WAITING) {
-        finish_disconnect(device);
-    }
+    serve_disconnect(device);
 }
 
 static void op_release(struct xendev_backend *backend)

@@ -58,16 +58,25 @@ struct device {
 
 extern const struct xendev_backend_ops device_ops;
 
-/* ---- What its guest tells it. ---- */
+/* Its files in the run directory. */
+#define DEVICE_CONNECTION_FILE "connection" /* struct blkback_connection */
+#define DEVICE_JOURNAL_FILE    "journal"    /* libring's */
+#define DEVICE_COUNTERS_FILE   "counters"   /* struct blkback_counters */
 
-/* A worker is there and knows nothing of the device. */
-void device_served(struct device *device);
-/* The worker has ended. */
-void device_unserved(struct device *device, const char *reason);
-/* ...and nothing of it is under way any more. */
-void device_fenced(struct device *device);
-/* The worker said something about this device. Returns 0, or -EPROTO when it cannot have meant it. */
-int device_answered(struct device *device, struct blkback_message *message);
+#define DEVICE_REASON_SIZE 512
+
+/* ---- For serve.c. ---- */
+
+/* Ends prepare by writing what is offered. */
+void device_offer(struct device *device);
+/* Ends the effect under way with success. */
+void device_succeed(struct device *device);
+/* The device cannot go on, and no worker holds anything of it: ends the effect under way, or fails the device. The reason is logged and kept. */
+void device_give_up(struct device *device, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+void device_close_image(struct device *device);
+void device_remove_file(struct device *device, const char *name);
+
+/* ---- For the supervisor. ---- */
 
 /* Stops watching it and forgets it; what serves it and its files stay. */
 void device_forget(struct device *device);

@@ -33,6 +33,7 @@
 
 #include "blkback.h"
 #include "device.h"
+#include "serve.h"
 
 #define RETRY_MS 1000
 
@@ -94,7 +95,7 @@ static void on_message(void *arg, const void *bytes, const int *fds, unsigned fd
     memcpy(&message, bytes, sizeof(message));
     device = find_device(guest, message.devid);
     if (fd_count > 0 || message.version != BLKBACK_PROTOCOL_VERSION || device == NULL ||
-        device_answered(device, &message) < 0)
+        serve_answered(device, &message) < 0)
         worker_kill(guest->worker, "killed for an impossible message");
 }
 
@@ -114,7 +115,7 @@ static void on_gone(void *arg, const char *reason)
     }
     guest->ending = false;
     LIST_FOREACH (device, &guest->devices, entry)
-        device_unserved(device, reason);
+        serve_end(device, reason);
     guest_fence(guest);
 }
 
@@ -170,7 +171,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     log_debug(&guest->log, "served by worker %d", worker_pid(guest->worker));
     for (device = LIST_FIRST(&guest->devices); device != NULL; device = next) {
         next = LIST_NEXT(device, entry);
-        device_served(device);
+        serve_begin(device);
     }
 }
 
@@ -192,7 +193,7 @@ static void on_fence_passed(void *arg)
 
     for (device = LIST_FIRST(&guest->devices); device != NULL; device = next) {
         next = LIST_NEXT(device, entry);
-        device_fenced(device);
+        serve_fenced(device);
     }
     if (is_wanted(guest))
         wait_ms(guest, guest->delay_ms);

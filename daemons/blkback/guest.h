@@ -56,7 +56,7 @@ struct guest {
 };
 
 /* The guest of that domain and life, made when it is unknown: then what serves it is ended, and a worker of ours follows, which the devices are told by
- * device_served(). Returns 0 or -errno. */
+ * serve_begin(). Returns 0 or -errno. */
 int guest_get(struct blkback *blkback, uint32_t domid, const char *name, struct guest **ret_guest);
 /* To be called when a device left it: a guest without devices goes, with its worker and its run directory. May free it. */
 void guest_release(struct guest *guest);

@@ -30,7 +30,7 @@ static void read_counters(const struct device *device, struct blkback_counters *
     struct blkback_counters counters;
 
     memset(ret_counters, 0, sizeof(*ret_counters));
-    if (rundir_read(device->dir, "counters", &counters, sizeof(counters)) == 0 &&
+    if (rundir_read(device->dir, DEVICE_COUNTERS_FILE, &counters, sizeof(counters)) == 0 &&
         counters.magic == BLKBACK_COUNTERS_MAGIC && counters.version == BLKBACK_COUNTERS_VERSION)
         *ret_counters = counters;
 }

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a front end finds in the back end's directory.
+ */
+#ifndef BLKBACK_OFFER_H
+#define BLKBACK_OFFER_H
+
+struct device;
+
+/* Before InitWait. Returns 0 or -errno. */
+int offer_features(struct device *device);
+/* Before Connected. Returns 0 or -errno. */
+int offer_disk(struct device *device);
+/* Fills sectors and sector sizes of a device from what offer_disk() wrote, for one that was found Connected; what cannot be read stays as it is. */
+void offer_read_back(struct device *device);
+
+#endif

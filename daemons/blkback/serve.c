@@ -1,0 +1,412 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * How a worker comes to serve a disk:
+ *
+ *                prepare                     connect
+ *      IDLE -----------------> CHECKING     IDLE --------> LOCKING --(free)--> MEASURING --(answer)--> ATTACHING --(answer)--> CONNECTED
+ *       ^                         |                                                                                            |
+ *       +--------(answer)---------+         resume: IDLE --+                                              (the worker ends)     |
+ *                                                          v                                                                    |
+ *                                                      RECOVERING <-------------------------------------------------------------+
+ *                                                          +-----------(a successor answers)------------> CONNECTED
+ *
+ *      any --disconnect--> DISCONNECTING --(answer, or no worker is left)--> IDLE
+ *
+ * The run directory of a device holds `connection` (struct blkback_connection), `journal` and `counters`. `connection` is there exactly as
+ * long as the device can be recovered: written before the worker first hears of the ring, removed before any state but Connected can be
+ * written. A worker that ends on the way up changes nothing: its successor is asked the same, and a ring that nobody saw Connected is
+ * attached afresh. Only a device that was Connected is recovered, from what is recorded and never from what the guest can edit.
+ */
+#include "serve.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include <ring/back.h>
+
+#include "blkback.h"
+#include "counters.h"
+#include "device.h"
+#include "guest.h"
+#include "offer.h"
+
+/* How often a lock is tried that somebody else holds. */
+static const struct timeval lock_period = {.tv_usec = 50000};
+
+/* Workers a device may use up while it is being opened, before it is given up. */
+#define DEATHS_MAX 3u
+
+/* No disk is larger: offsets in bytes must fit 63 bits. */
+#define SECTORS_MAX ((uint64_t)INT64_MAX / DISK_SECTOR_SIZE)
+
+/* ---- What the worker is told. ----------------------------------------------------------------------------------------------- */
+
+static void tell(struct device *device, enum blkback_message_type type, struct blkback_message *message, const int *fds,
+                 unsigned fd_count)
+{
+    message->version = BLKBACK_PROTOCOL_VERSION;
+    message->type = type;
+    message->devid = device->devid;
+    device->told = true;
+    guest_tell(device->guest, message, fds, fd_count);
+}
+
+static struct blkback_image worker_image(const struct device *device)
+{
+    struct blkback_image image = {.read_only = device->image.read_only};
+
+    snprintf(image.kind, sizeof(image.kind), "%s", disk_kind_name(device->image.source.kind));
+    return image;
+}
+
+static void tell_check(struct device *device)
+{
+    struct blkback_message message = {.check = worker_image(device)};
+
+    tell(device, BLKBACK_CHECK, &message, &device->image_fd, 1);
+}
+
+static size_t journal_size(const struct blkback_connection *connection)
+{
+    const struct ring_layout layout = blkif_layout((enum blkif_abi)connection->abi, connection->ring_order);
+
+    return ring_journal_size(&layout);
+}
+
+/* A number no connection ever had. */
+static int make_generation(uint64_t *ret_generation)
+{
+    uint64_t generation = 0;
+
+    while (generation == 0) {
+        if (getrandom(&generation, sizeof(generation), 0) != (ssize_t)sizeof(generation))
+            return -EIO;
+    }
+    *ret_generation = generation;
+    return 0;
+}
+
+/* Tells the worker to connect, with the journal given. Takes the journal over. */
+static int tell_connect(struct device *device, int journal, bool recover)
+{
+    struct blkback_message message = {.connect = {.connection = device->connection, .recover = recover}};
+    int counters = rundir_file(device->dir, DEVICE_COUNTERS_FILE, sizeof(struct blkback_counters));
+
+    if (counters < 0) /* new, or what the worker left is useless: count from zero */
+        counters = rundir_create(device->dir, DEVICE_COUNTERS_FILE, sizeof(struct blkback_counters));
+    if (counters < 0) {
+        close(journal);
+        return counters;
+    }
+    const int fds[] = {device->image_fd, journal, counters};
+    tell(device, BLKBACK_CONNECT, &message, fds, sizeof(fds) / sizeof(fds[0]));
+    close(counters);
+    close(journal);
+    return 0;
+}
+
+/* Begins a connection: a generation and a journal of its own, recorded before the worker hears of it. */
+static void attach(struct device *device)
+{
+    int journal = -1;
+    int err;
+
+    device->state = DEVICE_ATTACHING;
+    device->connection.image = worker_image(device);
+    err = make_generation(&device->connection.generation);
+    if (err == 0) {
+        journal = rundir_create(device->dir, DEVICE_JOURNAL_FILE, journal_size(&device->connection));
+        err = journal < 0 ? journal : 0;
+    }
+    if (err == 0)
+        err = rundir_write(device->dir, DEVICE_CONNECTION_FILE, &device->connection, sizeof(device->connection));
+    if (err == 0)
+        err = tell_connect(device, journal, false);
+    else if (journal >= 0)
+        close(journal);
+    if (err < 0)
+        device_give_up(device, err, "the run directory cannot be used: %s", strerror(-err));
+}
+
+/* Continues a recorded connection. */
+static void recover(struct device *device)
+{
+    int journal = rundir_file(device->dir, DEVICE_JOURNAL_FILE, journal_size(&device->connection));
+    int err = journal < 0 ? journal : tell_connect(device, journal, true);
+
+    if (err < 0)
+        device_give_up(device, err, "the run directory cannot be used: %s", strerror(-err));
+}
+
+/* ---- The image. ------------------------------------------------------------------------------------------------------------- */
+
+/* While a lock is waited for nobody else can end the effect: looks whether the connection is still wanted. A closing front end uses what
+ * it was connected to until it is closed. */
+static bool is_wanted(const struct device *device)
+{
+    const enum xenbus_state own = xendev_backend_state(device->backend);
+    const enum xenbus_state front = xendev_backend_front_state(device->backend);
+    const bool closing = own == XENBUS_CLOSING || front == XENBUS_CLOSING;
+
+    if (front != XENBUS_INITIALISED && front != XENBUS_CONNECTED && front != XENBUS_CLOSING)
+        return false;
+    return own != XENBUS_UNKNOWN && (device->state == DEVICE_RECOVERING || !closing);
+}
+
+static void on_locked(struct device *device)
+{
+    const bool served = device->guest->state == GUEST_SERVED;
+
+    if (device->state == DEVICE_LOCKING)
+        device->state = DEVICE_MEASURING;
+    if (served && device->state == DEVICE_MEASURING)
+        tell_check(device);
+    else if (served && device->state == DEVICE_RECOVERING)
+        recover(device);
+}
+
+/* Goes on if the image is ours, else tries again later. */
+static void lock(struct device *device)
+{
+    int err;
+
+    event_del(device->lock_timer);
+    err = disk_source_lock(device->image_fd, device->image.read_only);
+
+    if (err == -EWOULDBLOCK && device->effect && !is_wanted(device)) {
+        device_give_up(device, -ECANCELED, "no longer wanted while its image was in use elsewhere");
+    } else if (err == -EWOULDBLOCK) {
+        if (!device->lock_missed)
+            log_warning(&device->log, "waits for %s, which somebody else uses", device->image.source.path);
+        device->lock_missed = true;
+        event_add(device->lock_timer, &lock_period);
+    } else if (err < 0) {
+        device_give_up(device, err, "%s cannot be locked: %s", device->image.source.path, strerror(-err));
+    } else {
+        if (device->lock_missed)
+            log_info(&device->log, "has %s now", device->image.source.path);
+        device->lock_missed = false;
+        on_locked(device);
+    }
+}
+
+void serve_on_lock_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    lock(arg);
+}
+
+/* ---- What the worker answers. --------------------------------------------------------------------------------------------------- */
+
+static bool is_sector_size(uint32_t size)
+{
+    return size >= DISK_SECTOR_SIZE && (size & (size - 1)) == 0;
+}
+
+static int on_checked(struct device *device, const struct blkback_message *message)
+{
+    if (device->state != DEVICE_CHECKING && device->state != DEVICE_MEASURING)
+        return -EPROTO;
+    if (message->result == 0 &&
+        (message->checked.sectors > SECTORS_MAX || !is_sector_size(message->checked.sector_size) ||
+         !is_sector_size(message->checked.physical_sector_size)))
+        return -EPROTO;
+    device->told = false;
+    if (message->result < 0) {
+        device_give_up(device, message->result, "%s", message->error.text);
+        return 0;
+    }
+    device->sectors = message->checked.sectors;
+    device->sector_size = message->checked.sector_size;
+    device->physical_sector_size = message->checked.physical_sector_size;
+    if (device->state == DEVICE_MEASURING) {
+        attach(device);
+        return 0;
+    }
+    device_close_image(device);
+    device->state = DEVICE_IDLE;
+    device_offer(device);
+    return 0;
+}
+
+static void on_attached(struct device *device)
+{
+    int err = offer_disk(device);
+
+    device->state = DEVICE_CONNECTED;
+    if (err < 0) { /* the worker is told to let go when the failure makes its way to disconnect */
+        log_error(&device->log, "xenstore: %s", strerror(-err));
+        device->effect = false;
+        xendev_backend_done(device->backend, err, "xenstore cannot be written");
+        return;
+    }
+    log_info(&device->log, "connected: %s, %" PRIu64 " bytes%s, ring of %u pages", device->image.spec,
+             device->sectors * DISK_SECTOR_SIZE, device->image.read_only ? ", read-only" : "",
+             1u << device->connection.ring_order);
+    device_succeed(device);
+}
+
+static void on_recovered(struct device *device)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    device->recovery_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - device->guest->died_ms;
+    device->state = DEVICE_CONNECTED;
+    log_info(&device->log, "recovered by worker %d, %" PRId64 " ms after its predecessor's end",
+             worker_pid(device->guest->worker), device->recovery_ms);
+    if (device->effect)
+        device_succeed(device);
+}
+
+static int on_connected(struct device *device, const struct blkback_message *message)
+{
+    if (device->state == DEVICE_DISCONNECTING)
+        return 0; /* overtaken */
+    if (device->state != DEVICE_ATTACHING && device->state != DEVICE_RECOVERING)
+        return -EPROTO;
+    if (message->result < 0) {
+        device->told = false;
+        device_give_up(device, message->result, "%s", message->error.text);
+    } else if (device->state == DEVICE_ATTACHING) {
+        on_attached(device);
+    } else {
+        on_recovered(device);
+    }
+    return 0;
+}
+
+static int on_failed(struct device *device, const struct blkback_message *message)
+{
+    if (device->state == DEVICE_DISCONNECTING)
+        return 0;
+    if (device->state != DEVICE_CONNECTED)
+        return -EPROTO;
+    log_error(&device->log, "%s", message->error.text);
+    xendev_backend_fail(device->backend, message->error.text);
+    return 0;
+}
+
+static void finish_disconnect(struct device *device)
+{
+    device_close_image(device);
+    device_remove_file(device, DEVICE_JOURNAL_FILE);
+    device->state = DEVICE_IDLE;
+    device->told = false;
+    xendev_backend_done(device->backend, 0, NULL);
+}
+
+int serve_answered(struct device *device, struct blkback_message *message)
+{
+    message->error.text[sizeof(message->error.text) - 1] = '\0';
+    if (!device->told || message->result > 0)
+        return -EPROTO;
+    switch (message->type) {
+    case BLKBACK_CHECKED:
+        return on_checked(device, message);
+    case BLKBACK_CONNECTED:
+        return on_connected(device, message);
+    case BLKBACK_FAILED:
+        return on_failed(device, message);
+    case BLKBACK_DISCONNECTED:
+        if (device->state != DEVICE_DISCONNECTING)
+            return -EPROTO;
+        finish_disconnect(device);
+        return 0;
+    default:
+        return -EPROTO;
+    }
+}
+
+/* ---- Workers come and go. ----------------------------------------------------------------------------------------------------------- */
+
+void serve_begin(struct device *device)
+{
+    switch (device->state) {
+    case DEVICE_CHECKING:
+    case DEVICE_MEASURING:
+        tell_check(device);
+        break;
+    case DEVICE_ATTACHING:
+        attach(device);
+        break;
+    case DEVICE_RECOVERING:
+        lock(device); /* the image may still be open by a worker of an earlier supervisor */
+        break;
+    default:
+        break;
+    }
+}
+
+void serve_end(struct device *device, const char *reason)
+{
+    device->told = false;
+    switch (device->state) {
+    case DEVICE_CHECKING:
+    case DEVICE_MEASURING:
+    case DEVICE_ATTACHING:
+        if (++device->deaths >= DEATHS_MAX)
+            device_give_up(device, -EIO, "its worker ended again and again while opening %s: %s",
+                           device->image.source.path, reason);
+        break;
+    case DEVICE_CONNECTED:
+        device->state = DEVICE_RECOVERING;
+        device->restarts++;
+        break;
+    case DEVICE_RECOVERING:
+        device->restarts++;
+        break;
+    default:
+        break;
+    }
+}
+
+void serve_fenced(struct device *device)
+{
+    if (device->state == DEVICE_DISCONNECTING)
+        finish_disconnect(device);
+}
+
+/* ---- What xenbus wants. ----------------------------------------------------------------------------------------------------------------- */
+
+void serve_check(struct device *device)
+{
+    device->state = DEVICE_CHECKING;
+    if (device->guest->state == GUEST_SERVED)
+        tell_check(device);
+}
+
+void serve_connect(struct device *device)
+{
+    device->state = DEVICE_LOCKING;
+    lock(device);
+}
+
+void serve_resume(struct device *device)
+{
+    device->state = DEVICE_RECOVERING;
+    if (device->guest->state == GUEST_SERVED)
+        lock(device);
+}
+
+void serve_disconnect(struct device *device)
+{
+    struct blkback_message message = {0};
+
+    device_remove_file(device, DEVICE_CONNECTION_FILE);
+    event_del(device->lock_timer);
+    device->state = DEVICE_DISCONNECTING;
+    if (device->told)
+        tell(device, BLKBACK_DISCONNECT, &message, NULL, 0);
+    else if (device->guest->state == GUEST_SERVED || device->guest->state == GUEST_WAITING)
+        finish_disconnect(device);
+    /* Else a dead worker's last I/O may be under way: serve_fenced() goes on. */
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Between a disk and the worker that serves it: what the worker is told, what it answers, and what follows from its end.
+ */
+#ifndef BLKBACK_SERVE_H
+#define BLKBACK_SERVE_H
+
+#include <event2/util.h>
+
+#include "protocol.h"
+
+struct device;
+
+/* ---- What xenbus wants; each ends in device_succeed(), device_give_up() or xendev_backend_done(), from within or later. ---- */
+
+/* Prepare: looks at the image, which is open. */
+void serve_check(struct device *device);
+/* Connect: takes the image for the guest, looks at it and attaches the ring of `connection`. */
+void serve_connect(struct device *device);
+/* Resume: continues the recorded `connection`. */
+void serve_resume(struct device *device);
+/* Disconnect: when it is done, nothing of the device is in use. */
+void serve_disconnect(struct device *device);
+
+/* ---- What the guest tells of its workers. ---- */
+
+/* A worker is there and knows nothing of the device. */
+void serve_begin(struct device *device);
+/* The worker has ended. */
+void serve_end(struct device *device, const char *reason);
+/* ...and nothing of it is under way any more. */
+void serve_fenced(struct device *device);
+/* The worker said something about this device. Returns 0, or -EPROTO when it cannot have meant it. */
+int serve_answered(struct device *device, struct blkback_message *message);
+
+/* Of the device's lock_timer. */
+void serve_on_lock_timer(evutil_socket_t fd, short what, void *arg);
+
+#endif
