@@ -48,7 +48,8 @@ int disk_source_parse(const char *text, struct disk_source *ret_source, struct d
 int disk_source_open(const struct disk_source *source, bool read_only, struct disk_error *ret_error);
 
 /* Takes the image for its user: shared for readers, exclusive for writers (flock). Does not wait.
- * Returns 0; -EWOULDBLOCK when somebody else holds it; another -errno. Released when every copy of `fd` is closed. */
+ * Returns 0; -EWOULDBLOCK when somebody else holds it; another -errno. Released when every copy of `fd` is closed; an io_uring's is
+ * closed by the kernel some milliseconds after disk_close(). */
 int disk_source_lock(int fd, bool read_only);
 
 /* ---- Disks. -------------------------------------------------------------------------------------------------------- */

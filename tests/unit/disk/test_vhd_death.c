@@ -276,6 +276,12 @@ static void fill_up(const char *folder)
     free(written);
 }
 
+/* The kernel lets go of a ring's files a moment after the ring is closed. */
+static void unmount(const char *folder)
+{
+    assert_int_equal(rig_run("for i in $(seq 100); do umount %s && exit 0; sleep 0.1; done; exit 1", folder), 0);
+}
+
 static void test_full_tmpfs(void **state)
 {
     (void)state;
@@ -284,7 +290,7 @@ static void test_full_tmpfs(void **state)
     if (rig_run("mount -t tmpfs -o size=24M none %s", folder) != 0)
         skip();
     fill_up(folder);
-    assert_int_equal(rig_run("umount %s", folder), 0);
+    unmount(folder);
 }
 
 static void test_full_ext4(void **state)
@@ -295,7 +301,7 @@ static void test_full_ext4(void **state)
     if (rig_run("truncate -s 32M %s && mkfs.ext4 -q -m 0 %s && mount -o loop %s %s", image, image, image, folder) != 0)
         skip();
     fill_up(folder);
-    assert_int_equal(rig_run("umount %s", folder), 0);
+    unmount(folder);
 }
 
 /* ---- Errors anywhere. ---------------------------------------------------------------------------------------------- */

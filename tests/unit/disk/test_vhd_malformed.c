@@ -322,6 +322,7 @@ static void test_crashed_footer(void **state)
     check_content(disk);
     disk_close(disk);
     free(data);
+    log_image_free(&image.file);
 
     make(&image);
     memset(image.file.bytes, 0xdb, 512); /* the copy is damaged */
