@@ -16,6 +16,8 @@ misbehave() {
         state-flood random-states event-storm
 }
 
+# A sanitizer keeps what was freed, to see its use: not here.
+export ASAN_OPTIONS=quarantine_size_mb=0:thread_local_quarantine_size_kb=0
 daemon_start
 domain=$(simxen create)
 disk_attach "$domain" xvda ram:16M
