@@ -6,7 +6,10 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -48,6 +51,17 @@ static int guest_teardown(void **state)
     return 0;
 }
 
+/* Fork a child that does not outlive a failed test. */
+static pid_t child_fork(void)
+{
+    pid_t child = fork();
+
+    assert_true(child >= 0);
+    if (!child)
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+    return child;
+}
+
 /* The backend's half, in a child: bind, map, tell the guest, then do as @mode says for ever. */
 enum mode { IDLE, ECHO_EVENTS, STORM };
 
@@ -85,9 +99,8 @@ static _Noreturn void backend(const struct guest *guest, enum mode mode)
 
 static pid_t backend_start(const struct guest *guest, enum mode mode)
 {
-    pid_t child = fork();
+    pid_t child = child_fork();
 
-    assert_true(child >= 0);
     if (!child)
         backend(guest, mode);
     simtest_take(guest->evtchn, guest->port); /* it has bound and mapped */
@@ -101,6 +114,16 @@ static void child_kill(pid_t child)
     assert_int_equal(kill(child, SIGKILL), 0);
     assert_int_equal(waitpid(child, &status, 0), child);
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+}
+
+/* The broker sees a death before it answers a request made after it, and repairs what was torn. */
+static void broker_settle(const struct guest *guest)
+{
+    uint32_t ref;
+    void *page = xengntshr_share_pages(guest->gntshr, 0, 1, &ref, 1);
+
+    assert_non_null(page);
+    assert_int_equal(xengntshr_unshare(guest->gntshr, page, 1), 0);
 }
 
 static void test_ping_pong_between_processes(void **state)
@@ -142,20 +165,73 @@ static void test_killed_inside_notify_and_copy(void **state)
 
     for (int i = 0; i < 100; i++) {
         pid_t child = backend_start(guest, STORM);
-        uint32_t ref;
-        void *page;
 
         for (int j = 0; j < i; j++)
             simtest_take(guest->evtchn, guest->port);
         usleep((useconds_t)(i * 37 % 500));
         child_kill(child);
-        /* The broker sees the death before it answers this, and repairs what was torn. */
-        page = xengntshr_share_pages(guest->gntshr, 0, 1, &ref, 1);
-        assert_non_null(page);
-        assert_int_equal(xengntshr_unshare(guest->gntshr, page, 1), 0);
+        broker_settle(guest);
         while (simtest_readable(xenevtchn_fd(guest->evtchn), 0))
             simtest_take(guest->evtchn, guest->port);
     }
+}
+
+/* A traced backend that stops before and after one notify. */
+static _Noreturn void notifier(const struct guest *guest)
+{
+    xenevtchn_handle *evtchn = xenevtchn_open(NULL, 0);
+    int port = evtchn ? xenevtchn_bind_interdomain(evtchn, guest->domid, (evtchn_port_t)guest->port) : -1;
+
+    if (port < 0 || xenevtchn_notify(evtchn, (evtchn_port_t)port) || ptrace(PTRACE_TRACEME, 0, NULL, NULL))
+        _exit(20);
+    raise(SIGSTOP);
+    (void)xenevtchn_notify(evtchn, (evtchn_port_t)port);
+    raise(SIGSTOP);
+    _exit(21);
+}
+
+/* Let it take @steps instructions; true when it came to the second stop before. */
+static bool steps_take(pid_t child, int steps)
+{
+    int status;
+
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSTOPPED(status) && WSTOPSIG(status) == SIGSTOP);
+    for (int i = 0; i < steps; i++) {
+        assert_int_equal(ptrace(PTRACE_SINGLESTEP, child, NULL, NULL), 0);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSTOPPED(status));
+        if (WSTOPSIG(status) == SIGSTOP)
+            return true;
+    }
+    return false;
+}
+
+/* Killed after each single instruction of notify: the event comes or does not, and the port takes the next process's events. */
+static void test_killed_at_every_instruction_of_notify(void **state)
+{
+    struct guest *guest = *state;
+    bool finished = false;
+    int steps, came = 0;
+
+    for (steps = 0; !finished; steps++) {
+        pid_t child = child_fork();
+
+        assert_true(steps < 20000);
+        if (!child)
+            notifier(guest);
+        simtest_take(guest->evtchn, guest->port); /* its first notify: everything is warm */
+        finished = steps_take(child, steps);
+        child_kill(child);
+        broker_settle(guest);
+        if (simtest_readable(xenevtchn_fd(guest->evtchn), 0)) {
+            simtest_take(guest->evtchn, guest->port);
+            came++;
+        }
+        child_kill(backend_start(guest, IDLE));
+    }
+    simtest_quiet(guest->evtchn);
+    assert_in_range(came, 1, steps - 1);
 }
 
 static void test_destroying_a_domain_kills_its_processes(void **state)
@@ -167,8 +243,7 @@ static void test_destroying_a_domain_kills_its_processes(void **state)
 
     (void)state;
     assert_int_equal(pipe(ready), 0);
-    child = fork();
-    assert_true(child >= 0);
+    child = child_fork();
     if (!child) {
         xenevtchn_handle *evtchn;
 
@@ -191,10 +266,9 @@ static void test_destroying_a_domain_kills_its_processes(void **state)
 static void test_closing_an_inherited_handle_leaves_the_parents(void **state)
 {
     struct guest *guest = *state;
-    pid_t child = fork(), echo;
+    pid_t child = child_fork(), echo;
     int status;
 
-    assert_true(child >= 0);
     if (!child) {
         xenevtchn_close(guest->evtchn);
         xengntshr_close(guest->gntshr);
@@ -216,6 +290,7 @@ int main(void)
         TEST(test_successor_binds_at_once),
         TEST(test_mappings_die_with_the_process),
         TEST(test_killed_inside_notify_and_copy),
+        TEST(test_killed_at_every_instruction_of_notify),
         cmocka_unit_test(test_destroying_a_domain_kills_its_processes),
         TEST(test_closing_an_inherited_handle_leaves_the_parents),
     };
