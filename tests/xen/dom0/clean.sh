@@ -16,6 +16,7 @@ leftovers() {
     backend_nodes | while read -r line; do echo "node $line"; done
     for line in $(dom0_disks); do echo "disk $line of domain 0"; done
     find /run/ringback -mindepth 1 -name '[0-9]*' 2>/dev/null | while read -r line; do echo "file $line"; done
+    pgrep -x blkbackd-worker | tail -n +2 | while read -r line; do echo "worker $line"; done # one is the spare
     losetup -a | while read -r line; do echo "loop device $line"; done
 }
 

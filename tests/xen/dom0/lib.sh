@@ -7,7 +7,7 @@ set -eEuo pipefail
 : "${CASE:?}"
 . /bed/dom0/clean.sh
 
-guest_memory=512
+guest_memory=256
 console_dir=/var/log/xen/console
 
 trap '[ -s "$CASE/reason" ] || echo "line $LINENO: $BASH_COMMAND: exit status $?" >"$CASE/reason"' ERR
@@ -66,6 +66,22 @@ vhd_sound() {
     vhdiinfo "$1" || fail "vhdiinfo cannot open $1"
 }
 
+# disk_field DOM/DEV FIELD: what ringctl tells of a disk.
+disk_field() { ringctl show --json "$1" | jq -r "$2"; }
+
+# connected DOM/DEV...: each is served.
+connected() {
+    local disk
+    for disk; do
+        [ "$(disk_field "$disk" .activity)" = connected ] || return 1
+    done
+}
+
+worker_is_other_than() {
+    local pid
+    pid=$(disk_field "$1" .worker.pid) && [ "$pid" != null ] && [ "$pid" != "$2" ]
+}
+
 # --- Guests -----------------------------------------------------------------------------------------------------------
 
 # guest_config NAME pv|pvh DISK...: writes xl's configuration; $guest_append is added to the kernel's command line.
@@ -80,7 +96,7 @@ guest_config() {
 name = "$name"
 type = "$type"
 kernel = "/srv/guest/vmlinux"
-ramdisk = "/srv/guest/initramfs"
+ramdisk = "/run/bed/initramfs"
 extra = "console=hvc0 quiet mitigations=off ${guest_append:-}"
 memory = $guest_memory
 vcpus = 1
@@ -105,7 +121,7 @@ guest_start() {
 
 # guest_ready NAME N: until the guest has booted more than N times.
 guest_ready() {
-    await "guest $1 to boot" 120 booted_more_than "$1" "$2"
+    await "guest $1 to boot" 300 booted_more_than "$1" "$2"
     step "guest $1 is up"
 }
 
@@ -122,7 +138,7 @@ guest() {
     tty=$(xenstore-read "/local/domain/$(guest_id "$name")/console/tty")
     step "$name: $2" >&2
     echo "$id $2" >"$tty"
-    await "guest $name to finish: $2" "${guest_limit:-120}" answered "$name" "$from" "$id"
+    await "guest $name to finish: $2" "${guest_limit:-180}" answered "$name" "$from" "$id"
     tail -c "+$from" "$log" | awk -v id="$id" '
         $0 == "<" id { inside = 1; next }
         $1 == id && $2 ~ />$/ { exit int($2) }
@@ -145,6 +161,11 @@ guest_join() {
     guest_limit=$3 guest "$1" "until [ -s /run/$2.status ]; do sleep 1; done; cat /run/$2.out; exit \$(cat /run/$2.status)"
 }
 
+# guest_programs NAME: makes ready for programs that are front ends themselves; the guest was started with no-blkfront.
+guest_programs() {
+    guest "$1" "modprobe -a xen-gntalloc xen-evtchn xen-privcmd && modprobe xenfs && mount -t xenfs xenfs /proc/xen"
+}
+
 # guest_clean NAME: the guest's kernel has had nothing to complain about since it booted.
 guest_clean() {
     local complaints
@@ -162,7 +183,7 @@ gone() { ! xl domid "$1" >/dev/null 2>&1; }
 guest_stop() {
     guest_clean "$1"
     xl shutdown "$1"
-    await "guest $1 to power off" 60 gone "$1"
+    await "guest $1 to power off" 120 gone "$1"
 }
 
 # guest_moved NAME: its console goes on in the log of the domain that received it.
