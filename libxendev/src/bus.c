@@ -19,7 +19,7 @@
 
 static struct xendev_backend *bus_find(struct xendev_bus *bus, uint32_t domid, uint32_t devid)
 {
-    struct xendev_backend *device;
+    struct xendev_backend *device = NULL;
 
     TAILQ_FOREACH (device, &bus->devices, link) {
         if (device->domid == domid && device->devid == devid)
@@ -82,7 +82,7 @@ static int bus_scan_domain(struct xendev_bus *bus, uint32_t domid)
 
 static int bus_scan(struct xendev_bus *bus)
 {
-    struct xendev_backend *device;
+    struct xendev_backend *device = NULL;
     char **names;
     uint32_t domid;
 
@@ -168,7 +168,7 @@ static void on_own_changed(void *arg, const char *path)
 static void on_domain_released(void *arg, const char *path)
 {
     struct xendev_bus *bus = arg;
-    struct xendev_backend *device;
+    struct xendev_backend *device = NULL;
 
     (void)path;
     TAILQ_FOREACH (device, &bus->devices, link) {

@@ -46,7 +46,7 @@ static struct channel_list *events_bucket(struct xendev_events *events, evtchn_p
 static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct xendev_events *events = arg;
-    struct xendev_channel *channel;
+    struct xendev_channel *channel = NULL;
 
     (void)fd;
     (void)what;
@@ -100,8 +100,10 @@ void xendev_events_close(struct xendev_events *events)
     if (events == NULL)
         return;
     for (unsigned i = 0; i < EVENTS_BUCKETS; i++) {
-        while (!LIST_EMPTY(&events->buckets[i]))
-            xendev_channel_close(LIST_FIRST(&events->buckets[i]));
+        for (struct xendev_channel *channel = LIST_FIRST(&events->buckets[i]), *next; channel != NULL; channel = next) {
+            next = LIST_NEXT(channel, link);
+            xendev_channel_close(channel);
+        }
     }
     event_free(events->readable);
     xenevtchn_close(events->handle);

@@ -73,8 +73,10 @@ void xendev_grants_close(struct xendev_grants *grants)
 {
     if (grants == NULL)
         return;
-    while (!LIST_EMPTY(&grants->mappings))
-        mapping_undo(grants, LIST_FIRST(&grants->mappings));
+    for (struct mapping *mapping = LIST_FIRST(&grants->mappings), *next; mapping != NULL; mapping = next) {
+        next = LIST_NEXT(mapping, link);
+        mapping_undo(grants, mapping);
+    }
     xengnttab_close(grants->handle);
     free(grants);
 }
@@ -181,8 +183,8 @@ int xendev_grants_map(struct xendev_grants *grants, uint32_t domid, const uint32
         goto free_mapping;
 
     /* The library takes the references as writable and only reads them. */
-    mapping->address = xengnttab_map_domain_grant_refs(grants->handle, count, domid, (uint32_t *)(uintptr_t)grefs,
-                                                       PROT_READ | PROT_WRITE);
+    mapping->address =
+        xengnttab_map_domain_grant_refs(grants->handle, count, domid, (uint32_t *)grefs, PROT_READ | PROT_WRITE);
     if (mapping->address == NULL) {
         /* A reference that cannot be mapped is EINVAL to the kernel. */
         result = errno == EINVAL ? -EFAULT : -errno;
@@ -203,7 +205,7 @@ free_mapping:
 
 void xendev_grants_unmap(struct xendev_grants *grants, void *address, unsigned count)
 {
-    struct mapping *mapping;
+    struct mapping *mapping = NULL;
 
     LIST_FOREACH (mapping, &grants->mappings, link) {
         if (mapping->address == address && mapping->count == count) {

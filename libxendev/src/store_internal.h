@@ -22,10 +22,10 @@ struct xendev_store {
     struct event_base *base;
     void (*lost)(void *arg);
     void *arg;
-    bool broken;   /* the connection is gone: every call returns -ENOTCONN */
-    bool reported; /* ...and `lost` was told */
-    bool *
-        closed; /* set to true when the store is closed while its events are being delivered; NULL outside of delivery */
+    bool broken;     /* the connection is gone: every call returns -ENOTCONN */
+    bool reported;   /* ...and `lost` was told */
+    bool delivering; /* callbacks are being called; closed by one of them, the store is freed after it */
+    bool closed;
     struct event *readable; /* libxenstore's pipe */
     struct event *deliver;  /* made active when something is to be delivered without the pipe saying so */
     struct event *tick;     /* libxenstore does not tell of a lost connection: ask */

@@ -74,7 +74,7 @@ static void watch_note(struct xendev_watch *watch, const char *path)
 
 static struct xendev_watch *watch_find(struct xendev_store *store, const char *token)
 {
-    struct xendev_watch *watch;
+    struct xendev_watch *watch = NULL;
 
     LIST_FOREACH (watch, &store->watches, link) {
         if (strcmp(watch->token, token) == 0)
@@ -121,28 +121,25 @@ static char *watch_take(struct xendev_store *store, struct xendev_watch *watch)
 
 static void watch_deliver(struct xendev_store *store)
 {
-    bool closed = false;
-
-    store->closed = &closed;
-    while (!TAILQ_EMPTY(&store->ready)) {
+    store->delivering = true;
+    while (!store->closed && !TAILQ_EMPTY(&store->ready)) {
         struct xendev_watch *watch = TAILQ_FIRST(&store->ready);
         char *path = watch_take(store, watch);
         if (path == NULL)
             break; /* the tick tries again */
         watch->changed(watch->arg, path);
         free(path);
-        if (closed)
-            return;
     }
-    store->closed = NULL;
-
-    if (store->broken && !store->reported) {
+    if (!store->closed && store->broken && !store->reported) {
         store->reported = true;
         event_del(store->readable);
         event_del(store->tick);
         if (store->lost != NULL)
-            store->lost(store->arg); /* may close the store */
+            store->lost(store->arg);
     }
+    store->delivering = false;
+    if (store->closed)
+        free(store);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -185,13 +182,13 @@ static void event_free_any(struct event *event)
 
 void watch_fini(struct xendev_store *store)
 {
-    while (!LIST_EMPTY(&store->watches))
-        xendev_watch_remove(LIST_FIRST(&store->watches));
+    for (struct xendev_watch *watch = LIST_FIRST(&store->watches), *next; watch != NULL; watch = next) {
+        next = LIST_NEXT(watch, link);
+        xendev_watch_remove(watch);
+    }
     event_free_any(store->readable);
     event_free_any(store->deliver);
     event_free_any(store->tick);
-    if (store->closed != NULL)
-        *store->closed = true;
 }
 
 /* Takes the watch off every list and frees it; xenstored is not told. */

@@ -79,7 +79,7 @@ void rig_settle(struct rig *rig)
         xendev_watch_remove(watch);
         while (event_base_loop(rig->base, EVLOOP_NONBLOCK) == 0 &&
                event_base_get_num_events(rig->base, EVENT_BASE_COUNT_ACTIVE) > 0)
-            continue;
+            ;
     }
 }
 
