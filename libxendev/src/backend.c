@@ -2,9 +2,10 @@
 /*
  * One back end: what is known of it is read from xenstore, hop_next() says what to do, and here it is done.
  *
- * Theory of operation. Watches, xendev_backend_done() and xendev_backend_fail() only leave a mark and queue the device; backend_run() does all the
- * work, from the loop, so no effect is ever called from within another and nobody's device is freed under their feet. A state is written in a transaction
- * that finds our node as it was when the step was chosen; otherwise the node is read again and the step chosen anew.
+ * Theory of operation. Watches, xendev_backend_done() and xendev_backend_fail() only leave a mark and queue the device;
+ * backend_run() does all the work, from the loop, so no effect is ever called from within another and nobody's device
+ * is freed under their feet. A state is written in a transaction that finds our node as it was when the step was
+ * chosen; otherwise the node is read again and the step chosen anew.
  */
 #include "backend_internal.h"
 
@@ -271,8 +272,9 @@ static void effect_finish(struct xendev_backend *device)
     view->busy = false;
 }
 
-/* Removes our node and what is empty above it: when only the front end is gone; and when the toolstack removed it, what was written into it since (a
- * feature, by an effect that was under way), which made it anew. Another device of the same name is left alone. */
+/* Removes our node and what is empty above it: when only the front end is gone; and when the toolstack removed it, what
+ * was written into it since (a feature, by an effect that was under way), which made it anew. Another device of the
+ * same name is left alone. */
 static int remove_body(struct xendev_store *store, xendev_txn txn, void *arg)
 {
     struct xendev_backend *device = arg;

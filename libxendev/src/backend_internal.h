@@ -67,8 +67,8 @@ void backend_free(struct xendev_backend *device);
 /* Has it looked at from the loop. */
 void backend_queue(struct xendev_backend *device);
 
-/* Reads what is dirty and takes every step there is. 0; BACKEND_FORGOTTEN when the device was released and freed; -errno when xenstore would not
- * answer: try again later. */
+/* Reads what is dirty and takes every step there is. 0; BACKEND_FORGOTTEN when the device was released and freed;
+ * -errno when xenstore would not answer: try again later. */
 #define BACKEND_FORGOTTEN 1
 int backend_run(struct xendev_backend *device);
 

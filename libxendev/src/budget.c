@@ -2,16 +2,18 @@
 /*
  * The host-wide budget of mapped references.
  *
- * Theory of operation. One counter for all processes would be wrong for ever after a process was killed between mapping and counting. So each process
- * counts in a slot of its own: it adds its claim there *first*, then adds up all slots, and withdraws when the sum is beyond the limit. Of two
- * that claim at the same moment, the one whose addition came second sees both (the additions and the reads are sequentially consistent), so the
- * limit is never passed; both may see both and withdraw, which errs on the side that costs only a grant copy.
+ * Theory of operation. One counter for all processes would be wrong for ever after a process was killed between mapping
+ * and counting. So each process counts in a slot of its own: it adds its claim there *first*, then adds up all slots,
+ * and withdraws when the sum is beyond the limit. Of two that claim at the same moment, the one whose addition came
+ * second sees both (the additions and the reads are sequentially consistent), so the limit is never passed; both may
+ * see both and withdraw, which errs on the side that costs only a grant copy.
  *
- * A process killed anywhere in this leaves in its slot what it had mapped, or a claim more than that; its mappings died with it, so the slot is simply
- * zeroed by the supervisor once the process is reaped. Adding up 1024 slots is 4 KiB of reads beside a hypercall for each page.
+ * A process killed anywhere in this leaves in its slot what it had mapped, or a claim more than that; its mappings died
+ * with it, so the slot is simply zeroed by the supervisor once the process is reaped. Adding up 1024 slots is 4 KiB of
+ * reads beside a hypercall for each page.
  *
- * A worker that went bad can write nonsense here: others then map less or more than they should, which the kernel's own limit bounds. The sum is
- * 64 bits wide, so that no nonsense makes it wrap.
+ * A worker that went bad can write nonsense here: others then map less or more than they should, which the kernel's own
+ * limit bounds. The sum is 64 bits wide, so that no nonsense makes it wrap.
  */
 #include "budget.h"
 
@@ -51,7 +53,8 @@ uint64_t xendev_grant_budget_used(const struct xendev_grant_budget *budget)
 
 int budget_claim(struct xendev_grant_budget *budget, unsigned slot, uint32_t count)
 {
-    /* Before: nothing of ours is counted. After: it is, and only then do we look at the others (sequentially consistent, both). */
+    /* Before: nothing of ours is counted. After: it is, and only then do we look at the others (sequentially
+     * consistent, both). */
     atomic_fetch_add(&budget->used[slot], count);
     if (xendev_grant_budget_used(budget) <= atomic_load(&budget->limit))
         return 0;

@@ -2,11 +2,13 @@
 /*
  * All devices of one kind: discovery, and the events that make a device be looked at.
  *
- * Theory of operation. One watch on backend/KIND sees every device come, change and go; its first event, which comes without any change, makes us look at all
- * there is: devices that are older than this process are found the same way as new ones. What we and others write into a device's directory
- * besides the few keys that steer it is ignored. Each device has a watch on its front end's state; one on @releaseDomain tells when some domain died.
+ * Theory of operation. One watch on backend/KIND sees every device come, change and go; its first event, which comes
+ * without any change, makes us look at all there is: devices that are older than this process are found the same way as
+ * new ones. What we and others write into a device's directory besides the few keys that steer it is ignored. Each
+ * device has a watch on its front end's state; one on @releaseDomain tells when some domain died.
  *
- * When xenstored cannot answer (transactions that keep colliding, no memory) the device stays queued and is looked at again a second later.
+ * When xenstored cannot answer (transactions that keep colliding, no memory) the device stays queued and is looked at
+ * again a second later.
  */
 #include "backend_internal.h"
 
@@ -28,7 +30,8 @@ static struct xendev_backend *bus_find(struct xendev_bus *bus, uint32_t domid, u
     return NULL;
 }
 
-/* Takes a device in, if its directory says what it should; when it does not yet, an event follows when it does. 0 or -errno. */
+/* Takes a device in, if its directory says what it should; when it does not yet, an event follows when it does. 0 or
+ * -errno. */
 static int bus_take_in(struct xendev_bus *bus, uint32_t domid, uint32_t devid)
 {
     char path[BUS_PATH_SIZE + 32];

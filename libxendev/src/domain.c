@@ -2,9 +2,10 @@
 /*
  * Which domains there are, and which life of a domain id this is.
  *
- * Theory of operation. xenstored knows a domain from its introduction to its death. A number comes again after the others are used up, so
- * it is paired with what only one life has: the uuid of the virtual machine (/local/domain/D/vm names /vm/UUID, both the toolstack's, read-only to
- * the guest) and the time this domain was started, which differs when the same machine is started again.
+ * Theory of operation. xenstored knows a domain from its introduction to its death. A number comes again after the
+ * others are used up, so it is paired with what only one life has: the uuid of the virtual machine (/local/domain/D/vm
+ * names /vm/UUID, both the toolstack's, read-only to the guest) and the time this domain was started, which differs
+ * when the same machine is started again.
  */
 #include "store_internal.h"
 

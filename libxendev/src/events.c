@@ -2,12 +2,13 @@
 /*
  * Event channels on an event loop.
  *
- * Theory of operation. Xen masks a port when it delivers its event, until somebody unmasks it: so a handle's descriptor holds each port at most once,
- * whatever the guest does, and who serves the port decides when the next event may come. xenevtchn_pending() may block whatever the descriptor's flags
- * say, so it is called once for each time the loop saw the descriptor readable; the loop comes back at once while there is more.
+ * Theory of operation. Xen masks a port when it delivers its event, until somebody unmasks it: so a handle's descriptor
+ * holds each port at most once, whatever the guest does, and who serves the port decides when the next event may come.
+ * xenevtchn_pending() may block whatever the descriptor's flags say, so it is called once for each time the loop saw
+ * the descriptor readable; the loop comes back at once while there is more.
  *
- * A channel may be closed from its own `fired`: nothing is touched after that call. A port number that is reused may see one event of its
- * former owner; receivers scan their ring and find nothing.
+ * A channel may be closed from its own `fired`: nothing is touched after that call. A port number that is reused may
+ * see one event of its former owner; receivers scan their ring and find nothing.
  */
 #include <xendev/event_channel.h>
 
@@ -52,7 +53,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     (void)what;
     xenevtchn_port_or_error_t port = xenevtchn_pending(events->handle);
     if (port < 0) {
-        /* Our own handle is broken: no guest can do that, and without events every ring of this process would be stuck in silence. */
+        /* Our own handle is broken: no guest can do that, and without events every ring of this process would be stuck
+         * in silence. */
         if (errno != EAGAIN && errno != EINTR)
             abort();
         return;

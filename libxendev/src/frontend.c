@@ -2,8 +2,9 @@
 /*
  * A front end's view of its back end, for our own guests.
  *
- * Theory of operation. The toolstack's `backend` and `backend-id` in the device's directory say whom to follow; they are read once. A watch on the back end's
- * state reports each change, and its first event the state there is. What a front end does in each state is its owner's affair.
+ * Theory of operation. The toolstack's `backend` and `backend-id` in the device's directory say whom to follow; they
+ * are read once. A watch on the back end's state reports each change, and its first event the state there is. What a
+ * front end does in each state is its owner's affair.
  */
 #include "xenbus_internal.h"
 

@@ -2,10 +2,11 @@
 /*
  * Another domain's pages: copied in batches, or mapped.
  *
- * Theory of operation. A copy of one piece that leaves its page makes the kernel refuse the whole batch, with statuses that then say nothing; so every
- * piece is checked here and a bad one never reaches the kernel, and when a call fails all the same, no status of that batch is believed. Pieces
- * of length 0 never reach it either: there is nothing to copy, and the reference stays untouched. A page that the hypervisor has paged out
- * or is about to share (GNTST_eagain) is asked for again a few times; the kernel has by then waited for it itself.
+ * Theory of operation. A copy of one piece that leaves its page makes the kernel refuse the whole batch, with statuses
+ * that then say nothing; so every piece is checked here and a bad one never reaches the kernel, and when a call fails
+ * all the same, no status of that batch is believed. Pieces of length 0 never reach it either: there is nothing to
+ * copy, and the reference stays untouched. A page that the hypervisor has paged out or is about to share (GNTST_eagain)
+ * is asked for again a few times; the kernel has by then waited for it itself.
  *
  * The segments of a batch are allocated with the handle: copying allocates nothing.
  *
@@ -105,8 +106,8 @@ static void segment_fill(xengnttab_grant_copy_segment_t *segment, uint32_t domid
     segment->status = GNTST_okay;
 }
 
-/* Copies the first `count` segments. Marks the pieces of those that are finished, moves the others (to be tried again) to the front;
- * returns how many those are. */
+/* Copies the first `count` segments. Marks the pieces of those that are finished, moves the others (to be tried again)
+ * to the front; returns how many those are. */
 static unsigned batch_copy(struct xendev_grants *grants, unsigned count)
 {
     bool called = xengnttab_grant_copy(grants->handle, count, grants->segments) == 0;

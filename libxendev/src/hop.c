@@ -2,9 +2,10 @@
 /*
  * The back end's state machine.
  *
- * Theory of operation. Events say only that something may have changed; what to do follows from what is there now. hop_next() looks at all of it and
- * names one legal step: write one state, or start one effect. Whoever calls it takes the step, looks again, and goes on until there is nothing to do.
- * So missed, merged and repeated events, a daemon started late and a guest that rewrites its state a million times are all the same case.
+ * Theory of operation. Events say only that something may have changed; what to do follows from what is there now.
+ * hop_next() looks at all of it and names one legal step: write one state, or start one effect. Whoever calls it takes
+ * the step, looks again, and goes on until there is nothing to do. So missed, merged and repeated events, a daemon
+ * started late and a guest that rewrites its state a million times are all the same case.
  *
  *   own state          leaves it when                                        by
  *
@@ -22,16 +23,18 @@
  *     v                                         failed, or front Closed,          |
  *   Closing <---------------------------------- Initialising, nonsense:  <--------+
  *     |                                         disconnect first
- *     |  not connected, or failed, or the front end is through: disconnect
+ *     |  failed, or the front end is through, or was never connected and is not about to say Closed: disconnect
  *     v
  *   Closed  ---------- stays; the toolstack removes the node
  *
  *   anywhere: our node or the front end's is gone: disconnect, forget.
  *
- * While Closing the device is still served, until the front end says Closed: a guest whose disk is in use at `xl block-detach` goes on writing. What could
- * be resumed is retired by disconnect, which comes before Closed, before InitWait, and before a Closing of our own making.
+ * While Closing the device is still served, until the front end says Closed: a guest whose disk is in use at `xl
+ * block-detach` goes on writing. What could be resumed is retired by disconnect, which comes before Closed, before
+ * InitWait, and before Closing unless that answers the toolstack's or the front end's own.
  *
- * After a failure a front end that never left Initialising gets no second try by itself (it would fail for ever): it has to write its state again.
+ * After a failure a front end that never left Initialising gets no second try by itself (it would fail for ever): it
+ * has to write its state again.
  */
 #include "hop.h"
 
@@ -115,7 +118,8 @@ static enum hop next_from_closing(const struct hop_view *view)
     case HOLD_CONNECTED:
         return over ? HOP_DISCONNECT : HOP_STAY;
     default:
-        /* The front end was never connected: nothing to wait for, unless it is about to say Closed and wants to see each of our answers. */
+        /* The front end was never connected: nothing to wait for, unless it is about to say Closed and wants to see
+         * each of our answers. */
         return view->front == XENBUS_CLOSING && !view->failed ? HOP_STAY : HOP_DISCONNECT;
     }
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation: each function looks at one string and either accepts all of it or refuses it. Nothing is trimmed, guessed or partly taken:
- * what a front end wrote is taken only in the one form every front end writes.
+ * Theory of operation: each function looks at one string and either accepts all of it or refuses it. Nothing is
+ * trimmed, guessed or partly taken: what a front end wrote is taken only in the one form every front end writes.
  */
 #include "parse.h"
 

@@ -39,10 +39,12 @@ struct parse_bus_path {
 };
 struct parse_bus_path parse_bus_path(const char *root, const char *path);
 
-/* Whether `path` may be the front end of a device of `domid`: /local/domain/DOMID/device/KIND/NAME, of plain characters, not too long. */
+/* Whether `path` may be the front end of a device of `domid`: /local/domain/DOMID/device/KIND/NAME, of plain
+ * characters, not too long. */
 bool parse_front_path_valid(const char *path, uint32_t domid);
 
-/* Copies what is fit for a domain's identity (letters, digits, '-'; '.' too when `dots`), or returns false: empty, too long, other characters. */
+/* Copies what is fit for a domain's identity (letters, digits, '-'; '.' too when `dots`), or returns false: empty, too
+ * long, other characters. */
 bool parse_identity_part(const char *text, bool dots, size_t size, char *ret_part);
 
 /* Copies `reason` for xenstore and the operator's eyes: cut to size, control characters replaced. */

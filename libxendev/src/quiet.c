@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Theory of operation: a table of functions that do nothing, in the shape libxentoollog gives a logger. It has no state, so one serves every
- * handle of every thread.
+ * Theory of operation: a table of functions that do nothing, in the shape libxentoollog gives a logger. It has no
+ * state, so one serves every handle of every thread.
  */
 #include "quiet.h"
 

@@ -2,8 +2,8 @@
 /*
  * The granting side, for our own guests.
  *
- * Theory of operation. libxengnttab does it all: the kernel allocates pages, grants them and maps them here. A page stays granted until its other side
- * has let it go too, whatever we do; freeing ours is therefore always safe.
+ * Theory of operation. libxengnttab does it all: the kernel allocates pages, grants them and maps them here. A page
+ * stays granted until its other side has let it go too, whatever we do; freeing ours is therefore always safe.
  */
 #include <xendev/grant.h>
 

@@ -2,10 +2,11 @@
 /*
  * The connection to xenstored: typed reads and writes, transactions.
  *
- * Theory of operation. libxenstore sends a request and blocks for its answer; once a watch is set it does so with a reader thread of its own.
- * When the connection breaks the call under way fails with one of several errno values, EINVAL among them, which is also what xenstored answers to a
- * malformed path. So an ambiguous error is followed by a look at the watch queue, where libxenstore does tell a dead connection (EINVAL) from
- * an idle one (EAGAIN). A broken connection is never used again: libxenstore leaves it in an undefined state.
+ * Theory of operation. libxenstore sends a request and blocks for its answer; once a watch is set it does so with a
+ * reader thread of its own. When the connection breaks the call under way fails with one of several errno values,
+ * EINVAL among them, which is also what xenstored answers to a malformed path. So an ambiguous error is followed by a
+ * look at the watch queue, where libxenstore does tell a dead connection (EINVAL) from an idle one (EAGAIN). A broken
+ * connection is never used again: libxenstore leaves it in an undefined state.
  */
 #include "store_internal.h"
 
@@ -166,7 +167,8 @@ int xendev_store_write(struct xendev_store *store, xendev_txn txn, const char *d
     if (result < 0)
         return result;
     va_start(args, format);
-    /* clang-tidy 14 loses sight of va_start() when it is given several files. NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
+    /* clang-tidy 14 loses sight of va_start() when it is given several files.
+     * NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
     int length = vsnprintf(value, sizeof(value), format, args);
     va_end(args);
     if (length < 0 || (size_t)length >= sizeof(value))

@@ -2,9 +2,10 @@
 /*
  * What a toolstack does with a device: attach, ask for a detach, remove what is left.
  *
- * Theory of operation. The three directories of a device are those libxl makes: the front end's, the guest's own and readable to us; the back end's, ours and
- * readable to the guest; and, for a guest that libxl runs, libxl's own note of the device under /libxl, without which `xl block-list` would not show it and `xl
- * destroy` would leave it behind. Each operation is one transaction, so nobody ever sees half a device.
+ * Theory of operation. The three directories of a device are those libxl makes: the front end's, the guest's own and
+ * readable to us; the back end's, ours and readable to the guest; and, for a guest that libxl runs, libxl's own note of
+ * the device under /libxl, without which `xl block-list` would not show it and `xl destroy` would leave it behind. Each
+ * operation is one transaction, so nobody ever sees half a device.
  */
 #include "xenbus_internal.h"
 

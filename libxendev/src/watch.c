@@ -2,16 +2,18 @@
 /*
  * Watches: xenstored's events, drained fully, coalesced, delivered from the loop.
  *
- * Theory of operation. libxenstore's reader thread queues events without bound, so whoever watches a node that a guest may write must empty that
- * queue faster than the guest fills it. Whenever its pipe is readable we take everything there is; each event is noted with the watch it
- * belongs to (found by token; a token is never used twice, so an event of a removed watch finds nobody) unless the same path is noted already. A watch
- * holds WATCH_PATHS_MAX different paths; beyond that they collapse into one, the watch's own, which says "look at everything". So a guest that
- * writes for ever costs one pending event a node, and no memory.
+ * Theory of operation. libxenstore's reader thread queues events without bound, so whoever watches a node that a guest
+ * may write must empty that queue faster than the guest fills it. Whenever its pipe is readable we take everything
+ * there is; each event is noted with the watch it belongs to (found by token; a token is never used twice, so an event
+ * of a removed watch finds nobody) unless the same path is noted already. A watch holds WATCH_PATHS_MAX different
+ * paths; beyond that they collapse into one, the watch's own, which says "look at everything". So a guest that writes
+ * for ever costs one pending event a node, and no memory.
  *
- * Only then are the noted paths handed out, one call each. A called function may remove any watch, add others, or close the store: after each call
- * nothing that was known before is trusted.
+ * Only then are the noted paths handed out, one call each. A called function may remove any watch, add others, or close
+ * the store: after each call nothing that was known before is trusted.
  *
- * libxenstore does not wake anybody when its connection breaks; a timer that costs no round trip asks its queue once a second.
+ * libxenstore does not wake anybody when its connection breaks; a timer that costs no round trip asks its queue once a
+ * second.
  */
 #include "store_internal.h"
 

@@ -2,8 +2,9 @@
 /*
  * What is common to both sides of xenbus: the names of the states, and how a state is written.
  *
- * Theory of operation. A write to xenstore makes the node and its parents when they are missing. A state that is written a moment after the toolstack
- * removed the device would bring its directory back to life for ever; so the write is part of a transaction that first finds the node there.
+ * Theory of operation. A write to xenstore makes the node and its parents when they are missing. A state that is
+ * written a moment after the toolstack removed the device would bring its directory back to life for ever; so the write
+ * is part of a transaction that first finds the node there.
  */
 #include "xenbus_internal.h"
 

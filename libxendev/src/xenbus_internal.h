@@ -18,7 +18,8 @@ int xenbus_state_read(struct xendev_store *store, xendev_txn txn, const char *di
 /* 1, 0 or -errno. */
 int xenbus_dir_exists(struct xendev_store *store, xendev_txn txn, const char *dir);
 
-/* Removes `dir`, then its parent if that is empty now, and so on, `parents` times at most. A missing one is no error. */
+/* Removes `dir`, then its parent if that is empty now, and so on, `parents` times at most. A missing one is no error.
+ */
 int xenbus_remove_dir(struct xendev_store *store, xendev_txn txn, const char *dir, unsigned parents);
 
 #endif

@@ -16,11 +16,12 @@ int xendev_events_open(struct event_base *base, struct xendev_events **ret_event
 /* Unbinds what is bound. Takes NULL. */
 void xendev_events_close(struct xendev_events *events);
 
-/* Restricts the handle to one remote domain for good. Domain 0 cannot be restricted to: -EPERM or as the kernel says. */
+/* Restricts the handle to one remote domain for good. The kernel refuses domain 0. Returns 0 or -errno. */
 int xendev_events_restrict(struct xendev_events *events, uint32_t domid);
 
-/* Binds the remote port; `fired` is called from the loop for each event, once right after binding. The port stays masked until
- * xendev_channel_unmask(): the receiver decides when it wants the next one. -EINVAL when the remote port is bound already or not ours. */
+/* Binds the remote port; `fired` is called from the loop for each event, once right after binding. The port stays
+ * masked until xendev_channel_unmask(): the receiver decides when it wants the next one. -EINVAL when the remote port
+ * is bound already or not ours. */
 int xendev_channel_bind(struct xendev_events *events, uint32_t domid, uint32_t remote_port, void (*fired)(void *arg),
                         void *arg, struct xendev_channel **ret_channel);
 /* Makes a port `domid` may bind (a front end's side); ret_port is its number in this domain. */

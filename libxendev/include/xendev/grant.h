@@ -25,24 +25,25 @@ struct xendev_copy {
     uint16_t offset; /* bytes */
     uint16_t length; /* bytes, offset + length <= XENDEV_PAGE_SIZE */
     void *local;
-    int status; /* out: 0; -EFAULT when the guest's reference is bad; -EINVAL when the piece leaves its page; -EIO when the call failed */
+    int status; /* out: 0; -EFAULT: a bad reference; -EINVAL: it leaves its page; -EIO: the call failed */
 };
 
-/* Copies `count` pieces, all in one direction, in few calls whatever `count` is. A bad piece fails alone. Returns how many failed; when the call itself
- * failed every piece is marked failed. */
+/* Copies `count` pieces, all in one direction, in few calls whatever `count` is. A bad piece fails alone. Returns how
+ * many failed; when the call itself failed every piece is marked failed. */
 unsigned xendev_grants_copy(struct xendev_grants *grants, uint32_t domid, enum xendev_copy_direction direction,
                             struct xendev_copy *pieces, unsigned count);
 
-/* Maps `count` references contiguously, writable. Returns 0; -EFAULT when a reference is bad; -ENOSPC when the budget is used up.
- * Undone only as a whole. */
+/* Maps `count` references contiguously, writable. Returns 0; -EFAULT when a reference is bad; -ENOSPC when the budget
+ * is used up. Undone only as a whole. */
 int xendev_grants_map(struct xendev_grants *grants, uint32_t domid, const uint32_t *grefs, unsigned count,
                       void **ret_address);
 void xendev_grants_unmap(struct xendev_grants *grants, void *address, unsigned count);
 
 /*
- * The host-wide budget of mapped references: shared memory with one slot for each process that maps. A process claims in its own slot, then counts
- * all slots, and takes its claim back when that is beyond the limit; so the limit holds without a lock, and whatever a process held when it was
- * killed stands in its slot alone, for the supervisor to give back once the process is reaped (its mappings died with it).
+ * The host-wide budget of mapped references: shared memory with one slot for each process that maps. A process claims
+ * in its own slot, then counts all slots, and takes its claim back when that is beyond the limit; so the limit holds
+ * without a lock, and whatever a process held when it was killed stands in its slot alone, for the supervisor to give
+ * back once the process is reaped (its mappings died with it).
  */
 struct xendev_grant_budget;
 #define XENDEV_BUDGET_SLOTS 1024u
@@ -53,8 +54,8 @@ void xendev_grant_budget_init(void *memory, uint32_t limit);
 void xendev_grant_budget_reclaim(struct xendev_grant_budget *budget, unsigned slot);
 /* References mapped or being mapped by all processes. */
 uint64_t xendev_grant_budget_used(const struct xendev_grant_budget *budget);
-/* Maps within `budget` from now on, as `slot` (below XENDEV_BUDGET_SLOTS, of this process alone; its handles share it). NULL, as at first: no limit.
- * Only while nothing is mapped. */
+/* Maps within `budget` from now on, as `slot` (below XENDEV_BUDGET_SLOTS, of this process alone; its handles share it).
+ * NULL, as at first: no limit. Only while nothing is mapped. */
 void xendev_grants_set_budget(struct xendev_grants *grants, struct xendev_grant_budget *budget, unsigned slot);
 
 /* The granting side, for our own guests: `count` zeroed pages shared with `domid`. Returns 0 or -errno. */

@@ -67,8 +67,8 @@ static void on_settled(void *arg, const char *path)
 
 void rig_settle(struct rig *rig)
 {
-    /* xenstored answers and tells of changes in one order: what was written before this watch is set is told before the watch's first event. What is done
-     * about it may write and be told of in turn, hence a few rounds. */
+    /* xenstored answers and tells of changes in one order: what was written before this watch is set is told before the
+     * watch's first event. What is done about it may write and be told of in turn, hence a few rounds. */
     for (unsigned round = 0; round < 4; round++) {
         struct xendev_watch *watch;
         unsigned seen = 0;

@@ -2,8 +2,8 @@
 /*
  * Back ends on a real xenstored: discovery, the state machine's effects and writes, and everybody else's bad manners.
  *
- * The test plays toolstack and guest through a connection of its own; the daemon's effects leave a letter each in a trace (P C R D F, as in
- * test_hop.c).
+ * The test plays toolstack and guest through a connection of its own; the daemon's effects leave a letter each in a
+ * trace (P C R D F, as in test_hop.c).
  */
 #include "rig.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Event channels and grants between two domains. One process plays both: on the simulator a handle belongs to the domain that the environment names while it
- * is opened.
+ * Event channels and grants between two domains. One process plays both: on the simulator a handle belongs to the
+ * domain that the environment names while it is opened.
  */
 #include "rig.h"
 
@@ -82,7 +82,8 @@ static void until_fired(struct end *end, unsigned times)
         event_base_loop(base, EVLOOP_ONCE);
 }
 
-/* Everything sent so far is delivered: events of one handle come in order, so another channel's event comes after them. */
+/* Everything sent so far is delivered: events of one handle come in order, so another channel's event comes after them.
+ */
 static void drain(void)
 {
     struct end offered = {0}, bound = {0};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The back end's state machine: the step for every pair of states, what no step may ever do, and the dances of real front ends.
+ * The back end's state machine: the step for every pair of states, what no step may ever do, and the dances of real
+ * front ends.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +18,8 @@ static const struct hop_view base = {.node_there = true, .front_there = true, .o
 /* ---- Every pair. ---- */
 
 /* Rows: our state 0..8; columns: the front end's. One letter a step:
- * . stay  P prepare  2 write InitWait  C connect  R resume  4 write Connected  5 write Closing  D disconnect  6 write Closed */
+ * . stay  P prepare  2 write InitWait  C connect  R resume  4 write Connected  5 write Closing  D disconnect  6 write
+ * Closed */
 static const char letters[HOP_COUNT] = {
     [HOP_STAY] = '.',      [HOP_PREPARE] = 'P', [HOP_INIT_WAIT] = '2',  [HOP_CONNECT] = 'C', [HOP_RESUME] = 'R',
     [HOP_CONNECTED] = '4', [HOP_CLOSING] = '5', [HOP_DISCONNECT] = 'D', [HOP_CLOSED] = '6',  [HOP_FORGET] = 'F',
