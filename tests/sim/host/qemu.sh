@@ -3,6 +3,7 @@
 # Simulator and simulated guest against a backend nobody here wrote: Debian's QEMU serves the guest's disk, the guest verifies
 # every byte, and what it left is in the image.
 set -eu
+. "$(dirname "$0")/lib.sh"
 simguest=$1
 [ -x /usr/libexec/xen-qemu-system-i386 ] || { echo "qemu-system-xen is not installed"; exit 77; }
 
@@ -12,12 +13,8 @@ truncate -s 64M "$image"
 qemu-backend "$domid" "51712=$image" >"$SIMXEN_DIR/qemu.log" 2>&1 &
 qemu=$!
 trap 'kill "$qemu"; cat "$SIMXEN_DIR/qemu.log"' EXIT
-tries=500
-until [ "$(xenstore-read "/local/domain/0/backend/qdisk/$domid/51712/state" 2>/dev/null)" = 2 ]; do
-    tries=$((tries - 1))
-    [ $tries -gt 0 ]
-    sleep 0.02
-done
+ready() { [ "$(xenstore-read "/local/domain/0/backend/qdisk/$domid/51712/state" 2>/dev/null)" = 2 ]; }
+wait_for ready
 
 for order in 0 2; do
     simxen exec "$domid" "$simguest" blk --requests 2000 --depth 16 --order $order --seed 7 --blank --state "$SIMXEN_DIR/model" 51712

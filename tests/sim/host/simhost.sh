@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # simhost: the command's status comes through, two hosts do not meet, nothing is left behind.
 set -eu
+. "$(dirname "$0")/lib.sh"
 PATH=$1:$PATH
 
 status=0
@@ -14,14 +15,14 @@ rm -f "${TMPDIR:-/tmp}/simhost-test.$$"
 one=$(simhost start)
 two=$(simhost start)
 (eval "$(simhost env "$one")" && xenstore-write /only/here 1)
-! (eval "$(simhost env "$two")" && xenstore-read /only/here) 2>/dev/null
+(eval "$(simhost env "$two")" && refused xenstore-read /only/here)
 pids="$(cat "$one/broker.pid" "$one/xenstored.pid" "$two/broker.pid" "$two/xenstored.pid")"
 simhost stop "$one"
 (eval "$(simhost env "$two")" && xenstore-write /still/alive 1)
 simhost stop "$two"
 [ ! -e "$one" ] && [ ! -e "$two" ]
 for pid in $pids; do # a dead one nobody has waited for yet has no /proc/PID/exe
-    case $(readlink "/proc/$pid/exe") in
+    case $(readlink "/proc/$pid/exe" || true) in
     */simxend | */xenstored) exit 1 ;;
     esac
 done
@@ -30,7 +31,7 @@ done
 mark=$(mktemp)
 simhost run -- sh -c 'echo "$SIMXEN_DIR $$" >"$0"; exec sleep 60' "$mark" &
 runner=$!
-until [ -s "$mark" ]; do sleep 0.02; done
+wait_for test -s "$mark"
 read -r dir command <"$mark"
 rm "$mark"
 kill -TERM "$runner"
@@ -38,6 +39,5 @@ status=0
 wait "$runner" || status=$?
 [ "$status" -eq 143 ]
 [ ! -e "$dir" ]
-tries=100
-while [ "$(readlink "/proc/$command/exe")" ] && [ $tries -gt 0 ]; do sleep 0.02; tries=$((tries - 1)); done
-[ $tries -gt 0 ]
+ended() { ! readlink "/proc/$1/exe" >/dev/null; }
+wait_for ended "$command"
