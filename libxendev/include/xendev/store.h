@@ -38,7 +38,7 @@ int xendev_store_write(struct xendev_store *store, xendev_txn txn, const char *d
                        ...) __attribute__((format(printf, 5, 6)));
 /* Removes a node and all below it; a missing one is no error. */
 int xendev_store_remove(struct xendev_store *store, xendev_txn txn, const char *dir, const char *key);
-/* The children's names in a NULL-terminated array freed by one free(). Returns their number; -ENOENT, others as read. */
+/* The children's names in a NULL-terminated array freed by one free(). Returns their number; errors as read. */
 int xendev_store_list(struct xendev_store *store, xendev_txn txn, const char *dir, char ***ret_names);
 
 /* Gives a node, and what is created below it later, to `owner`, readable by `reader` too. */
