@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -49,8 +50,11 @@ void device_succeed(struct device *device)
 
 void device_close_image(struct device *device)
 {
-    if (device->image_fd >= 0)
-        close(device->image_fd);
+    if (device->image_fd < 0)
+        return;
+    /* The worker's copy may live on for a moment, in an io_uring the kernel is taking apart; the next user need not wait for that. */
+    flock(device->image_fd, LOCK_UN);
+    close(device->image_fd);
     device->image_fd = -1;
 }
 
@@ -137,7 +141,8 @@ static int open_image_to_check(struct device *device, struct disk_error *ret_err
 static void device_free(struct device *device)
 {
     LIST_REMOVE(device, entry);
-    device_close_image(device);
+    if (device->image_fd >= 0)
+        close(device->image_fd);
     image_fini(&device->image);
     if (device->lock_timer != NULL)
         event_free(device->lock_timer);

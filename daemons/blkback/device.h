@@ -73,6 +73,7 @@ void device_offer(struct device *device);
 void device_succeed(struct device *device);
 /* The device cannot go on, and no worker holds anything of it: ends the effect under way, or fails the device. The reason is logged and kept. */
 void device_give_up(struct device *device, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* Lets go of the image, which no worker uses any more. */
 void device_close_image(struct device *device);
 void device_remove_file(struct device *device, const char *name);
 
