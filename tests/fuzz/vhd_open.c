@@ -31,7 +31,7 @@ static void seal(uint8_t *image, size_t size, uint8_t which)
     if (which & 2)
         seal_footer(image + (size - VHD_FOOTER_SIZE));
     if (which & 4)
-        memcpy(image + (size - VHD_FOOTER_SIZE), image, VHD_FOOTER_SIZE);
+        memmove(image + (size - VHD_FOOTER_SIZE), image, VHD_FOOTER_SIZE);
     uint64_t header = vhd_get64(image + 16);
     if (!(which & 8) && size >= VHD_HEADER_SIZE && header <= size - VHD_HEADER_SIZE)
         vhd_put32(image + header + 36, vhd_checksum(image + header, VHD_HEADER_SIZE, 36));
