@@ -8,7 +8,6 @@
 #include "channel.h"
 
 #include <errno.h>
-#include <stdint.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,7 +19,7 @@ union control {
 
 int channel_send(int channel, const void *message, size_t size, const int *fds, unsigned fd_count)
 {
-    struct iovec iov = {.iov_base = (void *)(uintptr_t)message, .iov_len = size};
+    struct iovec iov = {.iov_base = (void *)message, .iov_len = size};
     struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
     union control control;
     ssize_t sent;

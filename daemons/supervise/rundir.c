@@ -310,12 +310,31 @@ int rundir_worker_write(int guest_dir, pid_t pid)
     return rundir_write(guest_dir, WORKER_FILE, text, (size_t)length);
 }
 
+/* "PID STARTTIME\n". Returns 0, or -EBADMSG. */
+static int worker_parse(const char *text, pid_t *ret_pid, uint64_t *ret_start)
+{
+    uint64_t start;
+    long pid;
+    char *end;
+
+    errno = 0;
+    pid = strtol(text, &end, 10);
+    if (errno != 0 || pid <= 0 || pid > INT_MAX || *end != ' ')
+        return -EBADMSG;
+    start = strtoull(end + 1, &end, 10);
+    if (errno != 0 || *end != '\n')
+        return -EBADMSG;
+    *ret_pid = (pid_t)pid;
+    *ret_start = start;
+    return 0;
+}
+
 int rundir_worker_open(int guest_dir, pid_t *ret_pid)
 {
     char text[WORKER_TEXT_MAX];
     uint64_t recorded, start;
     ssize_t got;
-    int pid;
+    pid_t pid;
     int fd = openat(guest_dir, WORKER_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
     if (fd < 0)
@@ -325,7 +344,7 @@ int rundir_worker_open(int guest_dir, pid_t *ret_pid)
     if (got <= 0)
         return -ESRCH;
     text[got] = '\0';
-    if (sscanf(text, "%d %" SCNu64, &pid, &recorded) != 2 || pid <= 0)
+    if (worker_parse(text, &pid, &recorded) < 0)
         return -EBADMSG;
     fd = pidfd_open(pid, 0);
     if (fd < 0)

@@ -13,7 +13,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <spawn.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -81,7 +80,7 @@ static int spawn_prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t 
 /* Starts the program; it keeps our standard output and error for its last words. */
 static int spawn(const char *program, int channel, pid_t *ret_pid)
 {
-    char *argv[] = {(char *)(uintptr_t)program, NULL};
+    char *argv[] = {(char *)program, NULL};
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     int err = -posix_spawn_file_actions_init(&actions);
@@ -300,6 +299,8 @@ int worker_pool_new(struct event_base *base, const struct worker_pool_params *pa
 
 void worker_pool_free(struct worker_pool *pool)
 {
+    struct worker *worker, *next;
+
     if (pool == NULL)
         return;
     if (pool->spare != NULL) {
@@ -307,8 +308,10 @@ void worker_pool_free(struct worker_pool *pool)
         worker_kill(pool->spare, NULL);
         waitpid(pid, NULL, 0);
     }
-    while (!LIST_EMPTY(&pool->workers))
-        worker_free(LIST_FIRST(&pool->workers));
+    for (worker = LIST_FIRST(&pool->workers); worker != NULL; worker = next) {
+        next = LIST_NEXT(worker, entry);
+        worker_free(worker);
+    }
     if (pool->spare_timer != NULL)
         event_free(pool->spare_timer);
     free(pool->message);
@@ -326,7 +329,7 @@ int worker_take(struct worker_pool *pool, const struct worker_user *user, struct
         err = worker_start(pool, &worker);
     /* Not now: whoever takes a worker is in a hurry. */
     event_add(pool->spare_timer, &spare_soon);
-    if (err < 0)
+    if (worker == NULL)
         return err;
     worker->user = *user;
     *ret_worker = worker;

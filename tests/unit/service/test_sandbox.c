@@ -142,7 +142,7 @@ static int starts_a_process(void)
 
 static int executes(void)
 {
-    char *argv[] = {(char *)(uintptr_t) "sh", NULL};
+    char *argv[] = {(char *)"sh", NULL};
 
     return execv("/bin/sh", argv);
 }
