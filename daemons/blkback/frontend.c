@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,14 +24,9 @@ struct frontend {
     struct disk_error *error;
 };
 
-__attribute__((format(printf, 3, 4))) static int refuse(const struct frontend *frontend, int err, const char *format,
-                                                        ...)
+static int refuse(const struct frontend *frontend, int err, const char *key, const char *reason)
 {
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(frontend->error->text, sizeof(frontend->error->text), format, args);
-    va_end(args);
+    snprintf(frontend->error->text, sizeof(frontend->error->text), "the front end's %s %s", key, reason);
     return err;
 }
 
@@ -40,10 +34,8 @@ static int read_number(const struct frontend *frontend, const char *key, uint32_
 {
     int err = xendev_store_read_u32(frontend->store, XENDEV_NO_TXN, frontend->directory, key, ret_value);
 
-    if (err == -ENOENT)
-        return refuse(frontend, err, "the front end did not write %s", key);
     if (err < 0)
-        return refuse(frontend, err, "the front end's %s is not a number: %s", key, strerror(-err));
+        return refuse(frontend, err, key, err == -ENOENT ? "is missing" : "is no number of 32 bits");
     return 0;
 }
 
@@ -55,22 +47,21 @@ static int read_either(const struct frontend *frontend, const char *key, const c
     if (err == -ENOENT && read_number(frontend, other, ret_value) == 0)
         return 0;
     if (err == -ENOENT)
-        return refuse(frontend, err, "the front end did not write %s", key);
+        return refuse(frontend, err, key, "is missing");
     return err;
 }
 
 static int read_ring(const struct frontend *frontend, struct blkback_connection *connection)
 {
     uint32_t order = 0;
-    int err = xendev_store_read_u32(frontend->store, XENDEV_NO_TXN, frontend->directory, "ring-page-order", &order);
+    int err = read_number(frontend, "ring-page-order", &order);
 
     if (err == -ENOENT)
         return read_either(frontend, "ring-ref", "ring-ref0", &connection->ring_refs[0]);
     if (err < 0)
-        return refuse(frontend, err, "the front end's ring-page-order is not a number");
+        return err;
     if (order > BLKIF_RING_ORDER_MAX)
-        return refuse(frontend, -EINVAL, "the front end's ring-page-order is %" PRIu32 ", more than %u", order,
-                      BLKIF_RING_ORDER_MAX);
+        return refuse(frontend, -EINVAL, "ring-page-order", "is more than was offered");
     connection->ring_order = order;
     if (order == 0)
         return read_either(frontend, "ring-ref0", "ring-ref", &connection->ring_refs[0]);
@@ -95,11 +86,11 @@ static int read_abi(const struct frontend *frontend, uint32_t *ret_abi)
         return 0;
     }
     if (err < 0)
-        return refuse(frontend, err, "the front end's protocol cannot be read: %s", strerror(-err));
+        return refuse(frontend, err, "protocol", "cannot be read");
     err = blkif_abi_parse(name, &abi);
     free(name);
     if (err < 0)
-        return refuse(frontend, err, "the front end's protocol is unknown");
+        return refuse(frontend, err, "protocol", "is unknown");
     *ret_abi = abi;
     return 0;
 }
@@ -117,7 +108,7 @@ int frontend_read(struct xendev_store *store, const char *directory, struct blkb
     if (err < 0)
         return err;
     if (connection.event_channel == 0 || connection.event_channel >= EVENT_CHANNELS_MAX)
-        return refuse(&frontend, -EINVAL, "the front end's event-channel is impossible");
+        return refuse(&frontend, -EINVAL, "event-channel", "is impossible");
     err = read_abi(&frontend, &connection.abi);
     if (err < 0)
         return err;

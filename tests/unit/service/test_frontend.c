@@ -199,10 +199,10 @@ static void missing_keys_are_refused(void **state)
     static const char *const gap[] = {"ring-page-order", "1", "ring-ref0", "1", "event-channel", "5", NULL};
 
     (void)state;
-    assert_refused(none, "did not write ring-ref");
-    assert_refused(no_port, "did not write event-channel");
-    assert_refused(queues, "did not write ring-ref");
-    assert_refused(gap, "did not write ring-ref1");
+    assert_refused(none, "ring-ref is missing");
+    assert_refused(no_port, "event-channel is missing");
+    assert_refused(queues, "ring-ref is missing");
+    assert_refused(gap, "ring-ref1 is missing");
 }
 
 static void impossible_channels_and_protocols_are_refused(void **state)
