@@ -9,22 +9,21 @@
 
 #include "kind.h"
 
-static const struct disk_kind *const kinds[] = {&disk_kind_ram, &disk_kind_raw, &disk_kind_vhd};
+static const struct disk_kind *const kinds[] = {&disk_kind_ram, &disk_kind_raw, &disk_kind_vhd, NULL};
 
-int disk_refuse(struct disk_error *ret_error, int code, const char *format, ...)
+void disk_error_fill(struct disk_error *ret_error, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
     vsnprintf(ret_error->text, sizeof ret_error->text, format, args);
     va_end(args);
-    return code;
 }
 
 static const struct disk_kind *kind_find(const char *name, size_t length)
 {
-    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
-        if (strlen(kinds[i]->name) == length && memcmp(kinds[i]->name, name, length) == 0)
-            return kinds[i];
+    for (const struct disk_kind *const *kind = kinds; *kind; kind++)
+        if (strlen((*kind)->name) == length && memcmp((*kind)->name, name, length) == 0)
+            return *kind;
     return NULL;
 }
 

@@ -67,20 +67,20 @@ int map_open(int fd, bool read_only, struct file **ret_file, struct disk_error *
     struct map_file *map = calloc(1, sizeof *map);
     if (!map) {
         result = disk_refuse(ret_error, -ENOMEM, "out of memory");
-        goto close_fd;
+        goto fail;
     }
     if (fstat(fd, &st) < 0) {
         result = disk_refuse(ret_error, -errno, "cannot stat the RAM disk's file: %s", strerror(errno));
-        goto close_fd;
+        goto fail;
     }
     if (!S_ISREG(st.st_mode) || st.st_size <= 0 || st.st_blocks * 512 < st.st_size) {
         result = disk_refuse(ret_error, -EINVAL, "the RAM disk's file does not have all of its memory");
-        goto close_fd;
+        goto fail;
     }
     map->bytes = mmap(NULL, (size_t)st.st_size, read_only ? PROT_READ : PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     if (map->bytes == MAP_FAILED) {
         result = disk_refuse(ret_error, -errno, "cannot map the RAM disk's file: %s", strerror(errno));
-        goto close_fd;
+        goto fail;
     }
     map->file = (struct file){
         .ops = &map_ops,
@@ -90,10 +90,11 @@ int map_open(int fd, bool read_only, struct file **ret_file, struct disk_error *
     };
     TAILQ_INIT(&map->file.ended);
     *ret_file = &map->file;
-
-close_fd:
     close(fd); /* the mapping holds the file, and the lock on it */
-    if (result < 0)
-        free(map);
+    return 0;
+
+fail:
+    close(fd);
+    free(map);
     return result;
 }

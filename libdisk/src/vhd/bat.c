@@ -55,7 +55,7 @@ void vhd_bat_write(struct vhd_disk *vhd, struct vhd_slot *slot)
 int vhd_bat_init(struct vhd_disk *vhd)
 {
     void *page;
-    if (posix_memalign(&page, 4096, 4 * VHD_BAT_PAGE) != 0)
+    if (posix_memalign(&page, 4096, sizeof(uint32_t) * VHD_BAT_PAGE) != 0)
         return -ENOMEM;
     vhd->bat.vhd = vhd;
     vhd->bat.page = page;

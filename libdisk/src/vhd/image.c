@@ -71,9 +71,9 @@ static int image_load_footer(struct file *file, uint8_t *buffer, struct vhd_imag
     if (file->size < VHD_FOOTER_SIZE - 1)
         return disk_refuse(ret_error, -EINVAL, "the file has %" PRIu64 " bytes: too short for a VHD image", file->size);
 
-    struct vhd_footer tail, head;
+    struct vhd_footer tail = {0}, head = {0};
     uint8_t tail_bytes[VHD_FOOTER_SIZE];
-    struct disk_error head_error;
+    struct disk_error head_error = {""};
     int tail_result = image_load_tail(file, buffer, &tail, ret_error);
     image->end = file->size / DISK_SECTOR_SIZE; /* before a footer of 511 bytes, too */
     if (tail_result == 0 && file->size % VHD_FOOTER_SIZE == 0)

@@ -68,7 +68,7 @@ static void scrub_read(struct file_io *io)
 int vhd_scrub_init(struct vhd_scrub *scrub, struct file *file, void *owner, void (*done)(struct vhd_scrub *, int))
 {
     void *buffer;
-    if (posix_memalign(&buffer, 4096, SCRUB_SECTORS * DISK_SECTOR_SIZE) != 0)
+    if (posix_memalign(&buffer, 4096, (size_t)SCRUB_SECTORS * DISK_SECTOR_SIZE) != 0)
         return -ENOMEM;
     *scrub = (struct vhd_scrub){.file = file, .buffer = buffer, .owner = owner, .done = done};
     return 0;
