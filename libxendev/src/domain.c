@@ -27,7 +27,8 @@ int xendev_domain_exists(struct xendev_store *store, uint32_t domid)
     errno = 0;
     if (xs_is_domain_introduced(store->xs, domid))
         return 1;
-    return errno != 0 ? store_error(store) : 0;
+    /* "No" and "I could not ask" look the same but for errno; a signal may have left its mark on a call that went well. */
+    return errno == 0 || errno == EINTR ? 0 : store_error(store);
 }
 
 int xendev_domain_identity(struct xendev_store *store, uint32_t domid, char ret_identity[XENDEV_IDENTITY_SIZE])
