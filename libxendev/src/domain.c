@@ -27,7 +27,8 @@ int xendev_domain_exists(struct xendev_store *store, uint32_t domid)
     errno = 0;
     if (xs_is_domain_introduced(store->xs, domid))
         return 1;
-    /* "No" and "I could not ask" look the same but for errno; a signal may have left its mark on a call that went well. */
+    /* "No" and "I could not ask" look the same but for errno, in which a signal may have left its mark though all went
+     * well. */
     return errno == 0 || errno == EINTR ? 0 : store_error(store);
 }
 
