@@ -178,12 +178,15 @@ static int measure(struct bench *bench)
         return -EIO;
     }
     double rate = requests / elapsed;
+    double megabytes = rate * (double)bench->size / 1e6;
     double per_request = requests > 0 ? cpu * 1e6 / requests : 0;
-    printf(bench->json ? "{\"depth\": %u, \"bs\": %" PRIu64
-                         ", \"iops\": %.0f, \"mb_s\": %.1f, \"guest_cpu_us\": %.3f, \"requests\": %.0f}\n"
-                       : "depth %u, %" PRIu64
-                         " bytes: %.0f requests/s, %.1f MB/s, guest CPU %.3f us a request (%.0f requests)\n",
-           front->depth, bench->size, rate, rate * (double)bench->size / 1e6, per_request, requests);
+    if (bench->json)
+        printf("{\"depth\": %u, \"bs\": %" PRIu64
+               ", \"iops\": %.0f, \"mb_s\": %.1f, \"guest_cpu_us\": %.3f, \"answered\": %" PRIu64 "}\n",
+               front->depth, bench->size, rate, megabytes, per_request, bench->answered);
+    else
+        printf("depth %u, %" PRIu64 " bytes: %.0f requests/s, %.1f MB/s, guest CPU %.3f us a request\n", front->depth,
+               bench->size, rate, megabytes, per_request);
     return 0;
 }
 

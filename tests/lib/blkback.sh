@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034
 # What tests of blkbackd on the simulator share. Sourced by scripts that `simhost run` starts, with RINGBACK_BUILD naming the build.
 #
 # Everything is private to the test: the host, the daemon's directories, the images. What was started is stopped at exit, by process id. A
@@ -22,6 +22,7 @@ readonly XVDA=51712 XVDB=51728
 
 daemon_pid=
 guest_pids=()
+at_end=: # a command of the script's own, run at exit
 
 say() {
     printf '%s\n' "$*"
@@ -76,7 +77,8 @@ control() {
     ringctl "$command" --socket="$RUN/blkbackd.sock" "$@"
 }
 
-daemon_start() {
+# daemon_start_with OPTION...: beside those that keep it private.
+daemon_start_with() {
     mkdir -p "$WORK"
     blkbackd --config=/dev/null --run-dir="$RUN" --ram-dir="$WORK/ram" --worker="$RINGBACK_BUILD/daemons/blkback/worker/blkbackd-worker" \
         "$@" </dev/null >>"$DAEMON_LOG" 2>&1 &
@@ -84,9 +86,13 @@ daemon_start() {
     wait_until "$LIMIT_DAEMON" "blkbackd to serve" control list
 }
 
-# daemon_end [SIGNAL]: ends the daemon; its workers go on.
+daemon_start() {
+    daemon_start_with --log-level=info
+}
+
+# daemon_end SIGNAL: ends the daemon; its workers go on.
 daemon_end() {
-    kill -"${1-TERM}" "$daemon_pid"
+    kill -"$1" "$daemon_pid"
     wait_until "$LIMIT_DAEMON" "blkbackd to end" dead "$daemon_pid"
     wait "$daemon_pid" 2>/dev/null || true
     daemon_pid=
@@ -217,6 +223,7 @@ end() {
         say "FAILED: see the daemon's log" >&2
         status=1
     fi
+    $at_end
     if [ "$status" -ne 0 ] && [ "$status" -ne 77 ]; then
         tail -n 60 "$WORK"/*.log "$WORK"/guest.?????? 2>/dev/null
     fi

@@ -8,7 +8,7 @@ disk_attach "$domain" xvda ram:16M
 guest_start "$domain" blk --time 0 --blank --verify-all "$XVDA"
 wait_until "$LIMIT_REQUEST" "requests to be served" has_served "$domain/xvda" 100
 workers=$(worker_pids)
-daemon_end
+daemon_end TERM
 # shellcheck disable=SC2086 # one word a process
 kill -KILL $workers
 daemon_start

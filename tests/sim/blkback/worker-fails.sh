@@ -7,7 +7,7 @@ mkdir -p "$WORK"
 program=$WORK/worker
 printf '#!/bin/sh\nexit 9\n' >"$program"
 chmod +x "$program"
-daemon_start --worker="$program"
+daemon_start_with --worker="$program"
 domain=$(simxen create)
 disk_refused "$domain" xvda ram:16M worker "exited with status 9"
 sleep 3
