@@ -2,9 +2,10 @@
 /*
  * What a kind of disk implements, and what disk.c does for all of them.
  *
- * A kind is one folder and one static table. Its disk embeds struct disk as the first member. disk.c checks each request,
- * gives it a struct disk_request from a pool made at open, and hands it to the kind's start(); the kind ends it with
- * disk_request_finish(), at once or from the completion of some struct file_io. No kind allocates memory per request.
+ * A kind is one folder and one static table. Its disk embeds struct disk as the first member. disk.c checks each
+ * request, gives it a struct disk_request from a pool made at open, and hands it to the kind's start(); the kind ends
+ * it with disk_request_finish(), at once or from the completion of some struct file_io. No kind allocates memory per
+ * request.
  */
 #ifndef DISK_KIND_H
 #define DISK_KIND_H
@@ -14,8 +15,7 @@
 #include "file/file.h"
 
 struct disk_request {
-    struct file_io
-        file_io; /* first, so that its completion finds the request; also the cursor through the caller's buffers */
+    struct file_io file_io; /* first; also the cursor through the caller's buffers */
     struct disk *disk;
     struct disk_io *io;
     uint64_t length;                 /* bytes asked for */
@@ -42,9 +42,9 @@ struct disk_kind {
     int (*source_parse)(const char *text, struct disk_source *source, struct disk_error *ret_error);
     int (*source_open)(const struct disk_source *source, bool read_only, struct disk_error *ret_error);
     int (*open)(const struct disk_params *params, struct disk **ret_disk, struct disk_error *ret_error);
-    /* Called when nothing is in flight. Frees the disk, but not what disk_fini() frees. */
+    /* Called when nothing is in flight; calls disk_fini() and frees the rest. */
     void (*close)(struct disk *disk);
-    /* Starts a checked request. Must not finish another one's buffers, may finish this one at once. */
+    /* Starts a checked request; may finish it at once. */
     void (*start)(struct disk *disk, struct disk_request *request);
 };
 
@@ -52,7 +52,8 @@ extern const struct disk_kind disk_kind_ram;
 extern const struct disk_kind disk_kind_raw;
 extern const struct disk_kind disk_kind_vhd;
 
-/* Fills `ret_error`; its value is `code`, so that a refusal is one statement. A macro, so that static analysis knows the code. */
+/* Fills `ret_error`; its value is `code`, so that a refusal is one statement. A macro, so that static analysis knows
+ * the code. */
 #define disk_refuse(ret_error, code, ...)          \
     ({                                             \
         int disk_refuse_code = (code);             \
@@ -64,6 +65,8 @@ void disk_error_fill(struct disk_error *ret_error, const char *format, ...) __at
 
 /* Makes the part of a disk that all kinds share; `file` belongs to the disk from then on. Returns 0 or -ENOMEM. */
 int disk_init(struct disk *disk, const struct disk_kind *kind, struct file *file, bool read_only, unsigned depth);
+
+/* Closes the file too. */
 void disk_fini(struct disk *disk);
 
 /* Ends a request with 0 or -errno. The request goes back to the pool. */

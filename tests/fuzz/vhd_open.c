@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Whole images. The first byte says which checksums are put right, the rest is the file. What opens is written and read through
- * all of its blocks that are near enough; then it must open again, and hold what was written.
+ * Whole images. The first byte says which checksums are put right, the rest is the file. What opens is written and
+ * read through all of its blocks that are near enough; then it must open again, and hold what was written.
  */
 #include <disk/vhd.h>
 

@@ -2,13 +2,14 @@
 /*
  * A disk: something that reads, writes and flushes sectors, asynchronously.
  *
- * Every kind (ram, raw, vhd, ...) implements one table, struct disk_kind, in a folder of its own; nothing here knows of Xen,
- * rings or daemons. Work is split between two processes:
+ * Every kind (ram, raw, vhd, ...) implements one table, struct disk_kind, in a folder of its own; nothing here knows
+ * of Xen, rings or daemons. Work is split between two processes:
  *
  *   - one that may open files: disk_source_parse(), disk_source_open(), disk_source_lock(). It never reads an image.
  *   - one that may only use descriptors it was given: disk_open() and all that follows. It never opens a path.
  *
- * A disk belongs to one thread. None of these functions calls back into its caller: completions are fetched by disk_reap().
+ * A disk belongs to one thread. None of these functions calls back into its caller: completions are fetched by
+ * disk_reap().
  */
 #ifndef DISK_DISK_H
 #define DISK_DISK_H
@@ -37,19 +38,20 @@ struct disk_source {
 };
 
 /* Parses `ram:64M`, `raw:/path`, `vhd:/path`; a plain absolute path means raw. The kind is never probed from content.
- * Sizes take K, M, G, T (powers of 1024) and must be multiples of 512. Returns 0, or -EINVAL with `ret_error` filled. */
+ * Sizes take K, M, G, T (powers of 1024) and must be multiples of 512. Returns 0, or -EINVAL with
+ * `ret_error` filled. */
 int disk_source_parse(const char *text, struct disk_source *ret_source, struct disk_error *ret_error);
 
-/* Opens the file of a source: O_RDONLY when `read_only`, else O_RDWR; always O_CLOEXEC, never following into a FIFO or character device.
- * A ram source's file is created (mode 0600, with all of its memory: a third of a second a GiB) when it is missing, and continued when it
- * exists with that size; its folder should be on a tmpfs.
- * O_DIRECT is set when the file system takes it and the kind can use it. The content is not read.
- * Returns a descriptor the caller owns, or -errno with `ret_error` filled. */
+/* Opens the file of a source: O_RDONLY when `read_only`, else O_RDWR; always O_CLOEXEC, never following into a FIFO
+ * or character device. A ram source's file is created (mode 0600, with all of its memory: a third of a second a GiB)
+ * when it is missing, and continued when it exists with that size; its folder should be on a tmpfs. O_DIRECT is set
+ * when the file system takes it and the kind can use it. The content is not read. Returns a descriptor the caller
+ * owns, or -errno with `ret_error` filled. */
 int disk_source_open(const struct disk_source *source, bool read_only, struct disk_error *ret_error);
 
-/* Takes the image for its user: shared for readers, exclusive for writers (flock). Does not wait.
- * Returns 0; -EWOULDBLOCK when somebody else holds it; another -errno. Released when every copy of `fd` is closed; an io_uring's is
- * closed by the kernel some milliseconds after disk_close(). */
+/* Takes the image for its user: shared for readers, exclusive for writers (flock). Does not wait. Returns 0;
+ * -EWOULDBLOCK when somebody else holds it; another -errno. Released when every copy of `fd` is closed; an io_uring's
+ * is closed by the kernel some milliseconds after disk_close(). */
 int disk_source_lock(int fd, bool read_only);
 
 /* ---- Disks. -------------------------------------------------------------------------------------------------------- */
@@ -59,7 +61,7 @@ struct disk;
 struct disk_params {
     const struct disk_kind *kind;
     int fd;       /* from disk_source_open(); the disk takes it over, also when disk_open() fails */
-    int fence_fd; /* registered with every io_uring made, so that it stays open until the kernel's last I/O ended; -1: none */
+    int fence_fd; /* registered with every io_uring, so that it stays open until the kernel's last I/O ended; -1: none */
     bool read_only; /* `fd` is O_RDONLY */
     unsigned depth; /* most requests in flight at once: 1..4096 */
 };
@@ -69,7 +71,7 @@ struct disk_info {
     uint32_t sector_size;          /* bytes: logical; 512 */
     uint32_t physical_sector_size; /* bytes: what writes should be aligned to */
     bool read_only;
-    const char *engine; /* how I/O reaches the file: "io_uring", "pread" */
+    const char *engine; /* how I/O reaches the file: "io_uring", "pread", "mmap" */
 };
 
 enum disk_op {
@@ -98,15 +100,17 @@ void disk_close(struct disk *disk);
 
 void disk_get_info(const struct disk *disk, struct disk_info *ret_info);
 
-/* Starts `count` requests; those that cannot be started complete with an error. A range beyond the disk is -EINVAL, a write to
- * a read-only disk -EROFS. Overlapping requests in flight together have no defined order. One system call a batch at most where the engine allows. */
+/* Starts `count` requests; those that cannot be started complete with an error. A range beyond the disk is -EINVAL, a
+ * write to a read-only disk -EROFS. Overlapping requests in flight together have no defined order. One system call a
+ * batch at most where the engine allows. */
 void disk_submit(struct disk *disk, struct disk_io *const *ios, unsigned count);
 
-/* Fetches up to `max` completed requests, in no particular order; returns how many. Call it after disk_submit(), and whenever
- * disk_fd() is readable. When it returns less than `max`, nothing else is complete. */
+/* Fetches up to `max` completed requests, in no particular order; returns how many. Call it after disk_submit(), and
+ * whenever disk_fd() is readable. When it returns less than `max`, nothing else is complete. */
 unsigned disk_reap(struct disk *disk, struct disk_io **ret_ios, unsigned max);
 
-/* Readable when something may be ready to reap; -1 for a disk that completes everything within disk_submit(). */
+/* Readable when something may be ready to reap; -1 for a disk that completes everything within disk_submit(), as
+ * those do whose file system would only hand io_uring's requests to threads. */
 int disk_fd(const struct disk *disk);
 
 /* Requests submitted and not yet reaped. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The half of the engine that does not depend on how I/O reaches the kernel: cursors, short transfers, the choice of engine. */
+/* The half of the engine that does not depend on how I/O reaches the kernel: cursors, short transfers, the choice of
+ * engine. */
 #include "file/file.h"
 
 #include <errno.h>
@@ -157,7 +158,8 @@ int64_t file_run(struct file *file, enum file_op op, uint64_t offset, void *buff
 
 /* ---- The choice of engine. ----------------------------------------------------------------------------------------- */
 
-/* A file system without RWF_NOWAIT would have io_uring hand each request to a thread, at more than the cost of the copy. */
+/* A file system without RWF_NOWAIT would have io_uring hand each request to a thread, at more than the cost of the
+ * copy. */
 static bool file_takes_nowait(int fd)
 {
     void *buffer = NULL;

@@ -4,9 +4,9 @@
  *
  * Three engines implement struct file_ops:
  *
- *   uring.c     io_uring, for block devices and file systems that serve it without threads;
- *   sync.c      preadv() and pwritev() on the spot, for file systems (tmpfs) that would hand every io_uring request to a thread;
- *   ../ram/map.c  memcpy(), for RAM disks.
+ *   uring.c        io_uring, for block devices and file systems that serve it without threads;
+ *   sync.c         preadv() and pwritev() on the spot, for file systems that would only use threads (tmpfs);
+ *   ../ram/map.c   memcpy(), for RAM disks.
  *
  * file_start() takes an operation, file_kick() gives what was taken to the kernel in one system call, file_poll() calls
  * done() of each operation that ended. done() is called from file_poll() alone, so it may start further operations.
@@ -65,8 +65,8 @@ struct file {
     struct file_io_list ended; /* of engines that carry an operation out within file_start(): to be announced */
 };
 
-/* Makes the engine for `fd`, which it takes over also on failure. `fence_fd`: see struct disk_params. `depth`: how many operations
- * will be in flight at most. Returns 0, or -errno with `ret_error` filled. */
+/* Makes the engine for `fd`, which it takes over also on failure. `fence_fd`: see struct disk_params. `depth`: how
+ * many operations will be in flight at most. Returns 0, or -errno with `ret_error` filled. */
 int file_open(int fd, int fence_fd, unsigned depth, struct file **ret_file, struct disk_error *ret_error);
 
 /* Nothing may be in flight. Takes NULL. */
@@ -82,8 +82,8 @@ void file_drain(struct file *file);
 /* Makes `io` one operation on one buffer. */
 void file_io_single(struct file_io *io, enum file_op op, uint64_t offset, void *buffer, size_t length);
 
-/* Transfers one buffer, or syncs, and waits for it. Nothing else may be in flight. Returns the bytes transferred, fewer than
- * `length` at the end of the file or at an error behind the first of them; or -errno. */
+/* Transfers one buffer, or syncs, and waits for it. Nothing else may be in flight. Returns the bytes transferred,
+ * fewer than `length` at the end of the file or at an error behind the first of them; or -errno. */
 int64_t file_run(struct file *file, enum file_op op, uint64_t offset, void *buffer, size_t length);
 
 /* ---- For engines. -------------------------------------------------------------------------------------------------- */
@@ -94,14 +94,15 @@ const struct iovec *file_io_next(struct file_io *io, int *ret_count);
 /* Moves the cursor by `count` bytes, all within the buffers. */
 void file_io_advance(struct file_io *io, size_t count);
 
-/* What a system call returned for `io`. True when the operation has ended, its result set; false: there is more to do. */
+/* What a system call returned for `io`. True when the operation has ended, its result set; false: there is more to
+ * do. */
 bool file_io_account(struct file_io *io, int64_t returned);
 
 /* Ends an operation: leaves the count of those in flight, calls done(). */
 void file_io_end(struct file *file, struct file_io *io);
 
-/* kick and poll of engines that carry an operation out within file_start(). It waits in file.ended for file_poll(), so that a
- * completion that starts the next operation does not recurse. */
+/* kick and poll of engines that carry an operation out within file_start(). It waits in file.ended for file_poll(),
+ * so that a completion that starts the next operation does not recurse. */
 void file_kick_nothing(struct file *file);
 unsigned file_poll_ended(struct file *file, bool wait);
 

@@ -2,12 +2,13 @@
 /*
  * I/O by io_uring.
  *
- * The ring is made disabled, given its files, restricted to reads, writes and syncs of registered files, and only then
- * enabled: a process that later closes itself in behind seccomp (which does not see what goes through a ring) can reach nothing
- * but this image, and needs io_uring_enter() alone.
+ * The ring is made disabled, given its files, restricted to reads, writes and syncs of registered files, and only
+ * then enabled: a process that later closes itself in behind seccomp (which does not see what goes through a ring)
+ * can reach nothing but this image, and needs io_uring_enter() alone.
  *
- * The fence descriptor is registered beside the image. The kernel lets go of registered files when the ring is freed, which is
- * after its last request ended, also when the process was killed: who holds the other end of that pipe sees it hang up then.
+ * The fence descriptor is registered beside the image. The kernel lets go of registered files when the ring is freed,
+ * which is after its last request ended, also when the process was killed: who holds the other end of that pipe sees
+ * it hang up then.
  *
  * The ring's own descriptor is the one to poll: readable while completions wait, so there is no eventfd to drain.
  */

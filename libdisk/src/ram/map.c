@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * I/O by memcpy() from and to a mapping of the file: over twice as fast as pread() for 4 KiB (1.5 million a second against
- * 0.63 million on the machine this was measured on), since there is no system call.
+ * I/O by memcpy() from and to a mapping of the file: over twice as fast as pread() for 4 KiB (1.5 million a second
+ * against 0.63 million on the machine this was measured on), since there is no system call.
  *
- * A page that is not there, and cannot be made, would be a SIGBUS. So the file must have all of its memory before it is mapped: whoever
- * opens the source sees to that, and here it is checked.
+ * A page that is not there, and cannot be made, would be a SIGBUS. So the file must have all of its memory before it
+ * is mapped: whoever opens the source sees to that, and here it is checked.
  */
 #include "ram/map.h"
 

@@ -2,7 +2,8 @@
 /*
  * ram: a disk in memory, that is in a file on a tmpfs, so that its content outlives the process that serves it.
  *
- * The file gets all of its memory when it is made: a tmpfs that is too full is found out when the disk is attached, not by the guest.
+ * The file gets all of its memory when it is made: a tmpfs that is too full is found out when the disk is attached,
+ * not by the guest.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -47,7 +48,8 @@ static int ram_allocate(int fd, const struct disk_source *source, struct disk_er
     return 0;
 }
 
-/* Makes the file, or continues what is there: one whose maker died before it had its size or its memory gets them now. */
+/* Makes the file, or continues what is there: one whose maker died before it had its size or its memory gets them
+ * now. */
 static int ram_prepare(const struct disk_source *source, struct disk_error *ret_error)
 {
     int fd = open(source->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0600);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The block allocation table on disk. One write at a time, of a page of entries: two writes of the same sector in flight together
- * have no order, and an older copy could land last. The entries of a page are independent, so it may be torn between sectors.
+ * The block allocation table on disk. One write at a time, of a page of entries: two writes of the same sector in
+ * flight together have no order, and an older copy could land last. The entries of a page are independent, so it may
+ * be torn between sectors.
  */
 #include <errno.h>
 #include <stdlib.h>

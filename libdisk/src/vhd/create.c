@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * New images. The creator is stated as "win ", the one that every reader takes for "the size field counts": QEMU takes the size
- * of unknown creators from the geometry, which is seldom exact.
+ * New images. The creator is stated as "win ", the one that every reader takes for "the size field counts": QEMU
+ * takes the size of unknown creators from the geometry, which is seldom exact.
  */
 #include <errno.h>
 #include <inttypes.h>

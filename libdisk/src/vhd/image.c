@@ -3,10 +3,10 @@
  * Reading and checking the metadata of an image: which footer counts, where header and table are, that every block lies
  * inside the file and apart from everything else.
  *
- * Which footer counts. A fixed disk has one, at the end. A dynamic disk has one at the end and a copy at offset 0; growth
- * overwrites the one at the end, so after a crash the copy counts. A guest writes sector 0 of a fixed disk as it likes,
- * so a valid footer of a fixed disk at the end is believed before anything at offset 0; footers of a dynamic
- * disk that disagree are refused.
+ * Which footer counts. A fixed disk has one, at the end. A dynamic disk has one at the end and a copy at offset 0;
+ * growth may overwrite the one at the end, so after a crash the copy counts. A guest writes sector 0 of a fixed disk
+ * as it likes, so a valid footer of a fixed disk at the end is believed before anything at offset 0. Footers of a
+ * dynamic disk that disagree are refused.
  */
 #include "vhd/image.h"
 

@@ -4,9 +4,9 @@
  *
  *     footer at the new end -> zeros over gaps -> sync -> ready
  *
- * Fresh places lie between the old end and the new one: a hole in the file, zeros without being written. Gaps are inside the
- * file: places of blocks whose entry was lost, or never written, by whoever died before us.
- * The run in the background starts when half of the places are gone, so that in steady state no request waits for a sync.
+ * Fresh places lie between the old end and the new one: a hole in the file, zeros without being written. Gaps are
+ * inside the file: places of blocks whose entry was lost, or never written, by whoever died before us. The run in the
+ * background starts when half of the places are gone, so that in steady state no request waits for a sync.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Makes sectors of a block zero: all of them, or those whose bit is clear. What reads as zeros already is not written, so that
- * holes in the file stay holes.
+ * Makes sectors of a block zero: all of them, or those whose bit is clear. What reads as zeros already is not
+ * written, so that holes in the file stay holes.
  */
 #ifndef DISK_VHD_SCRUB_H
 #define DISK_VHD_SCRUB_H

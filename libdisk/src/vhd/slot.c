@@ -9,8 +9,8 @@
  *        +---------------------> ALLOCATING ---------------------------------------+
  *               vhd_slot_allocate
  *
- * LOADING, ALLOCATING and FILLING hold requests, which are stepped again at the end of the state, or ended with its error. After an
- * error nothing is known of the block, and the next request finds out from the file.
+ * LOADING, ALLOCATING and FILLING hold requests, which are stepped again at the end of the state, or ended with its
+ * error. After an error nothing is known of the block, and the next request finds out from the file.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * vhd: Microsoft's disk images, fixed and dynamic. vhd.h says how a dynamic one is written; here requests are taken through
- * their blocks, one extent after the other.
+ * vhd: Microsoft's disk images, fixed and dynamic. vhd.h says how a dynamic one is written; here requests are taken
+ * through their blocks, one extent after the other.
  */
 #include "vhd/vhd.h"
 
@@ -16,7 +16,8 @@ enum vhd_extent {
     VHD_EXTENT_WAIT, /* waits in a slot */
 };
 
-/* The bits of a block from `sector` on that are alike: what they mean, and in `length` how far, at most as far as it was. */
+/* The bits of a block from `sector` on that are alike: what they mean, and in `length` how far, at most as far as it
+ * was. */
 static enum vhd_extent vhd_map_bits(const uint8_t *bits, uint32_t sector, uint64_t *length)
 {
     bool set = vhd_bit(bits, sector);

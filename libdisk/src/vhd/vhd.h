@@ -2,29 +2,32 @@
 /*
  * The vhd kind, inside. Theory of operation.
  *
- * Two kinds of blocks. A block is FULL when every bit of its bitmap is known to be set: reads and writes go straight to the
- * file, there is no metadata to keep, and that is the hot path. Everything else is made full before it is first written:
+ * Two kinds of blocks. A block is FULL when every bit of its bitmap is known to be set: reads and writes go straight
+ * to the file, there is no metadata to keep, and that is the hot path. Everything else is made full before it is first
+ * written:
  *
- *   - a block that is absent takes a place from the pool, whose data area reads as zeros on stable storage;
- *     its bitmap of ones and its entry in the table are written, then it is full (slot.c, bat.c);
+ *   - a block that is absent takes a place from the pool, whose data area reads as zeros on stable storage; its bitmap
+ *     of ones and its entry in the table are written, then it is full (slot.c, bat.c);
  *   - a block of another writer with clear bits in its bitmap has the sectors of those bits zeroed, the file is synced,
  *     then its bitmap of ones is written, and it is full (slot.c, scrub.c).
  *
  * Only then do the guest's writes start. An absent block reads as zeros, and so do sectors whose bit is clear.
  *
- * Why this survives. Three things can be on disk or lost, in any combination, between two syncs: entry, bitmap, data.
- *   entry lost             the block reads as zeros: it was never acknowledged by a flush. Its place may hold data: the next
- *                          open knows the place as a gap, and zeroes it before it is used again.
- *   bitmap lost            the old one is there; the sectors of clear bits read as zeros, the others as what is in the file:
- *                          zeros, since a place enters the pool only after its zeros, and the end of the file behind it, were synced.
- *   data lost              zeros, or what a full block had before: what a disk may do between two flushes.
+ * Why this survives. Between two syncs, entry, bitmap and data can each be on disk or lost, in any combination.
+ *
+ *   entry lost    The block reads as zeros: no flush had acknowledged it. Its place may hold data; the next open knows
+ *                 the place as a gap, and zeroes it before it is used again.
+ *   bitmap lost   The old one is there. Sectors of clear bits read as zeros, the others as what is in the file: zeros,
+ *                 since a place enters the pool only after its zeros, and the end of the file behind it, were synced.
+ *   data lost     Zeros, or what a full block had before: what any disk may do between two flushes.
+ *
  * An acknowledged write has all three written, so a flush is one fdatasync(), and the death of the process loses none.
  *
- * The pool (pool.c) extends the file ahead of need: the new footer is written at the new end and synced, and only then does anything
- * touch what was the end before, or an entry point behind it. So the footer at the end is valid at every moment.
+ * The pool (pool.c) extends the file ahead of need: the new footer is written at the new end and synced, and only then
+ * does anything touch what was the end before, or an entry point behind it. So the footer at the end is always valid.
  *
- * A slot holds what is going on with one block that is not full: its bitmap, and the requests that wait. There are enough slots
- * for every request to wait in one of its own; those at rest keep the bitmaps of other writers' blocks that were read.
+ * A slot holds what is going on with one block that is not full: its bitmap, and the requests that wait. There are
+ * enough for every request to wait in one of its own; those at rest keep the bitmaps that were read last.
  */
 #ifndef DISK_VHD_VHD_H
 #define DISK_VHD_VHD_H
@@ -39,11 +42,11 @@
 #define VHD_SLOTS_IDLE 32u   /* slots beyond one per request */
 
 enum vhd_slot_state {
-    VHD_SLOT_EMPTY,   /* of no block; in vhd_disk.idle */
-    VHD_SLOT_READY,   /* its bitmap is known and not all ones; in vhd_disk.idle */
-    VHD_SLOT_LOADING, /* its bitmap is being read */
-    VHD_SLOT_ALLOCATING, /* the block was absent: waits in pool.waiting for a place, then for bitmap and entry to be written */
-    VHD_SLOT_FILLING, /* clear bits are being made zeros: in filler.queue, the first being worked on */
+    VHD_SLOT_EMPTY,      /* of no block; in vhd_disk.idle */
+    VHD_SLOT_READY,      /* its bitmap is known and not all ones; in vhd_disk.idle */
+    VHD_SLOT_LOADING,    /* its bitmap is being read */
+    VHD_SLOT_ALLOCATING, /* waits in pool.waiting for a place, then for bitmap and entry to be written */
+    VHD_SLOT_FILLING,    /* clear bits are being made zeros: in filler.queue, the first being worked on */
 };
 
 struct vhd_slot {
@@ -128,7 +131,8 @@ void vhd_slots_fini(struct vhd_disk *vhd);
 /* The slot of a block, or NULL. */
 struct vhd_slot *vhd_slot_find(struct vhd_disk *vhd, uint32_t block);
 
-/* Makes `request` wait for the block's bitmap, for an absent block to be allocated, for a READY slot's block to be made full. */
+/* Makes `request` wait: for the bitmap to be read, for an absent block to be allocated, for a READY slot's block to be
+ * made full. */
 void vhd_slot_load(struct vhd_disk *vhd, uint32_t block, struct disk_request *request);
 void vhd_slot_allocate(struct vhd_disk *vhd, uint32_t block, struct disk_request *request);
 void vhd_slot_fill(struct vhd_slot *slot, struct disk_request *request);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An engine (struct file_ops) over memory that keeps a log of what a disk asks of its file: every write with its bytes, when it was
- * started and when it ended, and every sync. Operations end in a random order, as a device's do. From the log, the file as any
- * crash could have left it is put together.
+ * An engine (struct file_ops) over memory that keeps a log of what a disk asks of its file: every write with its
+ * bytes, when it was started and when it ended, and every sync. Operations end in a random order, as a device's do.
+ * From the log, the file as any crash could have left it is put together.
  *
  * Time is a counter that moves with every start and end of an operation, and with every tick of the test's.
  */
@@ -59,7 +59,8 @@ struct log_file *log_file_new(const struct log_image *image, uint64_t *random, u
 void log_crash(const struct log_file *log, const struct log_image *base, uint64_t time, enum log_survival survival,
                uint64_t *random, struct log_image *ret_image);
 
-/* As log_crash(), where bit i of `mask` says whether the i-th write that was not synced survives. Returns how many such there are. */
+/* As log_crash(), where bit i of `mask` says whether the i-th write that was not synced survives. Returns how many
+ * such there are. */
 unsigned log_crash_mask(const struct log_file *log, const struct log_image *base, uint64_t time, uint64_t mask,
                         struct log_image *ret_image);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What several tests of libdisk need: files in a folder of the test's own, disks opened by specification, oracles run. */
+/* What several tests of libdisk need: files in a folder of the test's own, disks opened by specification, oracles
+ * run. */
 #ifndef TEST_DISK_RIG_H
 #define TEST_DISK_RIG_H
 
@@ -31,7 +32,8 @@ bool rig_has(const char *program);
 /* Runs a shell command, its output unseen; returns its exit status. */
 int rig_run(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
-/* Opens a disk of depth RIG_DEPTH by specification; fails the test, or with `ret_error` returns the error of whichever step refused. */
+/* Opens a disk of depth RIG_DEPTH by specification; fails the test, or with `ret_error` returns the error of
+ * whichever step refused. */
 struct disk *rig_open(const char *spec, bool read_only);
 int rig_try_open(const char *spec, bool read_only, struct disk **ret_disk, struct disk_error *ret_error);
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is the same for all kinds, over each engine: io_uring on a disk file system, pread on tmpfs, a mapping for RAM disks. */
+/* What is the same for all kinds, over each engine: io_uring on a disk file system, pread on tmpfs, a mapping for RAM
+ * disks. */
 #include "rig.h"
 
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is not a power cut: a process killed at its n-th operation on the file or at a random moment, a full file system,
- * and I/O errors anywhere. Each time the image opens afterwards and holds every acknowledged write.
+ * What is not a power cut: a process killed at its n-th operation on the file or at a random moment, a full file
+ * system, and I/O errors anywhere. Each time the image opens afterwards and holds every acknowledged write.
  */
 #include "rig.h"
 
@@ -24,7 +24,8 @@
 #define CHUNK   8u     /* sectors in one write, none across two others */
 #define CHUNKS  (SECTORS / CHUNK)
 
-/* What the child tells the parent, in memory that outlives it: per chunk the last write submitted and the last acknowledged. */
+/* What the child tells the parent, in memory that outlives it: per chunk the last write submitted and the last
+ * acknowledged. */
 struct told {
     uint32_t submitted[CHUNKS], acked[CHUNKS];
     uint32_t next;
@@ -114,8 +115,8 @@ static void start_and_die(struct file *file, struct file_io *io)
 
 /* ---- The parent. --------------------------------------------------------------------------------------------------- */
 
-/* Every sector holds what was acknowledged last or, of a write in flight, that. Then does what the journal has a successor do:
- * executes again what was in flight. */
+/* Every sector holds what was acknowledged last or, of a write in flight, that. Then does what the journal has a
+ * successor do: executes again what was in flight. */
 static void succeed(const char *path, struct told *told)
 {
     struct disk *disk = open_vhd(open_engine(path, -1));
@@ -316,7 +317,8 @@ static int sometimes_fails(struct log_file *log, const struct file_io *io)
     return fate_in > 0 && log_random(&fate_random) % fate_in == 0 ? -EIO : 0;
 }
 
-/* Any operation may fail. A write that failed left the old content or the new, sector by sector; one that succeeded is there. */
+/* Any operation may fail. A write that failed left the old content or the new, sector by sector; one that succeeded
+ * is there. */
 static void test_errors(void **state)
 {
     (void)state;

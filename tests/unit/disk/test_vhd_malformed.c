@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Images that must be refused, each with its reason; checksums are always right, so that what is wrong is what is tested. */
+/* Images that must be refused, each with its reason; checksums are always right, so that what is wrong is what is
+ * tested. */
 #include "rig.h"
 
 #include <errno.h>
@@ -12,7 +13,8 @@
 #define BLOCK  4096u
 #define BLOCKS 6u
 
-/* A disk of six blocks of which 0, 2, and 5 are there: footer 0, header 1-2, table 3, blocks of 9 sectors at 4, 13, 22, footer 31. */
+/* A disk of six blocks of which 0, 2, and 5 are there: footer 0, header 1-2, table 3, blocks of 9 sectors at 4, 13,
+ * 22, footer 31. */
 static void make(struct rig_image *image)
 {
     uint8_t bits[512], data[BLOCK];

@@ -101,7 +101,8 @@ static void compare(const char *vhd, const char *raw)
     assert_int_equal(rig_run("qemu-img compare -f vpc -F raw %s %s", vhd, raw), 0);
 }
 
-/* Opens, writes to both, compares; three times, so that what was written is written over by another process's view of it. */
+/* Opens, writes to both, compares; three times, so that what was written is written over by another process's view of
+ * it. */
 static void write_and_compare(const char *vhd, const char *raw, uint64_t *random)
 {
     char spec[256];

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Power cuts. A seeded guest writes and flushes a dynamic image over an engine that logs (logfile.h), with writes in flight
- * ending in any order. Then the file is put together as a crash at each point in time could have left it: everything that had ended, only
- * what was synced, and random combinations of sectors of the rest. Each image must open and hold every write that was acknowledged
- * before the last acknowledged flush; elsewhere it may hold any later write or, where there was none, what was there before.
- * One of these images is what the next generation of the same test starts from: what it finds in the file is then what a crash left.
+ * Power cuts. A seeded guest writes and flushes a dynamic image over an engine that logs (logfile.h), with writes in
+ * flight ending in any order. Then the file is put together as a crash at each point in time could have left it:
+ * everything that had ended, only what was synced, and random combinations of sectors of the rest. Each image must
+ * open and hold every write that was acknowledged before the last acknowledged flush; elsewhere it may hold any later
+ * write or, where there was none, what was there before. One of these images is what the next generation of the same
+ * test starts from: what it finds in the file is then what a crash left.
  *
  * RINGBACK_POWERCUT_IMAGES: how many images to check.
  */
@@ -225,7 +226,8 @@ static void check_content(const struct world *world, const uint8_t *content, uin
     }
 }
 
-/* QEMU ignores bitmaps: where one was lost it sees the data that was not, which is allowed too, but another content than ours. */
+/* QEMU ignores bitmaps: where one was lost it sees the data that was not, which is allowed too, but another content
+ * than ours. */
 static void check_with_qemu(const struct world *world, const struct log_image *image, uint64_t time)
 {
     const char *vhd = rig_path("cut.vhd"), *raw = rig_path("cut.raw");
@@ -320,7 +322,8 @@ static void world_start(struct world *world)
         fail_msg("the image does not open: %s", error.text);
 }
 
-/* Crashes at points of the log one or two apart, `each` times at random, twice by rule. Leaves one of the images in `ret_next`. */
+/* Crashes at points of the log one or two apart, `each` times at random, twice by rule. Leaves one of the images in
+ * `ret_next`. */
 static void world_crash(struct world *world, unsigned each, unsigned long limit, struct log_image *ret_next,
                         uint8_t **ret_content)
 {
