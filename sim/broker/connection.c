@@ -307,14 +307,14 @@ static int request_check(const struct connection *connection, const struct sim_r
     if ((request->op != SIM_OP_HELLO && !connection->kind) ||
         (operation[request->op].kind && operation[request->op].kind != connection->kind))
         return EPERM;
-    if (operation[request->op].element && (!request->count || request->count > SIM_BATCH))
+    if (operation[request->op].element && request->count > SIM_BATCH)
         return EINVAL;
     return size == request->count * operation[request->op].element ? 0 : EINVAL;
 }
 
 static void answer_send(struct connection *connection, struct answer *answer)
 {
-    struct iovec iov[2] = {{&answer->reply, sizeof(answer->reply)}, {(void *)(uintptr_t)answer->data, answer->size}};
+    struct iovec iov[2] = {{&answer->reply, sizeof(answer->reply)}, {(void *)answer->data, answer->size}};
     union {
         struct cmsghdr align;
         char room[CMSG_SPACE(sizeof(answer->fds))];

@@ -117,7 +117,7 @@ int domain_create(uint32_t domid, const uint8_t uuid[16], struct domain **ret_do
 /* A process that also works for domain 0 (a test playing both sides) is not part of the guest. */
 static bool serves_dom0(pid_t pid)
 {
-    const struct connection *connection;
+    const struct connection *connection = NULL;
 
     LIST_FOREACH (connection, &broker.connections, entry) {
         if (connection->pid == pid && connection->domain == &broker.domain[0])

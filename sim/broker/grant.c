@@ -23,7 +23,7 @@ struct settling {
         uint64_t sequence;
     } busy[];
 };
-static LIST_HEAD(, settling) settlings = LIST_HEAD_INITIALIZER(settlings);
+static LIST_HEAD(settling_list, settling) settlings = LIST_HEAD_INITIALIZER(settlings);
 
 int grants_init(struct domain *domain)
 {
@@ -178,6 +178,8 @@ int grant_map(struct connection *connection, const struct sim_request *request, 
     static uint32_t slots[SIM_BATCH];
     struct region *region;
 
+    if (!request->count || request->count > SIM_BATCH)
+        return EINVAL;
     for (uint32_t i = 0; i < request->count; i++) {
         if (!may_map(connection, &pairs[i], request->arg[0] & PROT_WRITE))
             return EINVAL;
@@ -203,7 +205,7 @@ int grant_map(struct connection *connection, const struct sim_request *request, 
 
 struct region *region_find(struct connection *connection, uint32_t id, bool mapping)
 {
-    struct region *region;
+    struct region *region = NULL;
 
     LIST_FOREACH (region, &connection->regions, entry) {
         if (region->id == id && region->mapping == mapping)

@@ -50,8 +50,8 @@ struct bus_client {
     uint32_t number;
     bool ended;
     struct bytes in, out;
-    LIST_HEAD(, watch) watches;
-    LIST_HEAD(, transaction) transactions;
+    LIST_HEAD(watch_list, watch) watches;
+    LIST_HEAD(transaction_list, transaction) transactions;
 };
 
 /* A request on the ring. */
@@ -68,8 +68,8 @@ struct guestbus {
     struct evtchn *evtchn;
     uint32_t port;
     struct xenstore_domain_interface *ring;
-    LIST_HEAD(, bus_client) clients, gone;
-    LIST_HEAD(, pending) pendings;
+    LIST_HEAD(bus_client_list, bus_client) clients, gone;
+    LIST_HEAD(pending_list, pending) pendings;
     uint32_t next_client, next_id;
     struct bytes to_ring, from_ring;
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
@@ -141,20 +141,12 @@ static void request_queue(struct guestbus *bus, struct bus_client *client, const
     (void)bytes_add(&bus->to_ring, body, size);
 }
 
-static void client_free(struct bus_client *client)
-{
-    LIST_REMOVE(client, entry);
-    free(client->in.data);
-    free(client->out.data);
-    free(client);
-}
-
 static void client_end(struct bus_client *client)
 {
+    struct transaction *transaction, *next_transaction;
+    struct watch *watch, *next_watch;
     struct guestbus *bus = client->bus;
-    struct transaction *transaction;
-    struct pending *pending;
-    struct watch *watch;
+    struct pending *pending = NULL;
 
     if (client->ended)
         return;
@@ -165,19 +157,19 @@ static void client_end(struct bus_client *client)
         if (pending->client == client)
             pending->client = NULL;
     }
-    while ((watch = LIST_FIRST(&client->watches))) {
+    for (watch = LIST_FIRST(&client->watches); watch; watch = next_watch) {
         struct xsd_sockmsg head = {.type = XS_UNWATCH};
         size_t path = strlen(watch->path_token) + 1;
 
+        next_watch = LIST_NEXT(watch, entry);
         request_queue(bus, NULL, &head, watch->path_token, path + strlen(watch->path_token + path) + 1);
-        LIST_REMOVE(watch, entry);
         free(watch);
     }
-    while ((transaction = LIST_FIRST(&client->transactions))) {
+    for (transaction = LIST_FIRST(&client->transactions); transaction; transaction = next_transaction) {
         struct xsd_sockmsg head = {.type = XS_TRANSACTION_END, .tx_id = transaction->id};
 
+        next_transaction = LIST_NEXT(transaction, entry);
         request_queue(bus, NULL, &head, "F", 2);
-        LIST_REMOVE(transaction, entry);
         free(transaction);
     }
     broker_unwatch(&client->source);
@@ -186,8 +178,15 @@ static void client_end(struct bus_client *client)
 
 static void clients_free(struct guestbus *bus)
 {
-    while (!LIST_EMPTY(&bus->gone))
-        client_free(LIST_FIRST(&bus->gone));
+    struct bus_client *client, *next;
+
+    for (client = LIST_FIRST(&bus->gone); client; client = next) {
+        next = LIST_NEXT(client, entry);
+        free(client->in.data);
+        free(client->out.data);
+        free(client);
+    }
+    LIST_INIT(&bus->gone);
 }
 
 static void client_flush(struct bus_client *client)
@@ -230,7 +229,7 @@ static size_t path_length(const char *body, size_t size)
 static bool watch_queue(struct bus_client *client, const struct xsd_sockmsg *head, const char *body)
 {
     size_t path = path_length(body, head->len), size;
-    struct watch *watch, *old;
+    struct watch *watch, *old = NULL;
 
     if (!path)
         return false;
@@ -300,7 +299,7 @@ static void client_ready(struct source *source, uint32_t events)
 static void transaction_note(struct guestbus *bus, const struct pending *pending, const struct xsd_sockmsg *head,
                              const char *body)
 {
-    struct transaction *transaction;
+    struct transaction *transaction = NULL;
 
     if (pending->type == XS_TRANSACTION_START && head->type == XS_TRANSACTION_START && head->len &&
         body[head->len - 1] == 0) {
@@ -328,7 +327,7 @@ static void transaction_note(struct guestbus *bus, const struct pending *pending
 
 static void reply_forward(struct guestbus *bus, struct xsd_sockmsg *head, const char *body)
 {
-    struct pending *pending;
+    struct pending *pending = NULL;
 
     LIST_FOREACH (pending, &bus->pendings, entry) {
         if (pending->id == head->req_id)
@@ -347,7 +346,7 @@ static void reply_forward(struct guestbus *bus, struct xsd_sockmsg *head, const 
 static void event_forward(struct guestbus *bus, struct xsd_sockmsg *head, const char *body)
 {
     size_t path = path_length(body, head->len), prefix;
-    struct bus_client *client;
+    struct bus_client *client = NULL;
     char own[XENSTORE_PAYLOAD_MAX];
     char *end;
     uint32_t number;

@@ -27,7 +27,7 @@ struct timer {
     int64_t due; /* milliseconds */
     uint32_t slot, generation, port;
 };
-static STAILQ_HEAD(, timer) timers = STAILQ_HEAD_INITIALIZER(timers);
+static STAILQ_HEAD(timer_list, timer) timers = STAILQ_HEAD_INITIALIZER(timers);
 static bool stopping;
 
 /* What epoll has reported and the loop has not handled yet. */
@@ -62,7 +62,7 @@ static int64_t now_ms(void)
 
 int broker_notify_later(struct domain *domain, uint32_t port, uint32_t milliseconds)
 {
-    struct timer *timer = malloc(sizeof(*timer)), *at, *before = NULL;
+    struct timer *timer = malloc(sizeof(*timer)), *at = NULL, *before = NULL;
 
     if (!timer)
         return ENOMEM;

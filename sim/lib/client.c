@@ -41,7 +41,7 @@ static int broker_connect(bool cloexec)
 
 static ssize_t send_request(int fd, const struct sim_request *request, const void *out, size_t out_size)
 {
-    struct iovec iov[2] = {{(void *)(uintptr_t)request, sizeof(*request)}, {(void *)(uintptr_t)out, out_size}};
+    struct iovec iov[2] = {{(void *)request, sizeof(*request)}, {(void *)out, out_size}};
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = out_size ? 2 : 1};
     ssize_t n;
 

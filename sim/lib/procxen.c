@@ -10,15 +10,12 @@
 #include <string.h>
 #include <sys/types.h>
 
-int open(const char *path, int flags, ...);
-int open64(const char *path, int flags, ...);
-
 static const char *redirect(const char *path, char *buffer, size_t size)
 {
     static const char prefix[] = "/proc/xen/";
     const char *dir = getenv("SIMXEN_DIR");
 
-    if (!dir || strncmp(path, prefix, sizeof(prefix) - 1))
+    if (!dir || strncmp(path, prefix, sizeof(prefix) - 1) != 0)
         return path;
     snprintf(buffer, size, "%s/%s", dir, path + sizeof(prefix) - 1);
     return buffer;

@@ -60,7 +60,7 @@ int xc_domain_getinfo(xc_interface *xch, uint32_t first_domid, unsigned int max_
         info[n].dying = atomic_load(&domain->state) == SIM_DOMAIN_DYING;
         info[n].running = !info[n].dying;
         info[n].nr_pages = SIM_GRANTS;
-        info[n].max_memkb = SIM_GRANTS * (SIM_PAGE / 1024);
+        info[n].max_memkb = (unsigned long)SIM_GRANTS * (SIM_PAGE / 1024);
         info[n].nr_online_vcpus = 1;
         memcpy(info[n].handle, domain->uuid, sizeof(info[n].handle));
         n++;

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: MIT
+# shellcheck shell=sh
 # What the simulator's shell tests share; sourced.
 
 # wait_for COMMAND...: until it succeeds, 10 seconds at most.

@@ -39,6 +39,7 @@ domid=$(simxen create)
 back=/local/domain/0/backend/test/$domid/0
 xenstore-write "$back/state" 4 "$back/online" 1
 (
+    # shellcheck disable=SC2317
     asked() { [ "$(xenstore-read "$back/state")$(xenstore-read "$back/online")" = 50 ]; }
     wait_for asked
     simxen list | grep -q "^ *$domid alive"

@@ -6,6 +6,7 @@ set -eu
 PATH=$1:$PATH
 
 status=0
+# shellcheck disable=SC2016
 simhost run -- sh -c 'echo "$SIMXEN_DIR" >"$0"; exit 7' "${TMPDIR:-/tmp}/simhost-test.$$" || status=$?
 dir=$(cat "${TMPDIR:-/tmp}/simhost-test.$$")
 rm -f "${TMPDIR:-/tmp}/simhost-test.$$"
@@ -29,6 +30,7 @@ done
 
 # Interrupted, it stops what it started, the command included.
 mark=$(mktemp)
+# shellcheck disable=SC2016
 simhost run -- sh -c 'echo "$SIMXEN_DIR $$" >"$0"; exec sleep 60' "$mark" &
 runner=$!
 wait_for test -s "$mark"
