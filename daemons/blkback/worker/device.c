@@ -72,43 +72,33 @@ int device_check(const struct device_host *host, const struct blkback_image *ima
     return 0;
 }
 
-/* Maps a file of at least `size` bytes; takes the descriptor over. */
-static int map_file(int fd, size_t size, void **ret_address)
+/* Maps a file of at least `size` bytes; takes the descriptor over. Returns NULL with `ret_error` filled. */
+static void *map_file(int fd, size_t size, const char *what, struct disk_error *ret_error)
 {
+    void *address = MAP_FAILED;
     struct stat status;
-    int result = 0;
 
-    if (fstat(fd, &status) != 0)
-        result = -errno;
-    else if (status.st_size < (off_t)size)
-        result = -EBADMSG;
-    if (result == 0) {
-        void *address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        if (address == MAP_FAILED)
-            result = -errno;
+    if (fstat(fd, &status) == 0) {
+        if (status.st_size >= (off_t)size)
+            address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
         else
-            *ret_address = address;
+            errno = ENODATA;
     }
+    if (address == MAP_FAILED)
+        snprintf(ret_error->text, sizeof ret_error->text, "its %s cannot be mapped: %s", what, strerrordesc_np(errno));
     close(fd);
-    return result;
+    return address == MAP_FAILED ? NULL : address;
 }
 
 static int map_files(struct device *device, const struct device_files *files, struct disk_error *ret_error)
 {
     struct ring_layout layout = blkif_layout((enum blkif_abi)device->connection.abi, device->connection.ring_order);
-    void *counters = NULL;
 
     device->journal_size = ring_journal_size(&layout);
-    int result = map_file(files->journal, device->journal_size, &device->journal);
-    int counters_result = map_file(files->counters, sizeof *device->counters, &counters);
-    device->counters = counters;
-    if (result == 0)
-        result = counters_result;
-    if (result < 0) {
-        snprintf(ret_error->text, sizeof ret_error->text, "its journal or counters cannot be mapped: %s",
-                 strerrordesc_np(-result));
-        return result;
-    }
+    device->journal = map_file(files->journal, device->journal_size, "journal", ret_error);
+    device->counters = map_file(files->counters, sizeof *device->counters, "counters", ret_error);
+    if (!device->journal || !device->counters)
+        return -EIO;
     device->counters->magic = BLKBACK_COUNTERS_MAGIC;
     device->counters->version = BLKBACK_COUNTERS_VERSION;
     return 0;
@@ -178,11 +168,14 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
     device->devid = devid;
     device->connection = *connection;
 
-    int result = map_files(device, files, ret_error);
-    int disk_result = open_disk(host, &connection->image, connection->image.read_only != 0, files->image, depth,
-                                &device->disk, result < 0 ? &(struct disk_error){0} : ret_error);
-    if (result == 0)
-        result = disk_result;
+    int result = open_disk(host, &connection->image, connection->image.read_only != 0, files->image, depth,
+                           &device->disk, ret_error);
+    if (result == 0) {
+        result = map_files(device, files, ret_error);
+    } else {
+        close(files->journal);
+        close(files->counters);
+    }
     if (result == 0)
         result = map_ring(device, ret_error);
     if (result == 0)
