@@ -171,7 +171,7 @@ static void parse(struct blk *blk, int argc, char **argv)
 
     blk->front = (struct options_front)OPTIONS_FRONT_DEFAULT;
     blk->workload = (struct workload_config){.min = BLKIF_SECTOR_SIZE,
-                                             .max = 44 * 1024,
+                                             .max = UINT64_C(44) << 10,
                                              .read_percent = 50,
                                              .flush_percent = 2,
                                              .seed = guest_now() ^ (uint64_t)getpid()};

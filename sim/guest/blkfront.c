@@ -13,8 +13,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <event2/event.h>
-
 #include <xendev/event_channel.h>
 #include <xendev/grant.h>
 

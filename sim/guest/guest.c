@@ -18,7 +18,7 @@
 
 #include "guest.h"
 
-#define TICK_MS 20
+#define TICK_US 20000
 
 void guest_say(const char *format, ...)
 {
@@ -69,7 +69,7 @@ static int guest_start_events(struct guest *guest)
     guest->sigint = evsignal_new(guest->base, SIGINT, on_signal, guest);
     if (guest->tick == NULL || guest->sigterm == NULL || guest->sigint == NULL)
         return -ENOMEM;
-    if (event_add(guest->tick, &(struct timeval){0, TICK_MS * 1000}) < 0 || event_add(guest->sigterm, NULL) < 0 ||
+    if (event_add(guest->tick, &(struct timeval){0, TICK_US}) < 0 || event_add(guest->sigterm, NULL) < 0 ||
         event_add(guest->sigint, NULL) < 0)
         return -ENOMEM;
     return 0;

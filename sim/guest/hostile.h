@@ -37,6 +37,7 @@ struct hostile {
     uint64_t refusals;            /* answers with an error, since the case began */
     uint64_t answers;
     void (*again)(struct hostile *hostile, unsigned tag); /* called for each answer, may send; NULL: nothing */
+    void *context;                                        /* of `again` */
     char seen[400];                                       /* what was observed */
 };
 

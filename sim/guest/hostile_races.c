@@ -19,7 +19,7 @@
 
 #include "hostile.h"
 
-#define ARENA_SECTORS 1024u
+#define ARENA_SECTORS UINT64_C(1024)
 #define FENCE_SECTORS BLKIF_SECTORS_PER_PAGE
 #define FENCE_BYTE    0x3c
 #define VALUES        4u
@@ -92,15 +92,15 @@ __attribute__((no_sanitize("thread"))) static void *flip(void *arg)
     return NULL;
 }
 
-static struct race *running; /* whose requests are answered */
-
 static void send_next(struct hostile *hostile, unsigned tag)
 {
-    if (running->sent == hostile->count)
+    struct race *race = hostile->context;
+
+    if (race->sent == hostile->count)
         return;
-    running->sent++;
+    race->sent++;
     struct blkif_message message = hostile_message(
-        hostile, running->code, tag, random_below(&hostile->random, ARENA_SECTORS / 2 / BLKIF_SECTORS_PER_PAGE));
+        hostile, race->code, tag, random_below(&hostile->random, ARENA_SECTORS / 2 / BLKIF_SECTORS_PER_PAGE));
     for (unsigned i = 0; i < BLKIF_DIRECT_SEGMENTS; i++)
         message.segments[i] =
             (struct blkif_segment){blkfront_ref(&hostile->front, tag, i), 0, BLKIF_SECTORS_PER_PAGE - 1};
@@ -152,7 +152,7 @@ static int run_race(struct hostile *hostile, struct race *race)
         hostile_see(hostile, "no thread: %s", strerror(-rc));
         return rc;
     }
-    running = race;
+    hostile->context = race;
     hostile->again = send_next;
     hostile->front.config.racing = true;
     for (unsigned tag = 0; tag < HOSTILE_DEPTH; tag++)

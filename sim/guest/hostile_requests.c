@@ -11,7 +11,8 @@
 #include "hostile.h"
 #include "sector.h"
 
-#define BAD_REF UINT32_MAX
+#define BAD_REF     UINT32_MAX
+#define LAST_SECTOR (BLKIF_SECTORS_PER_PAGE - 1) /* of a page */
 
 /* ---- One bad request. ----------------------------------------------------------------------------------------------- */
 
@@ -234,7 +235,7 @@ static enum hostile_result run_revoked(struct hostile *hostile, const void *para
     }
 #define REFUSED .status = BLKIF_STATUS_ERROR
 #define UNKNOWN .status = BLKIF_STATUS_UNSUPPORTED
-#define WHOLE   .last = BLKIF_SECTORS_PER_PAGE - 1
+#define WHOLE   .last = LAST_SECTOR
 #define ONE     .segments = 1, WHOLE
 
 const struct hostile_case hostile_request_cases[] = {

@@ -4,6 +4,7 @@
  *
  * The ring's header and slots are written here directly, as the owner of the pages can: see ring/layout.h and xen/io/ring.h.
  */
+#include <stdatomic.h>
 #include <string.h>
 
 #include <xendev/event_channel.h>
@@ -22,14 +23,14 @@ static void index_write(struct hostile *hostile, enum ring_index index, uint32_t
 {
     _Atomic uint32_t *indices = hostile->front.ring_pages;
 
-    __atomic_store_n((uint32_t *)&indices[index], value, __ATOMIC_SEQ_CST);
+    atomic_store(&indices[index], value);
 }
 
 static uint32_t index_read(struct hostile *hostile, enum ring_index index)
 {
-    const uint32_t *indices = hostile->front.ring_pages;
+    _Atomic uint32_t *indices = hostile->front.ring_pages;
 
-    return __atomic_load_n(&indices[index], __ATOMIC_SEQ_CST);
+    return atomic_load(&indices[index]);
 }
 
 /* ---- Impossible producers (XSA-39). --------------------------------------------------------------------------------- */

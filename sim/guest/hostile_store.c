@@ -22,10 +22,10 @@ struct nonsense {
     bool ignorable;    /* a back end may also not look at it, and serve */
 };
 
-#define LONG_TEXT                                                                                                      \
-    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" \
-    "xxxxxxxxxxxxxxxxxxxx"                                                                                             \
-    "%s%n\xff\x01\\\"'\n/../../"
+/* Longer than any of them, and nothing that a parser, a format or a path should be given. */
+static const char long_text[] =
+    "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+    "%s%n\xff\x01\\\"'\n/../../";
 
 static const struct nonsense ring_order_nonsense[] = {
     {"ring-page-order", "1", false},          {"ring-page-order", "5", false},
@@ -33,7 +33,7 @@ static const struct nonsense ring_order_nonsense[] = {
     {"ring-page-order", "64", false},         {"ring-page-order", "4294967295", false},
     {"ring-page-order", "4294967296", false}, {"ring-page-order", "-1", false},
     {"ring-page-order", "x", false},          {"ring-page-order", "", false},
-    {"ring-page-order", LONG_TEXT, false},    {0},
+    {"ring-page-order", long_text, false},    {0},
 };
 
 static const struct nonsense ring_ref_nonsense[] = {
@@ -43,7 +43,7 @@ static const struct nonsense ring_ref_nonsense[] = {
     {"ring-ref", "-1", false},
     {"ring-ref", "", false},
     {"ring-ref", "8 8", false},
-    {"ring-ref", LONG_TEXT, false},
+    {"ring-ref", long_text, false},
     {0},
 };
 
@@ -53,26 +53,26 @@ static const struct nonsense event_channel_nonsense[] = {
     {"event-channel", "4294967295", false},
     {"event-channel", "99999", false},
     {"event-channel", "-1", false},
-    {"event-channel", LONG_TEXT, false},
+    {"event-channel", long_text, false},
     {0},
 };
 
 static const struct nonsense protocol_nonsense[] = {
     {"protocol", "vax-abi", false},
     {"protocol", "", false},
-    {"protocol", LONG_TEXT, false},
+    {"protocol", long_text, false},
     {0},
 };
 
 static const struct nonsense other_nonsense[] = {
     {"multi-queue-num-queues", "0", true},
     {"multi-queue-num-queues", "4294967295", true},
-    {"multi-queue-num-queues", LONG_TEXT, true},
+    {"multi-queue-num-queues", long_text, true},
     {"feature-persistent", "2", true},
-    {"feature-persistent", LONG_TEXT, true},
+    {"feature-persistent", long_text, true},
     {"num-ring-pages", "4294967295", true},
     {"feature-large-sector-size", "-1", true},
-    {"trusted", LONG_TEXT, true},
+    {"trusted", long_text, true},
     {0},
 };
 
@@ -181,7 +181,7 @@ static enum hostile_result run_state_flood(struct hostile *hostile, const void *
 static bool write_random_states(struct hostile *hostile, uint64_t count)
 {
     static const char *const states[] = {"0", "1", "2",  "3", "4",          "5", "6",      "7",
-                                         "8", "9", "-1", "",  "4294967300", "x", LONG_TEXT};
+                                         "8", "9", "-1", "",  "4294967300", "x", long_text};
 
     for (uint64_t i = 0; i < count && !hostile->guest.stop; i++) {
         int rc = write_state(hostile, states[random_below(&hostile->random, sizeof states / sizeof states[0])]);

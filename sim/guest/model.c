@@ -39,104 +39,94 @@ struct model {
     size_t size; /* bytes mapped */
 };
 
-static int model_map(struct model *model, int fd, size_t size)
-{
-    int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
-    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
-    if (memory == MAP_FAILED)
-        return -errno;
-    model->head = memory;
-    model->entries = (struct model_entry *)((char *)memory + MODEL_HEAD);
-    model->size = size;
-    return 0;
-}
-
 static size_t model_size(uint64_t count)
 {
     return MODEL_HEAD + (size_t)count * sizeof(struct model_entry);
 }
 
-/* Maps what a former run left: its requests are over. */
-static int model_continue(struct model *model, int fd, size_t size)
+/* Makes a model of `size` bytes of a file, or of memory (`fd` -1). Returns NULL with errno set. */
+static struct model *model_map(int fd, size_t size)
+{
+    int flags = fd < 0 ? MAP_PRIVATE | MAP_ANONYMOUS : MAP_SHARED;
+    struct model *model = calloc(1, sizeof *model);
+    if (model == NULL)
+        return NULL;
+
+    void *memory = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, 0);
+    if (memory == MAP_FAILED) {
+        free(model);
+        return NULL;
+    }
+    model->head = memory;
+    model->entries = (struct model_entry *)((char *)memory + MODEL_HEAD);
+    model->size = size;
+    return model;
+}
+
+/* Takes over what a former run left: its requests are over. */
+static int model_continue(int fd, size_t size, struct model **ret_model)
 {
     if (size < MODEL_HEAD)
         return -EINVAL;
-    int rc = model_map(model, fd, size);
-    if (rc < 0)
-        return rc;
+    struct model *model = model_map(fd, size);
+    if (model == NULL)
+        return -errno;
 
     const struct model_head *head = model->head;
     if (head->magic != MODEL_MAGIC || head->count > SIZE_MAX / 16 || model_size(head->count) != size) {
-        munmap(model->head, model->size);
+        model_close(model);
         return -EINVAL;
     }
     for (uint64_t i = 0; i < head->count; i++)
         model->entries[i].busy = 0;
+    *ret_model = model;
     return 0;
 }
 
-static int model_begin(struct model *model, int fd, const struct model_params *params)
+static int model_begin(int fd, const struct model_params *params, struct model **ret_model)
 {
     size_t size = model_size(params->count);
     if (fd >= 0 && ftruncate(fd, (off_t)size) < 0)
         return -errno;
-    int rc = model_map(model, fd, size);
-    if (rc < 0)
-        return rc;
+    struct model *model = model_map(fd, size);
+    if (model == NULL)
+        return -errno;
+
     *model->head = (struct model_head){.magic = MODEL_MAGIC,
                                        .seed = params->seed,
                                        .first = params->first,
                                        .count = params->count,
                                        .blank = params->blank};
+    *ret_model = model;
     return 0;
 }
 
 int model_open(const struct model_params *params, struct model **ret_model)
 {
-    struct stat st = {0};
-    int fd = -1;
-    int rc;
-    struct model *model = calloc(1, sizeof *model);
-    if (model == NULL)
-        return -ENOMEM;
+    if (params->path == NULL)
+        return model_begin(-1, params, ret_model);
 
-    if (params->path != NULL) {
-        fd = open(params->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-        if (fd < 0 || fstat(fd, &st) < 0) {
-            rc = -errno;
-            goto out;
-        }
-    }
-    rc = st.st_size > 0 ? model_continue(model, fd, (size_t)st.st_size) : model_begin(model, fd, params);
-    if (rc == 0 && (model->head->first != params->first || model->head->count != params->count)) {
-        munmap(model->head, model->size);
-        rc = -EINVAL;
-    }
-out:
-    if (fd >= 0)
-        close(fd);
-    if (rc < 0)
-        free(model);
-    else
-        *ret_model = model;
+    struct stat st;
+    int fd = open(params->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    int rc = fstat(fd, &st) < 0 ? -errno : 0;
+    if (rc == 0 && st.st_size == 0)
+        rc = model_begin(fd, params, ret_model);
+    else if (rc == 0)
+        rc = model_continue(fd, (size_t)st.st_size, ret_model);
+    close(fd);
     return rc;
 }
 
 int model_open_existing(const char *path, struct model **ret_model)
 {
-    struct model *model = calloc(1, sizeof *model);
-    if (model == NULL)
-        return -ENOMEM;
-
     struct stat st;
     int fd = open(path, O_RDWR | O_CLOEXEC);
-    int rc = fd < 0 || fstat(fd, &st) < 0 ? -errno : model_continue(model, fd, (size_t)st.st_size);
-    if (fd >= 0)
-        close(fd);
-    if (rc < 0)
-        free(model);
-    else
-        *ret_model = model;
+    if (fd < 0)
+        return -errno;
+    int rc = fstat(fd, &st) < 0 ? -errno : model_continue(fd, (size_t)st.st_size, ret_model);
+    close(fd);
     return rc;
 }
 

@@ -16,13 +16,14 @@ struct model;
 
 struct model_params {
     const char *path; /* a file that keeps the model from one run to the next, or NULL: in memory */
-    uint64_t seed;    /* of what is written; a file that exists keeps its own */
-    uint64_t first;   /* sectors first..first+count-1 are ours */
+    /* Of a new model; a file that exists keeps its own. */
+    uint64_t seed;  /* of what is written */
+    uint64_t first; /* sectors first..first+count-1 are ours */
     uint64_t count;
     bool blank; /* version 0 is known to be zeroes; else anything that is not ours */
 };
 
-/* Returns 0; -EINVAL when the file is of another kind or place; another -errno. */
+/* Returns 0; -EINVAL when the file is of another kind; another -errno. */
 int model_open(const struct model_params *params, struct model **ret_model);
 /* Opens a file as it stands. */
 int model_open_existing(const char *path, struct model **ret_model);

@@ -137,6 +137,9 @@ void options_front_take(struct options_front *options, int key, const char *valu
     case OPTION_LIMIT:
         options->limit = (unsigned)options_number("--limit", value, 1, 86400);
         break;
+    case OPTION_HELP:
+        fputs(usage, stdout);
+        exit(EXIT_SUCCESS);
     default:
         fputs(usage, stderr);
         exit(EXIT_USAGE);

@@ -32,25 +32,30 @@ enum options_front_key {
     OPTION_ORDER,
     OPTION_DEPTH,
     OPTION_LIMIT,
+    OPTION_HELP,
     OPTION_OWN /* a command's own options start here */
 };
 
 /* To stand in the table of each command. */
-#define OPTIONS_FRONT                                                                                       \
-    {"as", required_argument, NULL, OPTION_AS}, {"abi", required_argument, NULL, OPTION_ABI},               \
-        {"order", required_argument, NULL, OPTION_ORDER}, {"depth", required_argument, NULL, OPTION_DEPTH}, \
-    {                                                                                                       \
-        "limit", required_argument, NULL, OPTION_LIMIT                                                      \
-    }
+/* clang-format off */
+#define OPTIONS_FRONT \
+    {"as", required_argument, NULL, OPTION_AS}, \
+    {"abi", required_argument, NULL, OPTION_ABI}, \
+    {"order", required_argument, NULL, OPTION_ORDER}, \
+    {"depth", required_argument, NULL, OPTION_DEPTH}, \
+    {"limit", required_argument, NULL, OPTION_LIMIT}, \
+    {"help", no_argument, NULL, OPTION_HELP}
+/* clang-format on */
 
 #define OPTIONS_FRONT_USAGE                                              \
     "  --as linux|minios|grub  whose habits the front end has (linux)\n" \
     "  --abi ABI               x86_32, x86_64 or arm (native)\n"         \
     "  --order N               ring of 2^N pages, 0..4 (0)\n"            \
     "  --depth N               requests in flight (32)\n"                \
-    "  --limit S               seconds to wait for any one thing (60)\n"
+    "  --limit S               seconds to wait for any one thing (60)\n" \
+    "  --help                  this text\n"
 
-/* Takes one of OPTIONS_FRONT; anything else shows `usage` and ends. */
+/* Takes one of OPTIONS_FRONT; --help, and anything else, shows `usage` and ends. */
 void options_front_take(struct options_front *options, int key, const char *value, const char *usage);
 /* A front end's configuration with these options and `pages` of data for each request. */
 struct blkfront_config options_front_config(const struct options_front *options, uint32_t devid, unsigned pages);

@@ -12,12 +12,17 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xendev/grant.h>
+
 #include "sector.h"
 #include "workload.h"
 
-#define SECTORS_MAX (BLKIF_DIRECT_SEGMENTS * BLKIF_SECTORS_PER_PAGE)
 #define GUARD_BYTE  0xc5
 #define PLACE_TRIES 8
+
+enum {
+    SECTORS_MAX = BLKIF_DIRECT_SEGMENTS * BLKIF_SECTORS_PER_PAGE /* of a request */
+};
 
 struct workload_request {
     uint8_t code;
@@ -138,7 +143,7 @@ static void prepare_pages(struct workload *workload, unsigned tag)
 
     for (unsigned i = 0; i < request->segment_count; i++) {
         if (request->code == BLKIF_CODE_READ)
-            memset(sector_at(workload, tag, i, 0), GUARD_BYTE, BLKIF_SECTORS_PER_PAGE * BLKIF_SECTOR_SIZE);
+            memset(sector_at(workload, tag, i, 0), GUARD_BYTE, XENDEV_PAGE_SIZE);
         for (unsigned s = request->segments[i].first; s <= request->segments[i].last; s++, done++) {
             if (request->code == BLKIF_CODE_WRITE)
                 model_write(workload->model, request->sector + done, sector_at(workload, tag, i, s));
@@ -270,7 +275,7 @@ static int workload_open_model(struct workload *workload)
     const struct blkfront *front = workload->front;
     uint64_t first = config->from / BLKIF_SECTOR_SIZE;
     uint64_t count = (config->span != 0 ? config->span : WORKLOAD_SPAN_MAX) / BLKIF_SECTOR_SIZE;
-    char path[4096];
+    char path[4096] = "";
 
     if (first >= front->disk.sectors) {
         guest_say("vbd %u: has only %" PRIu64 " sectors", front->config.devid, front->disk.sectors);
@@ -286,6 +291,10 @@ static int workload_open_model(struct workload *workload)
                                                .count = count,
                                                .blank = config->blank},
                         &workload->model);
+    if (rc == 0 && (model_first(workload->model) != first || model_count(workload->model) != count)) {
+        guest_say("vbd %u: %s is of other sectors", front->config.devid, path);
+        return -EINVAL;
+    }
     if (rc < 0)
         guest_say("vbd %u: cannot keep a model of %" PRIu64 " sectors: %s", front->config.devid, count, strerror(-rc));
     return rc;
@@ -300,8 +309,10 @@ int workload_open(struct workload *workload, struct blkfront *front, const struc
         workload->config.flush_percent = 0;
 
     int rc = workload_open_model(workload);
-    if (rc < 0)
+    if (rc < 0) {
+        workload_close(workload);
         return rc;
+    }
     workload->requests = calloc(front->config.depth, sizeof *workload->requests);
     workload->free_tags = calloc(front->config.depth, sizeof *workload->free_tags);
     if (workload->requests == NULL || workload->free_tags == NULL) {

@@ -238,13 +238,14 @@ int main(int argc, char **argv)
 {
     double ring[ROUNDS], bare[ROUNDS];
 
-    if (argc != 3 || atof(argv[2]) <= 0) {
+    double duration = argc == 3 ? strtod(argv[2], NULL) : 0;
+    if (duration <= 0) {
         fputs("usage: pingpong DOMID SECONDS\n", stderr);
         return 2;
     }
     for (unsigned i = 0; i < ROUNDS; i++) {
-        ring[i] = ring_rate(argv[1], atof(argv[2]));
-        bare[i] = eventfd_rate(atof(argv[2]));
+        ring[i] = ring_rate(argv[1], duration);
+        bare[i] = eventfd_rate(duration);
     }
     double ring_median = median(ring), bare_median = median(bare);
     printf("| round trips a second, depth 1 | median of %d |\n|---|---:|\n", ROUNDS);

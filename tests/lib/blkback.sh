@@ -148,6 +148,29 @@ worker_replaced() {
     [ -n "$now" ] && [ "$now" != "$2" ]
 }
 
+# kill_workers DOMID/DEV KILLS: kills the worker of a disk under load at random moments, so many times at least, and goes on until half as
+# many kills had requests in flight: a successor found some in the journal and executed them again. Four times as many are too many.
+kill_workers() {
+    local target=$1 wanted=$2 kills=0 in_flight=0 worker replayed served before
+    local look='"\(.worker.pid) \(.replayed) \(.requests.read)"'
+
+    RANDOM=${RINGBACK_SEED:-1}
+    read -r worker replayed served < <(disk_field "$target" "$look")
+    while [ "$kills" -lt "$wanted" ] || [ $((2 * in_flight)) -lt "$wanted" ]; do
+        [ "$kills" -lt $((4 * wanted)) ] || fail "$kills kills, only $in_flight with requests in flight"
+        alive "$started" || fail "the guest gave up after $kills kills"
+        sleep "0.$(printf '%03d' $((RANDOM % 200)))"
+        kill -KILL "$worker"
+        kills=$((kills + 1))
+        wait_until "$LIMIT_RECOVERY" "a successor after kill $kills" worker_replaced "$target" "$worker"
+        wait_until "$LIMIT_REQUEST" "requests to be served after kill $kills" has_served "$target" "$served"
+        before=$replayed
+        read -r worker replayed served < <(disk_field "$target" "$look")
+        [ "$replayed" -eq "$before" ] || in_flight=$((in_flight + 1))
+    done
+    say "$kills kills, $in_flight with requests in flight, $replayed requests executed again"
+}
+
 # toolstack_attach KIND DOMID DEVID [KEY VALUE]...: writes the nodes of a device as a toolstack does, with these keys in the back end's.
 toolstack_attach() {
     local back=/local/domain/0/backend/$1/$2/$3 front=/local/domain/$2/device/vbd/$3 domid=$2

@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: MIT
 # A RAM disk outlives the workers that serve it.
 . "$(dirname "$0")/../../lib/blkback.sh"
-
 daemon_start
 domain=$(simxen create)
 disk_attach "$domain" xvda ram:32M
