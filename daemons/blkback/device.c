@@ -146,6 +146,8 @@ static void device_free(struct device *device)
     image_fini(&device->image);
     if (device->lock_timer != NULL)
         event_free(device->lock_timer);
+    if (device->answer_timer != NULL)
+        event_free(device->answer_timer);
     if (device->dir >= 0)
         close(device->dir);
     free(device);
@@ -174,7 +176,8 @@ static int device_new(struct guest *guest, struct xendev_backend *backend, struc
     if (device->dir < 0)
         err = device->dir;
     device->lock_timer = evtimer_new(blkback->base, serve_on_lock_timer, device);
-    if (err == 0 && device->lock_timer == NULL)
+    device->answer_timer = evtimer_new(blkback->base, serve_on_answer_timer, device);
+    if (err == 0 && (device->lock_timer == NULL || device->answer_timer == NULL))
         err = -ENOMEM;
     if (err < 0) {
         device_free(device);

@@ -45,6 +45,7 @@ struct device {
     struct image image;
     int image_fd; /* open while served, and locked; else -1 */
     struct event *lock_timer;
+    struct event *answer_timer; /* pending while the worker owes an answer */
     bool lock_missed;
     struct blkback_connection connection;
     uint64_t sectors; /* of 512 bytes; 0: not known yet */

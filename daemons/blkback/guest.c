@@ -184,6 +184,12 @@ void guest_tell(struct guest *guest, const struct blkback_message *message, cons
     /* One that has ended is replaced when its end is noticed, and the successor is told everything. */
 }
 
+void guest_replace_worker(struct guest *guest, const char *why)
+{
+    if (guest->state == GUEST_SERVED)
+        worker_kill(guest->worker, why);
+}
+
 /* ---- Between workers. ------------------------------------------------------------------------------------------------------ */
 
 static void on_fence_passed(void *arg)

@@ -65,5 +65,7 @@ void guest_free(struct guest *guest);
 
 /* Tells the worker, which is there (GUEST_SERVED). A worker that cannot be told is replaced. */
 void guest_tell(struct guest *guest, const struct blkback_message *message, const int *fds, unsigned fd_count);
+/* Ends the worker, if there is one; a successor follows. `why` is a static string. */
+void guest_replace_worker(struct guest *guest, const char *why);
 
 #endif

@@ -40,6 +40,9 @@
 /* How often a lock is tried that somebody else holds. */
 static const struct timeval lock_period = {.tv_usec = 50000};
 
+/* A worker that owes an answer for so long is replaced. Opening an image and waiting for its disk take part of it. */
+static const struct timeval answer_limit = {.tv_sec = 20};
+
 /* Workers a device may use up while it is being opened, before it is given up. */
 #define DEATHS_MAX 3u
 
@@ -55,7 +58,15 @@ static void tell(struct device *device, enum blkback_message_type type, struct b
     message->type = type;
     message->devid = device->devid;
     device->told = true;
+    event_add(device->answer_timer, &answer_limit);
     guest_tell(device->guest, message, fds, fd_count);
+}
+
+/* No answer is due any more; `holds`: the worker still holds something of the device. */
+static void answered(struct device *device, bool holds)
+{
+    event_del(device->answer_timer);
+    device->told = holds;
 }
 
 static struct blkback_image worker_image(const struct device *device)
@@ -197,6 +208,15 @@ static void lock(struct device *device)
     }
 }
 
+void serve_on_answer_timer(evutil_socket_t fd, short what, void *arg)
+{
+    const struct device *device = arg;
+
+    (void)fd;
+    (void)what;
+    guest_replace_worker(device->guest, "killed because it did not answer");
+}
+
 void serve_on_lock_timer(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -219,7 +239,7 @@ static int on_checked(struct device *device, const struct blkback_message *messa
         (message->checked.sectors > SECTORS_MAX || !is_sector_size(message->checked.sector_size) ||
          !is_sector_size(message->checked.physical_sector_size)))
         return -EPROTO;
-    device->told = false;
+    answered(device, false);
     if (message->result < 0) {
         device_give_up(device, message->result, "%s", message->error.text);
         return 0;
@@ -273,8 +293,8 @@ static int on_connected(struct device *device, const struct blkback_message *mes
         return 0; /* overtaken */
     if (device->state != DEVICE_ATTACHING && device->state != DEVICE_RECOVERING)
         return -EPROTO;
+    answered(device, message->result == 0);
     if (message->result < 0) {
-        device->told = false;
         device_give_up(device, message->result, "%s", message->error.text);
     } else if (device->state == DEVICE_ATTACHING) {
         on_attached(device);
@@ -297,10 +317,10 @@ static int on_failed(struct device *device, const struct blkback_message *messag
 
 static void finish_disconnect(struct device *device)
 {
+    answered(device, false);
     device_close_image(device);
     device_remove_file(device, DEVICE_JOURNAL_FILE);
     device->state = DEVICE_IDLE;
-    device->told = false;
     xendev_backend_done(device->backend, 0, NULL);
 }
 
@@ -348,7 +368,7 @@ void serve_begin(struct device *device)
 
 void serve_end(struct device *device, const char *reason)
 {
-    device->told = false;
+    answered(device, false);
     switch (device->state) {
     case DEVICE_CHECKING:
     case DEVICE_MEASURING:
