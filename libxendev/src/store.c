@@ -167,8 +167,6 @@ int xendev_store_write(struct xendev_store *store, xendev_txn txn, const char *d
     if (result < 0)
         return result;
     va_start(args, format);
-    /* clang-tidy 14 loses sight of va_start() when it is given several files.
-     * NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
     int length = vsnprintf(value, sizeof(value), format, args);
     va_end(args);
     if (length < 0 || (size_t)length >= sizeof(value))
