@@ -292,8 +292,8 @@ static int connect_all(struct blk *blk)
     return 0;
 }
 
-/* One life but the last: it ends with requests in flight. */
-static int live_and_leave(struct blk *blk)
+/* Connects, and runs one life's share of the requests and the time. */
+static int spend_share(struct blk *blk)
 {
     int rc = connect_all(blk);
     if (rc < 0)
@@ -301,6 +301,15 @@ static int live_and_leave(struct blk *blk)
     for (unsigned i = 0; i < blk->count; i++)
         workload_run(&blk->devices[i].workload, blk->requests / (blk->reconnects + 1));
     run_until(blk, blk->time != 0 ? guest_now() + blk->time / (blk->reconnects + 1) : 0);
+    return 0;
+}
+
+/* One life but the last: it ends with requests in flight. */
+static int live_and_leave(struct blk *blk)
+{
+    int rc = spend_share(blk);
+    if (rc < 0)
+        return rc;
     if (!all_good(blk))
         return -EIO;
 
@@ -318,12 +327,9 @@ static int live_and_leave(struct blk *blk)
 
 static int live(struct blk *blk)
 {
-    int rc = connect_all(blk);
+    int rc = spend_share(blk);
     if (rc < 0)
         return rc;
-    for (unsigned i = 0; i < blk->count; i++)
-        workload_run(&blk->devices[i].workload, blk->requests / (blk->reconnects + 1));
-    run_until(blk, blk->time != 0 ? guest_now() + blk->time / (blk->reconnects + 1) : 0);
     for (unsigned i = 0; i < blk->count; i++)
         workload_stop(&blk->devices[i].workload);
     finish(blk);
