@@ -124,6 +124,7 @@ static int refresh_front(struct xendev_backend *device)
     if (result < 0)
         return result;
     device->view.front = front;
+    device->view.front_left |= front == XENBUS_CLOSING || front == XENBUS_CLOSED || front == XENBUS_INITIALISING;
     device->view.front_there = there && !device->domain_gone;
     return 0;
 }
@@ -243,6 +244,8 @@ static void effect_start(struct xendev_backend *device, enum hop effect, void (*
     device->view.busy = true;
     if (effect == HOP_PREPARE) /* a new life */
         device->view.refused = device->view.failed = device->error_unsaved = false;
+    if (effect == HOP_CONNECT)
+        device->view.front_left = false;
     start(device);
 }
 

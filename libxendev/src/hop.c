@@ -16,7 +16,7 @@
  *   InitWait --------- front Initialised or Connected,                            |
  *     |    ^           hotplug script done, not refused --------- connect ---> Connected
  *     |    |                                                                      |
- *     |    +---------- Closed, online, front Initialising: a new life --- prepare |
+ *     |    +---------- Closed, online, front end in a new life ------ prepare   |
  *     |                (kexec, reboot of the front end, GRUB -> kernel)           |
  *     |                                                                           |
  *     |  front Closing or Closed                front Closing: go on serving      |
@@ -35,6 +35,10 @@
  *
  * After a failure a front end that never left Initialising gets no second try by itself (it would fail for ever): it
  * has to write its state again.
+ *
+ * A new life may be further than Initialising when we look (Mini-OS jumps on to Connected). It is told from the old one
+ * by what was seen in between: once a front end has begun to close, or has begun anew, its next Initialised or
+ * Connected is a new connection. One that merely stays there when we close it, for what it did, is not let in again.
  */
 #include "hop.h"
 
@@ -44,10 +48,17 @@ static bool front_ready(const struct hop_view *view)
     return view->front == XENBUS_INITIALISED || view->front == XENBUS_CONNECTED;
 }
 
+/* The front end wants to be connected to, and not as it was before. */
+static bool front_ready_anew(const struct hop_view *view)
+{
+    return front_ready(view) && view->front_left;
+}
+
 /* The front end no longer uses what it was connected to: it closed, or began anew, or wrote nonsense. */
 static bool front_over(const struct hop_view *view)
 {
-    return view->front == XENBUS_CLOSED || view->front == XENBUS_INITIALISING || view->front == XENBUS_UNKNOWN;
+    return view->front == XENBUS_CLOSED || view->front == XENBUS_INITIALISING || view->front == XENBUS_UNKNOWN ||
+           front_ready_anew(view);
 }
 
 static bool front_closing(const struct hop_view *view)
@@ -128,7 +139,9 @@ static enum hop next_from_closed(const struct hop_view *view)
 {
     switch (view->hold) {
     case HOLD_NOTHING:
-        if (view->online && view->front == XENBUS_INITIALISING && (!view->failed || view->front_moved))
+        if (!view->online)
+            return HOP_STAY;
+        if (front_ready_anew(view) || (view->front == XENBUS_INITIALISING && (!view->failed || view->front_moved)))
             return HOP_PREPARE;
         return HOP_STAY;
     case HOLD_PREPARED:

@@ -32,6 +32,7 @@ struct hop_view {
     bool refused;      /* it cannot be served: prepare failed */
     bool failed;       /* it can no longer be served: connect or resume failed, or the front end broke the protocol */
     bool front_moved;  /* the front end wrote its state since we were Closed */
+    bool front_left;   /* the front end was seen closing, closed or beginning anew since it was last connected to */
 };
 
 enum hop {

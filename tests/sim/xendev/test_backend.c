@@ -323,6 +323,19 @@ static void a_front_end_begins_anew(void **state)
     }
 }
 
+static void a_beginning_that_was_missed_is_a_new_life(void **state)
+{
+    (void)state;
+    connect_guest();
+    guest("5");
+    assert_string_equal(effects(), "");
+    guest("6");
+    assert_string_equal(effects(), "D");
+    guest("4"); /* Mini-OS, whose 1 nobody saw */
+    assert_string_equal(effects(), "PC");
+    assert_string_equal(own_state(), "4");
+}
+
 static void domain_0_is_a_guest_too(void **state)
 {
     char zero[] = "/local/domain/0/device/vbd/51712";
@@ -534,6 +547,8 @@ static void a_broken_protocol_closes_the_device(void **state)
     assert_string_equal(effects(), "D");
     assert_string_equal(own_state(), "6");
     assert_string_equal(rig_read(&stage.rig, back, "error"), "producer ahead of the ring");
+    guest("4"); /* it does not care: that is no new life */
+    assert_string_equal(effects(), "");
     guest("6");
     guest("1");
     assert_string_equal(effects(), "P");
@@ -636,6 +651,7 @@ int main(void)
         TEST(a_refused_device_tells_why),
         TEST(a_new_life_clears_the_error),
         TEST(a_front_end_begins_anew),
+        TEST(a_beginning_that_was_missed_is_a_new_life),
         TEST(domain_0_is_a_guest_too),
         TEST(a_connected_device_is_resumed_without_a_word),
         TEST(a_device_in_use_while_closing_is_resumed),

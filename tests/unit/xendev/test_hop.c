@@ -61,7 +61,7 @@ static void every_pair_has_its_step(void **state)
 /* Calls `check` with every view there can be. */
 static void for_every_view(void (*check)(const struct hop_view *view))
 {
-    for (unsigned bits = 0; bits < 1u << 8; bits++) {
+    for (unsigned bits = 0; bits < 1u << 9; bits++) {
         for (int hold = 0; hold < HOLD_COUNT; hold++) {
             for (int own = 0; own < XENBUS_STATES; own++) {
                 for (int front = 0; front < XENBUS_STATES; front++) {
@@ -77,6 +77,7 @@ static void for_every_view(void (*check)(const struct hop_view *view))
                         .refused = bits & 32,
                         .failed = bits & 64,
                         .front_moved = bits & 128,
+                        .front_left = bits & 256,
                     };
                     check(&view);
                 }
@@ -166,6 +167,8 @@ static void machine_finish(struct machine *machine, enum hop hop)
         view->hold = HOLD_PREPARED;
         break;
     case HOP_CONNECT:
+        view->front_left = false;
+        __attribute__((fallthrough));
     case HOP_RESUME:
         view->failed |= machine->connect_fails;
         view->hold = machine->connect_fails ? view->hold : HOLD_CONNECTED;
@@ -211,6 +214,7 @@ static const char *machine_front(struct machine *machine, enum xenbus_state fron
 {
     machine->view.front = front;
     machine->view.front_moved = true;
+    machine->view.front_left |= front == XENBUS_CLOSING || front == XENBUS_CLOSED || front == XENBUS_INITIALISING;
     return machine_run(machine);
 }
 
@@ -229,7 +233,7 @@ static void check_terminates(const struct hop_view *view)
         struct machine machine = {.view = *view, .prepare_fails = fails & 1, .connect_fails = fails & 2};
 
         machine_run(&machine);
-        assert_true(machine.steps <= 8);
+        assert_true(machine.steps <= 10);
     }
 }
 
@@ -292,6 +296,35 @@ static void a_front_end_that_begins_anew_unseen_is_closed_first(void **state)
     machine_run(&machine);
     machine_front(&machine, XENBUS_CONNECTED);
     assert_string_equal(machine_front(&machine, XENBUS_INITIALISING), "D56P2");
+}
+
+static void a_front_end_whose_new_beginning_was_missed_is_connected_again(void **state)
+{
+    struct machine machine = fresh_machine();
+
+    (void)state;
+    machine_run(&machine);
+    machine_front(&machine, XENBUS_CONNECTED);
+    assert_string_equal(machine_front(&machine, XENBUS_CLOSING), "5");
+    assert_string_equal(machine_front(&machine, XENBUS_CLOSED), "D6");
+    assert_string_equal(machine_front(&machine, XENBUS_CONNECTED), "P2C4");
+    assert_string_equal(machine_front(&machine, XENBUS_CLOSING), "5");
+    assert_string_equal(machine_front(&machine, XENBUS_CONNECTED), "D6P2C4"); /* Closed was missed, too */
+}
+
+static void a_front_end_that_stays_connected_when_it_is_closed_is_not_connected_again(void **state)
+{
+    struct machine machine = fresh_machine();
+
+    (void)state;
+    machine_run(&machine);
+    machine_front(&machine, XENBUS_INITIALISED);
+    machine.view.failed = true; /* it broke the protocol */
+    assert_string_equal(machine_run(&machine), "D56");
+    assert_string_equal(machine_front(&machine, XENBUS_CONNECTED), "");
+    assert_string_equal(machine_front(&machine, XENBUS_CONNECTED), "");
+    assert_string_equal(machine_front(&machine, XENBUS_CLOSED), "");
+    assert_string_equal(machine_front(&machine, XENBUS_INITIALISED), "P2C4");
 }
 
 static void windows_closes_before_it_connects(void **state)
@@ -425,6 +458,8 @@ int main(void)
         cmocka_unit_test(minios_jumps_to_connected),
         cmocka_unit_test(grub_stays_initialised_and_is_replaced),
         cmocka_unit_test(a_front_end_that_begins_anew_unseen_is_closed_first),
+        cmocka_unit_test(a_front_end_whose_new_beginning_was_missed_is_connected_again),
+        cmocka_unit_test(a_front_end_that_stays_connected_when_it_is_closed_is_not_connected_again),
         cmocka_unit_test(windows_closes_before_it_connects),
         cmocka_unit_test(a_refused_device_waits_at_init_wait_for_its_removal),
         cmocka_unit_test(a_failed_connect_is_closed_and_not_tried_again_by_itself),
