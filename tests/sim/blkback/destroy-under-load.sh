@@ -21,12 +21,9 @@ for how in "" --abrupt; do
     guest_start "$domain" blk --time 0 "$XVDA" "$XVDB"
     wait_until "$LIMIT_REQUEST" "requests to be served" has_served "$domain/xvdb" 100
     workers=$(worker_pids)
-    # A domain that is gone runs nothing any more.
-    kill -STOP "$started"
-    simxen destroy "$domain" ${how:+"$how"} &
-    destroyer=$!
-    kill -KILL "$started"
-    wait "$destroyer"
+    # xl pauses a domain before it takes its disks away; --abrupt kills it in the middle of whatever it does.
+    [ -n "$how" ] || kill -STOP "$started"
+    simxen destroy "$domain" ${how:+"$how"}
     wait "$started" 2>/dev/null || true
     wait_until "$LIMIT_ATTACH" "nodes and files to go" is_forgotten "$domain"
     for worker in $workers; do

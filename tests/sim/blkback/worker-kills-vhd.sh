@@ -7,7 +7,7 @@ daemon_start
 domain=$(simxen create)
 qemu-img create -q -f vpc -o subformat=dynamic,force_size=on "$WORK/disk.vhd" 512M
 disk_attach "$domain" xvda "vhd:$WORK/disk.vhd"
-guest_start "$domain" blk --time 0 --size 4K-44K --read 30 --flush 50 --blank --state "$WORK/state" --verify-all "$XVDA"
+guest_start "$domain" blk --time 0 --size 4K-44K --read 30 --flush 50 --span 192M --blank --state "$WORK/state" --verify-all "$XVDA"
 wait_until "$LIMIT_REQUEST" "requests to be served" has_served "$domain/xvda" 100
 kill_workers "$domain/xvda" 10
 guest_stop "$started"
