@@ -79,6 +79,7 @@ static const struct option long_options[] = {
     {"json", no_argument, NULL, 'j'},
     {"socket", required_argument, NULL, 's'},
     {"help", no_argument, NULL, 'h'},
+    {"version", no_argument, NULL, 'v'},
     {NULL, 0, NULL, 0},
 };
 
@@ -91,8 +92,8 @@ static void print_common_options(void)
 
 static void print_help(void)
 {
-    printf("ringctl - look at and change what ringback's daemons serve\n\nusage: ringctl COMMAND [OPTION]... "
-           "[OPERAND]...\n\n");
+    printf("ringctl - look at and change what ringback's daemons serve\n\nusage: ringctl [OPTION]... COMMAND "
+           "[OPTION]... [OPERAND]...\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
         printf("  %s%s%s\n", commands[i].name, commands[i].operand_count > 0 ? " " : "", commands[i].operands);
     printf("\n");
@@ -131,15 +132,34 @@ static enum ringctl_exit parse_timeout(const char *text, unsigned *ret_timeout)
     return RINGCTL_OK;
 }
 
-/* Reads the options of a command. Returns RINGCTL_OK with *ret_help set when help was asked for. */
+/* What was asked for on the command line beside a command. */
+enum wish { WISH_NOTHING, WISH_HELP, WISH_VERSION };
+
+/* Whether the option may stand where it does: after a command, or before it (`command` NULL). */
+static bool option_is_allowed(const struct command *command, int code)
+{
+    if (strchr("rkt", code) != NULL)
+        return command != NULL && strchr(command->allowed, code) != NULL;
+    return code != 'v' || command == NULL;
+}
+
+static enum ringctl_exit refuse_option(const struct command *command, const char *name)
+{
+    if (command == NULL)
+        return ringctl_fail(RINGCTL_USAGE, "--%s must follow its command; see 'ringctl --help'", name);
+    return ringctl_fail(RINGCTL_USAGE, "'%s' does not take this option; see 'ringctl %s --help'", command->name,
+                        command->name);
+}
+
+/* Reads options from optind on: before the command (`command` NULL), up to the first operand, or after it, wherever they stand. */
 static enum ringctl_exit parse_options(const struct command *command, int argc, char **argv,
-                                       struct ringctl_options *options, bool *ret_help)
+                                       struct ringctl_options *options, enum wish *ret_wish)
 {
     int code;
-    while ((code = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (strchr("rkt", code) != NULL && strchr(command->allowed, code) == NULL)
-            return ringctl_fail(RINGCTL_USAGE, "'%s' does not take this option; see 'ringctl %s --help'", command->name,
-                                command->name);
+    int index = 0;
+    while ((code = getopt_long(argc, argv, command == NULL ? "+" : "", long_options, &index)) != -1) {
+        if (code != '?' && !option_is_allowed(command, code))
+            return refuse_option(command, long_options[index].name);
         switch (code) {
         case 'r':
             options->read_only = true;
@@ -158,7 +178,10 @@ static enum ringctl_exit parse_options(const struct command *command, int argc, 
             options->socket = optarg;
             break;
         case 'h':
-            *ret_help = true;
+            *ret_wish = WISH_HELP;
+            break;
+        case 'v':
+            *ret_wish = WISH_VERSION;
             break;
         default:
             return RINGCTL_USAGE;
@@ -167,41 +190,44 @@ static enum ringctl_exit parse_options(const struct command *command, int argc, 
     return RINGCTL_OK;
 }
 
-static enum ringctl_exit run_command(const struct command *command, int argc, char **argv)
+static enum ringctl_exit run_command(const struct command *command, int argc, char **argv,
+                                     struct ringctl_options *options)
 {
-    struct ringctl_options options = {.socket = DEFAULT_SOCKET, .kind = DEFAULT_KIND, .timeout = DEFAULT_TIMEOUT};
-    bool help = false;
-    enum ringctl_exit status = parse_options(command, argc, argv, &options, &help);
+    enum wish wish = WISH_NOTHING;
+    optind = 0; /* from the start again, and wherever they stand */
+    enum ringctl_exit status = parse_options(command, argc, argv, options, &wish);
     if (status != RINGCTL_OK)
         return status;
-    if (help) {
+    if (wish == WISH_HELP) {
         print_command_help(command);
         return RINGCTL_OK;
     }
     if (argc - optind != command->operand_count)
         return ringctl_fail(RINGCTL_USAGE, "usage: ringctl %s [OPTION]...%s%s", command->name,
                             command->operand_count > 0 ? " " : "", command->operands);
-    return command->run(&options, argv + optind);
+    return command->run(options, argv + optind);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc < 2) {
-        print_help();
-        return RINGCTL_USAGE;
-    }
-    if (strcmp(argv[1], "--help") == 0) {
-        print_help();
-        return RINGCTL_OK;
-    }
-    if (strcmp(argv[1], "--version") == 0) {
+    struct ringctl_options options = {.socket = DEFAULT_SOCKET, .kind = DEFAULT_KIND, .timeout = DEFAULT_TIMEOUT};
+    enum wish wish = WISH_NOTHING;
+    enum ringctl_exit status = parse_options(NULL, argc, argv, &options, &wish);
+    if (status != RINGCTL_OK)
+        return (int)status;
+    if (wish == WISH_VERSION) {
         printf("ringctl %s\n", RINGBACK_VERSION);
         return RINGCTL_OK;
     }
-    const struct command *command = find_command(argv[1]);
+    if (wish == WISH_HELP || optind == argc) {
+        print_help();
+        return wish == WISH_HELP ? RINGCTL_OK : RINGCTL_USAGE;
+    }
+    const struct command *command = find_command(argv[optind]);
     if (command == NULL)
-        return (int)ringctl_fail(RINGCTL_USAGE, "there is no command '%s'; see 'ringctl --help'", argv[1]);
+        return (int)ringctl_fail(RINGCTL_USAGE, "there is no command '%s'; see 'ringctl --help'", argv[optind]);
     /* The command's name stands where getopt expects the program's, so that its own messages are right. */
-    argv[1] = argv[0];
-    return (int)run_command(command, argc - 1, argv + 1);
+    int at = optind;
+    argv[at] = argv[0];
+    return (int)run_command(command, argc - at, argv + at, &options);
 }

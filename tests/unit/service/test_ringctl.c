@@ -199,11 +199,29 @@ static void wrong_command_lines_have_their_status(void **state)
         "detach --timeout=-1 3/xvda",
         "show --colour 3/xvda",
         "detach --ro 3/xvda",
+        "--ro attach disk 3 xvda ram:1M",
+        "--timeout 5 detach 3/xvda",
+        "list --version",
     };
     struct fixture *fixture = *state;
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         if (run(fixture, lines[i]) != RINGCTL_USAGE)
             fail_msg("'ringctl %s' is not refused: %s", lines[i], fixture->output);
+}
+
+static void common_options_may_stand_before_the_command(void **state)
+{
+    struct fixture *fixture = *state;
+    char line[128];
+    assert_int_equal(run(fixture, "--json show 3/xvda"), RINGCTL_OK);
+    assert_int_equal(fixture->output[0], '{');
+    snprintf(line, sizeof(line), "--socket=%s list --help", fixture->socket);
+    assert_int_equal(run(fixture, line), RINGCTL_OK);
+    assert_non_null(strstr(fixture->output, "usage: ringctl list "));
+    assert_int_equal(run(fixture, "--socket /nonexistent --json list"), RINGCTL_OK); /* the last one counts */
+    snprintf(line, sizeof(line), "--socket %s list --json; :", fixture->socket);
+    assert_int_equal(run(fixture, line), RINGCTL_OK);
+    assert_int_equal(fixture->output[0], '{');
 }
 
 static void help_is_always_there(void **state)
@@ -248,6 +266,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(a_refusal_tells_the_daemons_reason, setup_with_daemon, teardown),
         cmocka_unit_test_setup_teardown(a_daemon_that_is_not_running_has_its_status, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_command_lines_have_their_status, setup_with_daemon, teardown),
+        cmocka_unit_test_setup_teardown(common_options_may_stand_before_the_command, setup_with_daemon, teardown),
         cmocka_unit_test_setup_teardown(help_is_always_there, setup, teardown),
         cmocka_unit_test_setup_teardown(something_else_behind_the_socket_is_told, setup, teardown),
     };
