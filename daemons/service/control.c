@@ -1,10 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The control socket: evhttp on a Unix listener, a list of routes, jansson for the bodies.
+ *
+ * Who may listen is decided by a lock on a file beside the socket, not by whether somebody answers: the socket of a
+ * daemon that was killed while it started a child lives on in that child until its exec. The lock is a record lock,
+ * which belongs to one process and which no child inherits. Its file stays: removing it would let two daemons hold
+ * locks on two files of that name.
  */
 #include "control.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -37,7 +44,8 @@ struct control_route {
 
 struct control {
     struct evhttp *http;
-    char *path;
+    char *path; /* of the socket, once it is ours */
+    int lock;
     char *name;
     struct timespec started;
     SLIST_HEAD(control_routes, control_route) routes;
@@ -286,38 +294,46 @@ static int control_address(const char *path, struct sockaddr_un *ret_address)
     return 0;
 }
 
-/* Removes a socket nobody answers on. Returns 0, or -EADDRINUSE. */
-static int control_remove_stale(const struct sockaddr_un *address)
+/* Returns a descriptor that holds the lock; -EADDRINUSE when another process does; another -errno. */
+static int control_lock(const char *path)
+{
+    const struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    char name[PATH_MAX];
+    int length = snprintf(name, sizeof(name), "%s.lock", path);
+    if (length < 0 || (size_t)length >= sizeof(name))
+        return -ENAMETOOLONG;
+    int fd = open(name, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return -errno;
+    if (fcntl(fd, F_SETLK, &whole) == 0)
+        return fd;
+    int result = errno == EAGAIN || errno == EACCES ? -EADDRINUSE : -errno;
+    close(fd);
+    return result;
+}
+
+/* Removes the socket of a dead daemon. Returns 0, -EADDRINUSE when something else is in its place, or another -errno. */
+static int control_remove_stale(const char *path)
 {
     struct stat status;
-    if (lstat(address->sun_path, &status) < 0)
+    if (lstat(path, &status) < 0)
         return errno == ENOENT ? 0 : -errno;
     if (!S_ISSOCK(status.st_mode))
         return -EADDRINUSE;
-    int probe = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (probe < 0)
-        return -errno;
-    bool alive = connect(probe, (const struct sockaddr *)address, sizeof(*address)) == 0 || errno != ECONNREFUSED;
-    close(probe);
-    if (alive)
-        return -EADDRINUSE;
-    return unlink(address->sun_path) < 0 && errno != ENOENT ? -errno : 0;
+    return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
-/* Returns a bound socket, or -errno. */
-static int control_bind(const char *path)
+/* Returns a bound socket, or -errno. The lock is held. */
+static int control_bind(const struct sockaddr_un *address)
 {
-    struct sockaddr_un address;
-    int result = control_address(path, &address);
-    if (result == 0)
-        result = control_remove_stale(&address);
+    int result = control_remove_stale(address->sun_path);
     if (result < 0)
         return result;
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return -errno;
     mode_t old_mask = umask(0117);
-    result = bind(fd, (const struct sockaddr *)&address, sizeof(address)) < 0 ? -errno : 0;
+    result = bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ? -errno : 0;
     umask(old_mask);
     if (result < 0) {
         close(fd);
@@ -326,10 +342,17 @@ static int control_bind(const char *path)
     return fd;
 }
 
-/* Binds and hands the listener over to evhttp. Returns 0 or -errno. */
+/* Locks, binds and hands the listener over to evhttp. Returns 0 or -errno. */
 static int control_listen(struct control *control, struct event_base *base, const char *path)
 {
-    int fd = control_bind(path);
+    struct sockaddr_un address;
+    int result = control_address(path, &address);
+    if (result < 0)
+        return result;
+    control->lock = control_lock(path);
+    if (control->lock < 0)
+        return control->lock;
+    int fd = control_bind(&address);
     if (fd < 0)
         return fd;
     control->path = strdup(path);
@@ -355,6 +378,7 @@ int control_open(struct event_base *base, const char *path, const char *name, st
     if (control == NULL)
         return -ENOMEM;
     SLIST_INIT(&control->routes);
+    control->lock = -1;
     clock_gettime(CLOCK_BOOTTIME, &control->started);
     int result = -ENOMEM;
     control->name = strdup(name);
@@ -387,6 +411,8 @@ void control_close(struct control *control)
         evhttp_free(control->http);
     if (control->path != NULL)
         unlink(control->path);
+    if (control->lock >= 0)
+        close(control->lock);
     while (!SLIST_EMPTY(&control->routes)) {
         struct control_route *route = SLIST_FIRST(&control->routes);
         SLIST_REMOVE_HEAD(&control->routes, entry);

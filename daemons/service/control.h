@@ -23,8 +23,9 @@ struct control_request;
 /* Answers the request before it returns, by exactly one of the control_reply calls. */
 typedef void (*control_handler)(struct control_request *request, void *arg);
 
-/* Listens on `path`, in place of a socket whose owner is dead. `name` is the daemon's. Returns 0; -EADDRINUSE when
- * another process serves there; another -errno. */
+/* Listens on `path`, in place of a socket whose owner is dead. `name` is the daemon's. The file `path`.lock, which stays,
+ * sees to it that one process at a time serves there; a process may open a path once. Returns 0; -EADDRINUSE when another
+ * process serves there, or something that is no socket is in the way; another -errno. */
 int control_open(struct event_base *base, const char *path, const char *name, struct control **ret_control);
 /* Closes connections and removes the socket. Takes NULL. */
 void control_close(struct control *control);

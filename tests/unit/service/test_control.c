@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,9 +12,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -42,10 +45,18 @@ static int setup(void **state)
     return 0;
 }
 
+static void remove_lock(const char *path)
+{
+    char name[96];
+    snprintf(name, sizeof(name), "%s.lock", path);
+    assert_int_equal(unlink(name), 0);
+}
+
 static int teardown(void **state)
 {
     struct fixture *fixture = *state;
     control_close(fixture->control);
+    remove_lock(fixture->path);
     event_base_free(fixture->base);
     assert_int_equal(rmdir(fixture->directory), 0);
     free(fixture);
@@ -206,9 +217,54 @@ static void the_socket_is_roots(void **state)
 static void a_living_daemons_socket_is_left_alone(void **state)
 {
     struct fixture *fixture = *state;
-    struct control *second;
-    assert_int_equal(control_open(fixture->base, fixture->path, "testd", &second), -EADDRINUSE);
+    int status;
+    pid_t other = fork();
+    if (other == 0) {
+        struct control *second;
+        _exit(control_open(fixture->base, fixture->path, "testd", &second) == -EADDRINUSE ? 0 : 1);
+    }
+    assert_int_equal(waitpid(other, &status, 0), other);
+    assert_int_equal(status, 0);
     assert_int_equal(ask(fixture, "GET", "/v1/status", NULL, 0), 200);
+}
+
+/* Serves on `path` until it is killed, with a child that holds copies of all descriptors, as between fork and exec; `ready` is written when
+ * both are there. */
+__attribute__((noreturn)) static void serve_with_child(const char *path, int ready)
+{
+    struct control *control;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (control_open(event_base_new(), path, "testd", &control) < 0)
+        _exit(1);
+    pid_t child = fork();
+    if (child > 0 && write(ready, &child, sizeof(child)) != sizeof(child))
+        _exit(1);
+    for (;;)
+        pause();
+}
+
+static void a_killed_daemons_child_does_not_hold_its_place(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[80];
+    int ready[2];
+    pid_t child;
+    snprintf(path, sizeof(path), "%s/killed", fixture->directory);
+    assert_int_equal(pipe(ready), 0);
+    pid_t daemon = fork();
+    if (daemon == 0)
+        serve_with_child(path, ready[1]);
+    assert_int_equal(read(ready[0], &child, sizeof(child)), sizeof(child));
+    kill(daemon, SIGKILL);
+    waitpid(daemon, NULL, 0);
+    struct control *second;
+    int result = control_open(fixture->base, path, "testd", &second);
+    kill(child, SIGKILL);
+    close(ready[0]);
+    close(ready[1]);
+    assert_int_equal(result, 0);
+    control_close(second);
+    remove_lock(path);
 }
 
 static void a_dead_daemons_socket_is_replaced(void **state)
@@ -225,6 +281,7 @@ static void a_dead_daemons_socket_is_replaced(void **state)
     assert_int_equal(control_open(fixture->base, path, "testd", &second), 0);
     control_close(second);
     assert_int_equal(access(path, F_OK), -1);
+    remove_lock(path);
 }
 
 static void a_file_in_the_way_is_left_alone(void **state)
@@ -236,6 +293,7 @@ static void a_file_in_the_way_is_left_alone(void **state)
     struct control *second;
     assert_int_equal(control_open(fixture->base, path, "testd", &second), -EADDRINUSE);
     assert_int_equal(unlink(path), 0);
+    remove_lock(path);
 }
 
 static void a_path_too_long_is_refused(void **state)
@@ -260,6 +318,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(metrics_are_prometheus_text, setup, teardown),
         cmocka_unit_test_setup_teardown(the_socket_is_roots, setup, teardown),
         cmocka_unit_test_setup_teardown(a_living_daemons_socket_is_left_alone, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_killed_daemons_child_does_not_hold_its_place, setup, teardown),
         cmocka_unit_test_setup_teardown(a_dead_daemons_socket_is_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(a_file_in_the_way_is_left_alone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_path_too_long_is_refused, setup, teardown),

@@ -105,6 +105,8 @@ static int teardown(void **state)
         waitpid(fixture->server, NULL, 0);
     }
     unlink(fixture->socket);
+    strcat(fixture->socket, ".lock");
+    unlink(fixture->socket);
     rmdir(fixture->directory);
     free(fixture);
     return 0;
