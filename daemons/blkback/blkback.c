@@ -279,6 +279,20 @@ int blkback_start(struct service *service, void *arg)
     return err;
 }
 
+bool blkback_goes_on(void *arg)
+{
+    const struct blkback *blkback = arg;
+    char *value;
+    int err;
+
+    if (blkback->store == NULL)
+        return true; /* it is tried for again and again; a new process could do no more */
+    err = xendev_store_read(blkback->store, XENDEV_NO_TXN, "/local/domain/0", "domid", &value);
+    if (err == 0)
+        free(value);
+    return err == 0 || err == -ENOENT;
+}
+
 void blkback_stop(void *arg)
 {
     struct blkback *blkback = arg;

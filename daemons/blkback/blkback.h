@@ -14,6 +14,7 @@
 #ifndef BLKBACK_BLKBACK_H
 #define BLKBACK_BLKBACK_H
 
+#include <stdbool.h>
 #include <sys/queue.h>
 
 #include <service/log.h>
@@ -53,6 +54,8 @@ struct blkback {
 
 /* Starts serving; for service_main(). Returns 0, or -errno with the reason logged. */
 int blkback_start(struct service *service, void *arg);
+/* For the watchdog: whether the loop turns, which it does to ask this, and xenstored answers. Waits for that. */
+bool blkback_goes_on(void *arg);
 /* Stops; guests keep their workers. */
 void blkback_stop(void *arg);
 

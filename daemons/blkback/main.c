@@ -39,6 +39,7 @@ int main(int argc, char **argv)
         .table_count = sizeof(tables) / sizeof(tables[0]),
         .start = blkback_start,
         .stop = blkback_stop,
+        .progress = blkback_goes_on,
         .arg = &blkback,
     };
 
