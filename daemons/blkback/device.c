@@ -66,6 +66,14 @@ void device_remove_file(struct device *device, const char *name)
         log_error(&device->log, "%s cannot be removed: %s", name, strerror(-err));
 }
 
+void device_save_restarts(struct device *device)
+{
+    int err = rundir_write(device->dir, RESTARTS_FILE, &device->restarts, sizeof(device->restarts));
+
+    if (err < 0)
+        log_warning(&device->log, "the next supervisor will not know of its restarts: %s", strerror(-err));
+}
+
 void device_give_up(struct device *device, int err, const char *format, ...)
 {
     char reason[DEVICE_REASON_SIZE];
@@ -166,7 +174,6 @@ static int device_new(struct guest *guest, struct xendev_backend *backend, struc
     device->backend = backend;
     device->devid = xendev_backend_devid(backend);
     device->image_fd = -1;
-    device->recovery_ms = -1;
     LIST_INSERT_HEAD(&guest->devices, device, entry);
     if (guest->expected > 0)
         guest->expected--;
@@ -175,6 +182,8 @@ static int device_new(struct guest *guest, struct xendev_backend *backend, struc
     device->dir = rundir_enter(guest->dir, name);
     if (device->dir < 0)
         err = device->dir;
+    if (err == 0 && rundir_read(device->dir, RESTARTS_FILE, &device->restarts, sizeof(device->restarts)) < 0)
+        device->restarts = (struct device_restarts){.recovery_ms = -1}; /* none yet */
     device->lock_timer = evtimer_new(blkback->base, serve_on_lock_timer, device);
     device->answer_timer = evtimer_new(blkback->base, serve_on_answer_timer, device);
     if (err == 0 && (device->lock_timer == NULL || device->answer_timer == NULL))

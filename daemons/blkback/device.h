@@ -31,6 +31,12 @@ enum device_state {
 };
 const char *device_state_name(enum device_state state);
 
+/* The file RESTARTS_FILE of a device's run directory: what a new supervisor could not know. */
+struct device_restarts {
+    uint64_t count;      /* workers that ended under it while it was connected */
+    int64_t recovery_ms; /* the last one: from the worker's death to its successor's answer; -1: none */
+};
+
 struct device {
     LIST_ENTRY(device) entry; /* in guest->devices */
     struct guest *guest;
@@ -53,8 +59,7 @@ struct device {
     uint32_t physical_sector_size;
 
     unsigned deaths; /* of workers, in a row, while they opened it */
-    uint64_t restarts;
-    int64_t recovery_ms; /* the last one: from the worker's death to its successor's answer; -1: none */
+    struct device_restarts restarts;
 };
 
 extern const struct xendev_backend_ops device_ops;
@@ -76,6 +81,8 @@ void device_succeed(struct device *device);
 void device_give_up(struct device *device, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Lets go of the image, which no worker uses any more. */
 void device_close_image(struct device *device);
+/* Keeps what is counted of restarts for the next supervisor. */
+void device_save_restarts(struct device *device);
 void device_remove_file(struct device *device, const char *name);
 
 /* ---- For the supervisor. ---- */

@@ -99,6 +99,19 @@ static void on_message(void *arg, const void *bytes, const int *fds, unsigned fd
         worker_kill(guest->worker, "killed for an impossible message");
 }
 
+static void count_restart(struct guest *guest, const char *reason)
+{
+    struct guest_restarts *restarts = &guest->restarts;
+    int err;
+
+    restarts->count++;
+    memset(restarts->last_death, 0, sizeof(restarts->last_death));
+    snprintf(restarts->last_death, sizeof(restarts->last_death), "%s", reason);
+    err = rundir_write(guest->dir, RESTARTS_FILE, restarts, sizeof(*restarts));
+    if (err < 0)
+        log_warning(&guest->log, "the next supervisor will not know of it: %s", strerror(-err));
+}
+
 static void on_gone(void *arg, const char *reason)
 {
     struct guest *guest = arg;
@@ -109,9 +122,8 @@ static void on_gone(void *arg, const char *reason)
     if (!guest->ending) {
         guest->died_ms = now_ms();
         guest->delay_ms = worker_backoff_delay(&guest->backoff, guest->died_ms - guest->served_ms);
-        guest->restarts++;
-        snprintf(guest->last_death, sizeof(guest->last_death), "%s", reason);
         log_warning(&guest->log, "worker %s; replacing it", reason);
+        count_restart(guest, reason);
     }
     guest->ending = false;
     LIST_FOREACH (device, &guest->devices, entry)
@@ -268,6 +280,9 @@ static int guest_new(struct blkback *blkback, uint32_t domid, const char *name, 
         guest->dir = rundir_enter(blkback->run_dir, name);
         err = guest->dir < 0 ? guest->dir : 0;
     }
+    if (err == 0 && rundir_read(guest->dir, RESTARTS_FILE, &guest->restarts, sizeof(guest->restarts)) < 0)
+        memset(&guest->restarts, 0, sizeof(guest->restarts)); /* none yet */
+    guest->restarts.last_death[GUEST_REASON_SIZE - 1] = '\0';
     if (err == 0)
         err = fence_open(blkback->base, guest->dir, RUNDIR_FENCE, &guest->fence);
     if (err == 0)

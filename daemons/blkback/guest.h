@@ -31,6 +31,13 @@ const char *guest_state_name(enum guest_state state);
 
 #define GUEST_REASON_SIZE 160
 
+/* The file RESTARTS_FILE of a guest's run directory: what a new supervisor could not know. */
+#define RESTARTS_FILE "restarts"
+struct guest_restarts {
+    uint64_t count;                     /* workers after the first */
+    char last_death[GUEST_REASON_SIZE]; /* "" when none died */
+};
+
 struct guest {
     LIST_ENTRY(guest) entry; /* in blkback->guests */
     struct blkback *blkback;
@@ -48,11 +55,10 @@ struct guest {
     struct fence *fence;
     struct event *timer;
     struct worker_backoff backoff;
-    int64_t delay_ms;                   /* until the next worker */
-    int64_t served_ms;                  /* when the worker was taken: CLOCK_MONOTONIC */
-    int64_t died_ms;                    /* when its predecessor died; 0: there was none */
-    uint64_t restarts;                  /* workers after the first */
-    char last_death[GUEST_REASON_SIZE]; /* "" when none died */
+    int64_t delay_ms;  /* until the next worker */
+    int64_t served_ms; /* when the worker was taken: CLOCK_MONOTONIC */
+    int64_t died_ms;   /* when its predecessor died; 0: there was none */
+    struct guest_restarts restarts;
 };
 
 /* The guest of that domain and life, made when it is unknown: then what serves it is ended, and a worker of ours follows, which the devices are told by

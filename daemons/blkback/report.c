@@ -109,10 +109,11 @@ static json_t *report_worker(const struct device *device)
 
     put_text(&worker, "state", guest_state_name(guest->state));
     put(&worker, "pid", guest->state == GUEST_SERVED ? json_integer(worker_pid(guest->worker)) : json_null());
-    put_number(&worker, "restarts", device->restarts);
-    put_number(&worker, "guest_restarts", guest->restarts);
-    put_text(&worker, "last_death", guest->last_death);
-    put(&worker, "last_recovery_ms", device->recovery_ms >= 0 ? json_integer(device->recovery_ms) : json_null());
+    put_number(&worker, "restarts", device->restarts.count);
+    put_number(&worker, "guest_restarts", guest->restarts.count);
+    put_text(&worker, "last_death", guest->restarts.last_death);
+    put(&worker, "last_recovery_ms",
+        device->restarts.recovery_ms >= 0 ? json_integer(device->restarts.recovery_ms) : json_null());
     return worker;
 }
 
@@ -242,7 +243,7 @@ static void sample_restarts(struct evbuffer *out, const struct device *device, c
 {
     const char *const labels[] = {"device", name, NULL};
 
-    control_metric_sample(out, "ringback_blkback_worker_restarts_total", labels, device->restarts);
+    control_metric_sample(out, "ringback_blkback_worker_restarts_total", labels, device->restarts.count);
 }
 
 static void on_metrics(struct evbuffer *out, void *arg)

@@ -279,10 +279,11 @@ static void on_recovered(struct device *device)
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    device->recovery_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - device->guest->died_ms;
+    device->restarts.recovery_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - device->guest->died_ms;
+    device_save_restarts(device);
     device->state = DEVICE_CONNECTED;
     log_info(&device->log, "recovered by worker %d, %" PRId64 " ms after its predecessor's end",
-             worker_pid(device->guest->worker), device->recovery_ms);
+             worker_pid(device->guest->worker), device->restarts.recovery_ms);
     if (device->effect)
         device_succeed(device);
 }
@@ -378,11 +379,10 @@ void serve_end(struct device *device, const char *reason)
                            device->image.source.path, reason);
         break;
     case DEVICE_CONNECTED:
-        device->state = DEVICE_RECOVERING;
-        device->restarts++;
-        break;
     case DEVICE_RECOVERING:
-        device->restarts++;
+        device->state = DEVICE_RECOVERING;
+        device->restarts.count++;
+        device_save_restarts(device);
         break;
     default:
         break;

@@ -1,0 +1,32 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# What is counted of a worker's deaths outlives the supervisor, as the counters of requests do.
+. "$(dirname "$0")/../../lib/blkback.sh"
+
+known() {
+    disk_field "$domain/xvda" '"\(.worker.restarts) \(.worker.guest_restarts) \(.worker.last_death)"'
+}
+
+daemon_start
+domain=$(simxen create)
+disk_attach "$domain" xvda ram:16M
+guest_start "$domain" blk --time 0 --blank --verify-all "$XVDA"
+wait_until "$LIMIT_REQUEST" "requests to be served" has_served "$domain/xvda" 100
+for _ in 1 2; do
+    worker=$(disk_field "$domain/xvda" .worker.pid)
+    kill -KILL "$worker"
+    wait_until "$LIMIT_RECOVERY" "a successor" worker_replaced "$domain/xvda" "$worker"
+done
+before=$(known)
+expect "what is known" "2 2 killed by signal 9 (Killed)" "$before"
+for signal in KILL TERM; do
+    daemon_end "$signal"
+    daemon_start
+    wait_until "$LIMIT_RECOVERY" "the new supervisor to serve the disk" disk_is "$domain/xvda" .activity connected
+    expect "what is known after SIG$signal" "$before" "$(known)"
+done
+guest_stop "$started"
+disk_detach "$domain" xvda
+disk_attach "$domain" xvda ram:16M
+expect "deaths under a new disk" "0 0 null" "$(known)"
+disk_detach "$domain" xvda
