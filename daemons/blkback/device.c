@@ -205,6 +205,7 @@ static struct device *device_get(struct xendev_backend *backend)
     char identity[XENDEV_IDENTITY_SIZE];
     char name[RUNDIR_NAME_SIZE];
     struct guest *guest = NULL;
+    struct disk_error unused;
     int err;
 
     if (device != NULL)
@@ -223,6 +224,9 @@ static struct device *device_get(struct xendev_backend *backend)
         return NULL;
     }
     xendev_backend_set_data(backend, device);
+    /* For reports, until prepare or connect look at it: it may have been closed under a predecessor, or by one. */
+    (void)read_image(device, true, &unused);
+    offer_read_back(device);
     return device;
 }
 
@@ -329,7 +333,6 @@ static void op_resume(struct xendev_backend *backend)
         device_give_up(device, err, "%s", error.text);
         return;
     }
-    offer_read_back(device);
     serve_resume(device);
 }
 

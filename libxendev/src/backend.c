@@ -129,10 +129,11 @@ static int refresh_front(struct xendev_backend *device)
     return 0;
 }
 
-/* Whether the state says that somebody, a predecessor of ours, serves this device. */
+/* Whether the state says that somebody, a predecessor of ours, serves this device, or did: its worker or files may be
+ * left. */
 static bool served(enum xenbus_state own)
 {
-    return own > XENBUS_INIT_WAIT && own != XENBUS_CLOSED;
+    return own > XENBUS_INIT_WAIT;
 }
 
 static int refresh(struct xendev_backend *device)

@@ -46,9 +46,9 @@ struct xendev_backend_ops {
      * writing any state. The first effect of its device. Fails: -> Closing. */
     void (*resume)(struct xendev_backend *device);
     /* Stop serving. `retire` first everything that could be resumed. Then -> Closed. Called for every device that was
-     * prepared, connected or resumed, whether that succeeded or not; and, with no data set, as the only effect of a
-     * device that was found being served but cannot be resumed (its guest or front end is gone): then what the
-     * predecessor left is retired. Its result does not matter. */
+     * prepared, connected or resumed, whether that succeeded or not; and, with no data set, as the first effect of a
+     * device that was found being served but cannot be resumed (its guest or front end is gone), or found Closed: then
+     * what the predecessor left is retired. Its result does not matter. */
     void (*disconnect)(struct xendev_backend *device);
     /* The device is gone: forget it; `device` is freed on return. Follows disconnect, or no effect at all. No
      * xendev_backend_done(). */
