@@ -194,8 +194,10 @@ void device_close(struct device *device)
 {
     if (!device)
         return;
-    if (device->queue)
+    if (device->queue) {
         queue_stop(device->queue);
+        ring_journal_retire(device->journal, device->journal_size);
+    }
     disk_close(device->disk);
     queue_close(device->queue);
     if (device->ring_pages)

@@ -42,8 +42,7 @@ __attribute__((noreturn)) static void die(const char *what, int error)
     _exit(EXIT_FAILURE);
 }
 
-/* ---- What is said to the supervisor.
- * --------------------------------------------------------------------------------- */
+/* ---- What is said to the supervisor. --------------------------------------------------------------------------------- */
 
 static void say(struct blkback_message *message)
 {
@@ -72,8 +71,7 @@ static void on_device_failed(uint32_t devid, const char *reason)
     say_result(BLKBACK_FAILED, devid, -EPROTO, &error);
 }
 
-/* ---- What the supervisor asks for.
- * ----------------------------------------------------------------------------------- */
+/* ---- What the supervisor asks for. ----------------------------------------------------------------------------------- */
 
 static struct served *find(uint32_t devid)
 {

@@ -50,7 +50,7 @@ struct queue {
     struct ring_back ring;
     struct xendev_channel *channel;
     struct event *disk_event; /* the disk's descriptor, when it has one */
-    struct event *again;      /* made active to go on after the others */
+    struct event *again;      /* fires at once, after the others had their turn */
     bool stopped;
     bool asleep; /* re-armed: the event channel will tell */
 
@@ -82,8 +82,7 @@ static void answer(struct queue *queue, struct slot *slot, enum blkif_fault faul
     ring_back_respond(&queue->ring, (uint32_t)(slot - queue->slots), response);
 }
 
-/* ---- From the ring to the disk. -------------------------------------------------------------------------------------
- */
+/* ---- From the ring to the disk. ------------------------------------------------------------------------------------------ */
 
 static enum disk_op disk_op_of(enum blkif_code code)
 {
@@ -114,6 +113,8 @@ static struct slot *accept_request(struct queue *queue, const struct ring_reques
     }
 
     slot->io.op = disk_op_of(slot->job.code);
+    if (request->attempts == 1)
+        queue->params.counters->requests[slot->io.op]++;
     slot->io.offset = slot->io.op == DISK_FLUSH ? 0 : slot->job.offset;
     slot->iov = (struct iovec){.iov_base = slot_buffer(queue, slot), .iov_len = slot->job.length};
     slot->io.iov = &slot->iov;
@@ -202,17 +203,14 @@ static int start_requests(struct queue *queue)
         return got; /* what was taken stays in the journal, unanswered: the device is going away */
 
     count = fetch(queue, batch, count);
-    for (unsigned i = 0; i < count; i++) {
-        queue->params.counters->requests[batch[i]->io.op]++;
+    for (unsigned i = 0; i < count; i++)
         ios[i] = &batch[i]->io;
-    }
     if (count > 0)
         disk_submit(queue->params.disk, ios, count);
     return (int)taken;
 }
 
-/* ---- From the disk to the ring. -------------------------------------------------------------------------------------
- */
+/* ---- From the disk to the ring. ------------------------------------------------------------------------------------------ */
 
 /* Hands out the data of the reads of a batch, and answers all of it. */
 static void deliver(struct queue *queue, struct disk_io *const *ios, unsigned count)
@@ -259,8 +257,7 @@ static void publish(struct queue *queue)
     }
 }
 
-/* ---- The loop.
- * ------------------------------------------------------------------------------------------------------- */
+/* ---- The loop. ------------------------------------------------------------------------------------------------------- */
 
 static void note_indices(struct queue *queue)
 {
@@ -307,6 +304,9 @@ static void go_to_sleep(struct queue *queue)
 
 static void run(struct queue *queue)
 {
+    /* A timer, not event_active(): the loop looks at all its descriptors before it fires. */
+    static const struct timeval at_once = {0};
+
     for (unsigned turn = 0; turn < TURNS_MAX; turn++) {
         int taken = start_requests(queue);
         if (taken < 0) {
@@ -322,7 +322,7 @@ static void run(struct queue *queue)
         }
     }
     note_indices(queue);
-    event_active(queue->again, EV_TIMEOUT, 0);
+    event_add(queue->again, &at_once);
 }
 
 static void on_event(void *arg)
@@ -345,8 +345,7 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
         run(queue);
 }
 
-/* ---- Open and close.
- * ------------------------------------------------------------------------------------------------- */
+/* ---- Open and close. ------------------------------------------------------------------------------------------------- */
 
 static int allocate(struct queue *queue, uint32_t slots)
 {
@@ -356,7 +355,7 @@ static int allocate(struct queue *queue, uint32_t slots)
     void *buffers =
         mmap(NULL, queue->buffers_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     queue->buffers = buffers == MAP_FAILED ? NULL : buffers;
-    queue->again = event_new(queue->params.base, -1, 0, on_again, queue);
+    queue->again = evtimer_new(queue->params.base, on_again, queue);
     if (!queue->slots || !queue->buffers || !queue->again)
         return -ENOMEM;
 
