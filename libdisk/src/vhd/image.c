@@ -130,8 +130,9 @@ static int image_check_header(struct vhd_image *image, struct disk_error *ret_er
     if (blocks > header->max_entries)
         return disk_refuse(ret_error, -EINVAL, "the table has %u entries, the disk has %" PRIu64 " blocks",
                            header->max_entries, blocks);
-    if (blocks > VHD_MAX_BLOCKS)
-        return disk_refuse(ret_error, -EINVAL, "the disk has %" PRIu64 " blocks: more than %u", blocks, VHD_MAX_BLOCKS);
+    if (header->max_entries > VHD_MAX_BLOCKS)
+        return disk_refuse(ret_error, -EINVAL, "the table has %u entries: more than %u", header->max_entries,
+                           VHD_MAX_BLOCKS);
 
     uint64_t offset = header->table_offset;
     uint64_t length = round_up(4ull * header->max_entries, DISK_SECTOR_SIZE);
@@ -149,7 +150,7 @@ static int image_check_header(struct vhd_image *image, struct disk_error *ret_er
         return disk_refuse(ret_error, -EINVAL, "the table at byte %" PRIu64 " overlaps the dynamic header", offset);
 
     image->blocks = (uint32_t)blocks;
-    image->bat_count = (uint32_t)round_up(blocks, IMAGE_ENTRIES);
+    image->bat_count = (uint32_t)round_up(header->max_entries, IMAGE_ENTRIES);
     image->block_sectors = header->block_size / DISK_SECTOR_SIZE;
     image->bitmap_sectors = (uint32_t)(round_up(image->block_sectors / 8, DISK_SECTOR_SIZE) / DISK_SECTOR_SIZE);
     return 0;
@@ -159,7 +160,7 @@ static int image_load_table(struct file *file, uint8_t *buffer, struct vhd_image
 {
     image->bat = calloc(image->bat_count, sizeof *image->bat);
     if (!image->bat)
-        return disk_refuse(ret_error, -ENOMEM, "out of memory for %u blocks", image->blocks);
+        return disk_refuse(ret_error, -ENOMEM, "out of memory for a table of %u entries", image->bat_count);
     for (uint32_t done = 0; done < image->bat_count;) {
         uint32_t count = image->bat_count - done;
         if (count > IMAGE_CHUNK / 4)
@@ -237,6 +238,35 @@ static int image_batmap_end(struct file *file, uint8_t *buffer, const struct vhd
     return 0;
 }
 
+/*
+ * Collects the places the table names, in the file's order, with none out of bounds or upon another. Entries beyond the
+ * disk's end count like the others: there are blocks to them when another reader takes the disk to be larger, as by the
+ * size field where we go by the geometry.
+ */
+static int image_place_blocks(struct vhd_image *image, const struct region regions[3], struct placed *placed,
+                              uint32_t *ret_count, struct disk_error *ret_error)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < image->header.max_entries; i++) {
+        if (image->bat[i] == VHD_ABSENT)
+            continue;
+        placed[count] = (struct placed){.sector = image->bat[i], .index = i};
+        int result = image_check_block(image, &placed[count++], regions, ret_error);
+        if (result < 0)
+            return result;
+        if (i < image->blocks)
+            image->used++;
+    }
+    qsort(placed, count, sizeof *placed, placed_compare);
+    for (uint32_t i = 1; i < count; i++)
+        if (placed[i].sector - placed[i - 1].sector < vhd_image_span(image))
+            return disk_refuse(ret_error, -EINVAL,
+                               "BAT entries %u and %u point at overlapping blocks, at sectors %u and %u",
+                               placed[i - 1].index, placed[i].index, placed[i - 1].sector, placed[i].sector);
+    *ret_count = count;
+    return 0;
+}
+
 static int image_check_blocks(struct file *file, uint8_t *buffer, struct vhd_image *image, struct disk_error *ret_error)
 {
     uint64_t header = image->footer.header_offset / DISK_SECTOR_SIZE;
@@ -248,30 +278,18 @@ static int image_check_blocks(struct file *file, uint8_t *buffer, struct vhd_ima
         {"table", table, table_end},
     };
 
-    struct placed *placed = calloc(image->blocks, sizeof *placed);
+    struct placed *placed = calloc(image->header.max_entries, sizeof *placed);
     if (!placed)
-        return disk_refuse(ret_error, -ENOMEM, "out of memory for %u blocks", image->blocks);
-    int result = 0;
-    for (uint32_t i = 0; i < image->blocks && result == 0; i++) {
-        if (image->bat[i] == VHD_ABSENT)
-            continue;
-        placed[image->used] = (struct placed){.sector = image->bat[i], .index = i};
-        result = image_check_block(image, &placed[image->used++], regions, ret_error);
-    }
-    qsort(placed, image->used, sizeof *placed, placed_compare);
-    for (uint32_t i = 1; i < image->used && result == 0; i++)
-        if (placed[i].sector - placed[i - 1].sector < vhd_image_span(image))
-            result = disk_refuse(ret_error, -EINVAL,
-                                 "BAT entries %u and %u point at overlapping blocks, at sectors %u and %u",
-                                 placed[i - 1].index, placed[i].index, placed[i - 1].sector, placed[i].sector);
-
+        return disk_refuse(ret_error, -ENOMEM, "out of memory for a table of %u entries", image->header.max_entries);
+    uint32_t count = 0;
     uint64_t from = 0;
+    int result = image_place_blocks(image, regions, placed, &count, ret_error);
     if (result == 0)
         result = image_batmap_end(file, buffer, image, table_end, &from, ret_error);
     if (result == 0) {
         if (from < regions[1].end)
             from = regions[1].end;
-        for (uint32_t i = 0; i < image->used; i++) {
+        for (uint32_t i = 0; i < count; i++) {
             if (i > 0)
                 image_add_gaps(image, from, placed[i].sector);
             if (from < (uint64_t)placed[i].sector + vhd_image_span(image))

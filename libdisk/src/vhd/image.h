@@ -14,11 +14,11 @@ struct vhd_image {
     struct vhd_header header;              /* of a dynamic disk, as all that follows `size` */
     uint64_t size;                         /* bytes: of the disk */
     uint32_t blocks;                       /* of the disk; the last may lie partly beyond its size */
-    uint32_t used;                         /* blocks that are in the table */
+    uint32_t used;                         /* of these, those that are in the table */
     uint32_t bitmap_sectors;
     uint32_t block_sectors;  /* without the bitmap */
     uint32_t *bat;           /* sector of each block's bitmap, or VHD_ABSENT */
-    uint32_t bat_count;      /* entries held: `blocks`, and the rest of the last sector of the table */
+    uint32_t bat_count;      /* entries held: of the disk, behind its end, and in the rest of the table's last sector */
     uint64_t end;            /* sector behind all blocks: where the trailing footer is, or belongs */
     uint32_t gaps[VHD_GAPS]; /* sectors where a block fits that no entry names; what is there is unknown */
     uint32_t gap_count;

@@ -69,6 +69,7 @@ CASE(table_in_header, image->header.table_offset = 1024)
 CASE(table_odd, image->header.table_offset = 1537)
 CASE(table_far, image->header.table_offset = 1ull << 40)
 CASE(table_top, image->header.table_offset = UINT64_MAX - 511)
+CASE(table_long, image->header.max_entries = 4000)
 CASE(table_at_end, image->header.table_offset = image->end * 512)
 CASE(header_zero, image->footer.header_offset = 0)
 CASE(header_odd, image->footer.header_offset = 700)
@@ -93,6 +94,7 @@ CASE(entry_top, rig_image_set_entry(image, 1, 0xfffffffe))
 CASE(entry_wrap, rig_image_set_entry(image, 1, 0x80000000))
 CASE(entry_twice, rig_image_set_entry(image, 1, 13))
 CASE(entry_overlap, rig_image_set_entry(image, 1, 21))
+CASE(entry_unread, image->footer.current_size = 5 * BLOCK; rig_image_set_entry(image, 5, 1000))
 
 static void entry_into_header(struct rig_image *image)
 {
@@ -186,12 +188,13 @@ static const struct {
     ROW(block_size_odd, "not a power of two"),
     ROW(entries_zero, "the table has 0 entries, the disk has 6 blocks"),
     ROW(entries_few, "the table has 5 entries, the disk has 6 blocks"),
-    ROW(entries_all, "the table of 4294967295 entries at byte 1536 lies past the end"),
+    ROW(entries_all, "the table has 4294967295 entries: more than 4177920"),
     ROW(table_in_footer, "table's offset 0 is inside the footer's copy"),
     ROW(table_in_header, "the table at byte 1024 overlaps the dynamic header"),
     ROW(table_odd, "table's offset 1537 is not a multiple"),
     ROW(table_far, "lies past the end of the file"),
     ROW(table_top, "lies past the end of the file"),
+    ROW(table_long, "the table of 4000 entries at byte 1536 lies past the end"),
     ROW(table_at_end, "lies past the end of the file"),
     ROW(header_zero, "header's offset 0 is not a sector behind"),
     ROW(header_odd, "header's offset 700"),
@@ -216,6 +219,7 @@ static const struct {
     ROW(entry_wrap, "BAT entry 1 points at sector 2147483648"),
     ROW(entry_twice, "BAT entries 1 and 2 point at overlapping blocks, at sectors 13 and 13"),
     ROW(entry_overlap, "BAT entries 2 and 1 point at overlapping blocks, at sectors 13 and 21"),
+    ROW(entry_unread, "BAT entry 5 points at sector 1000"),
     ROW(entry_into_header, "BAT entry 5 points at sector 23: its block overlaps the header"),
     ROW(footers_disagree, "disagree"),
     ROW(both_footers_bad, "checksum"),
@@ -378,6 +382,36 @@ static void test_guest_writes_footer(void **state)
     log_image_free(&image.file);
 }
 
+/* The disk ends where its geometry says, and another writer, who went by the size field, has blocks behind that end:
+ * first and last in the file, and between. They are nobody's to give away. */
+static void test_blocks_beyond_end_are_kept(void **state)
+{
+    (void)state;
+    struct rig_image image;
+    struct disk *disk = NULL;
+    struct disk_error error;
+    uint64_t random = 1, clock = 0;
+    make(&image);
+    memcpy(image.footer.creator, "qemu", 4);
+    image.footer.geometry = (struct vhd_geometry){.cylinders = 1, .heads = 1, .sectors = 2 * BLOCK / 512};
+    rig_image_seal(&image);
+    for (uint32_t i = 0; i < BLOCKS; i++) /* blocks 3, 4 and 5 are there, 0 to 2 are not */
+        rig_image_set_entry(&image, i, i < 3 ? VHD_ABSENT : 4 + 9 * (i - 3));
+    size_t blocks = 4 * 512, length = 3 * 9 * 512;
+
+    struct log_file *log = log_file_new(&image.file, &random, &clock);
+    assert_int_equal(vhd_open_file(&log->file, false, 4, &disk, &error), 0);
+    uint8_t *data = rig_alloc(2 * BLOCK);
+    memset(data, 0xaa, 2 * BLOCK);
+    assert_int_equal(rig_io(disk, DISK_WRITE, 0, data, 2 * BLOCK), 0);
+    assert_memory_equal(log->image.bytes + blocks, image.file.bytes + blocks, length);
+    const size_t entries = 3 * 512 + 3 * 4;
+    assert_memory_equal(log->image.bytes + entries, image.file.bytes + entries, 3 * 4);
+    free(data);
+    disk_close(disk);
+    log_image_free(&image.file);
+}
+
 /* tapdisk's map of full blocks lies behind the table, where an empty image would put its first block. */
 static void test_batmap_is_kept(void **state)
 {
@@ -417,7 +451,7 @@ int main(void)
         cmocka_unit_test(test_refused),         cmocka_unit_test(test_truncated),
         cmocka_unit_test(test_truncated_fixed), cmocka_unit_test(test_crashed_footer),
         cmocka_unit_test(test_short_footer),    cmocka_unit_test(test_guest_writes_footer),
-        cmocka_unit_test(test_batmap_is_kept),
+        cmocka_unit_test(test_batmap_is_kept),  cmocka_unit_test(test_blocks_beyond_end_are_kept),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
