@@ -8,6 +8,7 @@
  *   serve.c      one disk, as its worker has it: told, answered, recovered
  *   offer.c      what a front end finds in xenstore
  *   image.c      what a disk's configuration names
+ *   opening.c    images opened away from the loop
  *   frontend.c   what the guest says about its ring
  *   report.c     what ringctl and /metrics show
  */

@@ -21,12 +21,13 @@
 #include "frontend.h"
 #include "guest.h"
 #include "offer.h"
+#include "opening.h"
 #include "serve.h"
 
 const char *device_state_name(enum device_state state)
 {
-    static const char *const names[] = {"idle",      "checking",  "waiting-for-image", "measuring",
-                                        "attaching", "connected", "recovering",        "disconnecting"};
+    static const char *const names[] = {"idle",      "opening",   "checking",   "waiting-for-image", "measuring",
+                                        "attaching", "connected", "recovering", "disconnecting"};
     static_assert(sizeof(names) / sizeof(names[0]) == DEVICE_STATES, "one name a state");
 
     return names[state];
@@ -119,29 +120,56 @@ static int read_image(struct device *device, bool script_done, struct disk_error
                       ret_error);
 }
 
-/* Opens the image as it will be used. */
-static int open_image(struct device *device, struct disk_error *ret_error)
+static void on_opened(void *arg, int fd, const struct disk_error *error)
 {
-    int fd;
+    struct device *device = arg;
 
-    device_close_image(device);
-    fd = disk_source_open(&device->image.source, device->image.read_only, ret_error);
-    if (fd < 0)
-        return fd;
+    device->opening = NULL;
+    device->state = DEVICE_IDLE;
+    if (fd < 0) {
+        device_give_up(device, fd, "%s", error->text);
+        return;
+    }
     device->image_fd = fd;
-    return 0;
+    device->opened(device);
 }
 
-/* Opens the image so that a look at it cannot change it, after seeing that it can be opened as it will be used. */
-static int open_image_to_check(struct device *device, struct disk_error *ret_error)
+/* Opens the image as it will be used; then comes `opened`. */
+static void open_image(struct device *device, void (*opened)(struct device *device))
 {
-    int err = open_image(device, ret_error);
+    const struct disk_source *source = &device->image.source;
+    int err;
 
-    if (err < 0 || device->image.read_only)
-        return err;
     device_close_image(device);
-    device->image_fd = disk_source_open(&device->image.source, true, ret_error);
-    return device->image_fd < 0 ? device->image_fd : 0;
+    device->state = DEVICE_OPENING;
+    device->opened = opened;
+    err = opening_start(device->guest->blkback->base, source, device->image.read_only, on_opened, device,
+                        &device->opening);
+    if (err < 0)
+        device_give_up(device, err, "%s cannot be opened: %s", source->path, strerror(-err));
+}
+
+/* The image can be opened as it will be used: has the worker look at it, in a way that cannot change it. */
+static void check_image(struct device *device)
+{
+    struct disk_error error;
+
+    if (!device->image.read_only) {
+        device_close_image(device);
+        device->image_fd = disk_source_open(&device->image.source, true, &error);
+        if (device->image_fd < 0) {
+            device_give_up(device, device->image_fd, "%s", error.text);
+            return;
+        }
+    }
+    /* What somebody writes to (the source of a migration, most likely) cannot be judged now; connect looks at it again. */
+    if (disk_source_lock(device->image_fd, true) == -EWOULDBLOCK) {
+        log_info(&device->log, "%s is in use elsewhere; it is looked at later", device->image.source.path);
+        device_close_image(device);
+        device_offer(device);
+        return;
+    }
+    serve_check(device);
 }
 
 /* ---- What xenbus wants. ----------------------------------------------------------------------------------------------------------------- */
@@ -149,6 +177,7 @@ static int open_image_to_check(struct device *device, struct disk_error *ret_err
 static void device_free(struct device *device)
 {
     LIST_REMOVE(device, entry);
+    opening_cancel(device->opening);
     if (device->image_fd >= 0)
         close(device->image_fd);
     image_fini(&device->image);
@@ -166,6 +195,7 @@ static int device_new(struct guest *guest, struct xendev_backend *backend, struc
     const struct blkback *blkback = guest->blkback;
     char name[RUNDIR_NAME_SIZE];
     struct device *device = calloc(1, sizeof(*device));
+    struct disk_error unused;
     int err = 0;
 
     if (device == NULL)
@@ -192,6 +222,9 @@ static int device_new(struct guest *guest, struct xendev_backend *backend, struc
         device_free(device);
         return err;
     }
+    /* For reports, until prepare or connect look at it: it may have been closed under a predecessor, or by one. */
+    (void)read_image(device, true, &unused);
+    offer_read_back(device);
     *ret_device = device;
     return 0;
 }
@@ -205,7 +238,6 @@ static struct device *device_get(struct xendev_backend *backend)
     char identity[XENDEV_IDENTITY_SIZE];
     char name[RUNDIR_NAME_SIZE];
     struct guest *guest = NULL;
-    struct disk_error unused;
     int err;
 
     if (device != NULL)
@@ -224,9 +256,6 @@ static struct device *device_get(struct xendev_backend *backend)
         return NULL;
     }
     xendev_backend_set_data(backend, device);
-    /* For reports, until prepare or connect look at it: it may have been closed under a predecessor, or by one. */
-    (void)read_image(device, true, &unused);
-    offer_read_back(device);
     return device;
 }
 
@@ -248,20 +277,11 @@ static void op_prepare(struct xendev_backend *backend)
         device_offer(device); /* the image is looked at when the script has made it */
         return;
     }
-    if (err == 0)
-        err = open_image_to_check(device, &error);
     if (err < 0) {
         device_give_up(device, err, "%s", error.text);
         return;
     }
-    /* What somebody writes to (the source of a migration, most likely) cannot be judged now; connect looks at it again. */
-    if (disk_source_lock(device->image_fd, true) == -EWOULDBLOCK) {
-        log_info(&device->log, "%s is in use elsewhere; it is looked at later", device->image.source.path);
-        device_close_image(device);
-        device_offer(device);
-        return;
-    }
-    serve_check(device);
+    open_image(device, check_image);
 }
 
 static void op_connect(struct xendev_backend *backend)
@@ -278,16 +298,14 @@ static void op_connect(struct xendev_backend *backend)
     err = frontend_read(device->guest->blkback->store, xendev_backend_front(backend), &device->connection, &error);
     if (err == 0)
         err = read_image(device, true, &error);
-    if (err == 0)
-        err = open_image(device, &error);
     if (err < 0) {
         device_give_up(device, err, "%s", error.text);
         return;
     }
-    serve_connect(device);
+    open_image(device, serve_connect);
 }
 
-/* Reads the record of the connection and opens its image. */
+/* Reads the record of the connection, and what image it is to. */
 static int load_connection(struct device *device, struct disk_error *ret_error)
 {
     struct blkback_connection connection;
@@ -309,7 +327,7 @@ static int load_connection(struct device *device, struct disk_error *ret_error)
         return -EINVAL;
     }
     device->connection = connection;
-    return open_image(device, ret_error);
+    return 0;
 }
 
 static void op_resume(struct xendev_backend *backend)
@@ -333,7 +351,7 @@ static void op_resume(struct xendev_backend *backend)
         device_give_up(device, err, "%s", error.text);
         return;
     }
-    serve_resume(device);
+    open_image(device, serve_resume);
 }
 
 static void op_disconnect(struct xendev_backend *backend)

@@ -17,9 +17,11 @@
 
 struct event;
 struct guest;
+struct opening;
 
 enum device_state {
     DEVICE_IDLE,          /* neither served nor about to be */
+    DEVICE_OPENING,       /* its image is being opened, or made */
     DEVICE_CHECKING,      /* prepare: the worker looks at the image */
     DEVICE_LOCKING,       /* connect: until nobody else uses the image */
     DEVICE_MEASURING,     /* connect: the worker looks how large it is now */
@@ -49,7 +51,9 @@ struct device {
     bool told;   /* the worker knows of it, or is about to answer */
     bool effect; /* connect or resume is under way: its end is reported by xendev_backend_done() */
     struct image image;
-    int image_fd; /* open while served, and locked; else -1 */
+    struct opening *opening;               /* DEVICE_OPENING */
+    void (*opened)(struct device *device); /* what follows */
+    int image_fd;                          /* open while served, and locked; else -1 */
     struct event *lock_timer;
     struct event *answer_timer; /* pending while the worker owes an answer */
     bool lock_missed;

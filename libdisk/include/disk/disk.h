@@ -45,8 +45,8 @@ int disk_source_parse(const char *text, struct disk_source *ret_source, struct d
 /* Opens the file of a source: O_RDONLY when `read_only`, else O_RDWR; always O_CLOEXEC, never following into a FIFO
  * or character device. A ram source's file is created (mode 0600, with all of its memory: a third of a second a GiB)
  * when it is missing, and continued when it exists with that size; its folder should be on a tmpfs. O_DIRECT is set
- * when the file system takes it and the kind can use it. The content is not read. Returns a descriptor the caller
- * owns, or -errno with `ret_error` filled. */
+ * when the file system takes it and the kind can use it. The content is not read. May take long, and may be called in
+ * any thread. Returns a descriptor the caller owns, or -errno with `ret_error` filled. */
 int disk_source_open(const struct disk_source *source, bool read_only, struct disk_error *ret_error);
 
 /* Takes the image for its user: shared for readers, exclusive for writers (flock). Does not wait. Returns 0;
