@@ -14,21 +14,26 @@ static void bat_start(struct vhd_bat *bat);
 static void bat_written(struct file_io *io)
 {
     struct vhd_bat *bat = (struct vhd_bat *)io;
+    struct vhd_slot_list written = TAILQ_HEAD_INITIALIZER(written);
     struct vhd_slot *slot;
     int result = io->result;
-    while ((slot = TAILQ_FIRST(&bat->joined))) {
-        TAILQ_REMOVE(&bat->joined, slot, entry);
+    /* Requests that go on may queue more entries: these wait until all of this write have been told. */
+    TAILQ_CONCAT(&written, &bat->joined, entry);
+    while ((slot = TAILQ_FIRST(&written))) {
+        TAILQ_REMOVE(&written, slot, entry);
         vhd_slot_entered(slot, result);
     }
+    bat->busy = false;
     bat_start(bat);
 }
 
 static void bat_start(struct vhd_bat *bat)
 {
     struct vhd_slot *slot = TAILQ_FIRST(&bat->queued), *next;
-    if (!slot || !TAILQ_EMPTY(&bat->joined))
+    if (!slot || bat->busy)
         return;
 
+    bat->busy = true;
     const struct vhd_image *image = &bat->vhd->image;
     uint32_t page = slot->block / VHD_BAT_PAGE;
     for (; slot; slot = next) {

@@ -70,6 +70,7 @@ struct vhd_bat {
     struct vhd_disk *vhd;
     struct vhd_slot_list queued;
     struct vhd_slot_list joined; /* in the write under way */
+    bool busy;                   /* until each slot of a write knows of its end */
     uint8_t *page;
 };
 
