@@ -8,7 +8,8 @@
  *
  * What is left, and why it is harmless:
  *   io_uring   Requests are not seen by seccomp, and a disk attached later needs a new ring, so io_uring_setup stays allowed. A ring can
- *              open paths (there are none), make sockets (of an empty network namespace) and use the descriptors the worker holds anyway.
+ *              open paths (there are none), make sockets (of an empty network namespace) and use the descriptors the worker holds anyway:
+ *              also to cut or punch files, which by themselves no call may; whoever reads these files expects it.
  *   ioctl      Only the commands of event channel and grant devices, and the questions asked of block devices.
  *   mmap       Never executable.
  *   openat     Answers ENOENT, as the empty root would, instead of killing: libc looks for optional files now and then.
@@ -120,31 +121,22 @@ static const int calls_allowed[] = {
     /* data */
     SCMP_SYS(read),
     SCMP_SYS(write),
-    SCMP_SYS(readv),
     SCMP_SYS(writev),
-    SCMP_SYS(pread64),
-    SCMP_SYS(pwrite64),
     SCMP_SYS(preadv),
     SCMP_SYS(pwritev),
     SCMP_SYS(preadv2),
     SCMP_SYS(pwritev2),
     SCMP_SYS(lseek),
-    SCMP_SYS(fsync),
     SCMP_SYS(fdatasync),
-    SCMP_SYS(fallocate),
-    SCMP_SYS(sync_file_range),
     SCMP_SYS(io_uring_enter),
     SCMP_SYS(io_uring_setup),
     SCMP_SYS(io_uring_register),
     /* descriptors it holds */
     SCMP_SYS(close),
-    SCMP_SYS(dup),
-    SCMP_SYS(dup3),
     SCMP_SYS(fcntl),
     SCMP_SYS(fstat),
-    SCMP_SYS(newfstatat),
-    SCMP_SYS(statx), /* fstat() in some libcs; a path leads nowhere in the empty root */
-    SCMP_SYS(fstatfs),
+    SCMP_SYS(newfstatat), /* this and statx: fstat() in some libcs; a path leads nowhere in the empty root */
+    SCMP_SYS(statx),
     /* waiting */
     SCMP_SYS(epoll_create1),
     SCMP_SYS(epoll_ctl),
@@ -152,8 +144,6 @@ static const int calls_allowed[] = {
     SCMP_SYS(epoll_pwait),
     SCMP_SYS(epoll_pwait2),
     SCMP_SYS(eventfd2),
-    SCMP_SYS(timerfd_create),
-    SCMP_SYS(timerfd_settime),
     SCMP_SYS(poll),
     SCMP_SYS(ppoll),
     SCMP_SYS(nanosleep),
@@ -163,14 +153,10 @@ static const int calls_allowed[] = {
     /* messages on sockets it holds */
     SCMP_SYS(recvmsg),
     SCMP_SYS(sendmsg),
-    SCMP_SYS(recvfrom),
-    SCMP_SYS(sendto),
-    SCMP_SYS(shutdown),
     /* memory */
     SCMP_SYS(brk),
     SCMP_SYS(munmap),
     SCMP_SYS(mremap),
-    SCMP_SYS(madvise),
     SCMP_SYS(mincore),
     SCMP_SYS(membarrier),
     /* time, randomness, itself */
@@ -183,7 +169,6 @@ static const int calls_allowed[] = {
     SCMP_SYS(gettid),
     SCMP_SYS(getuid),
     SCMP_SYS(geteuid),
-    SCMP_SYS(getrusage),
     SCMP_SYS(sched_yield),
     SCMP_SYS(sched_getaffinity),
     SCMP_SYS(getcpu),
@@ -255,6 +240,12 @@ static int allow_conditional(scmp_filter_ctx filter)
     } rules[] = {
         {SCMP_ACT_ALLOW, SCMP_SYS(mmap), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
         {SCMP_ACT_ALLOW, SCMP_SYS(mprotect), SCMP_A2(SCMP_CMP_MASKED_EQ, PROT_EXEC, 0)},
+        /* what allocators give back or ask for; not MADV_REMOVE, which punches the file that is mapped */
+        {SCMP_ACT_ALLOW, SCMP_SYS(madvise), SCMP_A2(SCMP_CMP_EQ, MADV_DONTNEED, 0)},
+        {SCMP_ACT_ALLOW, SCMP_SYS(madvise), SCMP_A2(SCMP_CMP_EQ, MADV_FREE, 0)},
+        {SCMP_ACT_ALLOW, SCMP_SYS(madvise), SCMP_A2(SCMP_CMP_EQ, MADV_HUGEPAGE, 0)},
+        {SCMP_ACT_ALLOW, SCMP_SYS(madvise), SCMP_A2(SCMP_CMP_EQ, MADV_NOHUGEPAGE, 0)},
+        {SCMP_ACT_ALLOW, SCMP_SYS(madvise), SCMP_A2(SCMP_CMP_EQ, MADV_DONTDUMP, 0)},
         /* abort() */
         {SCMP_ACT_ALLOW, SCMP_SYS(tgkill), SCMP_A0(SCMP_CMP_EQ, pid, 0)},
         {SCMP_ACT_ALLOW, SCMP_SYS(kill), SCMP_A0(SCMP_CMP_EQ, pid, 0)},

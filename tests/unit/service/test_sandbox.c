@@ -162,6 +162,18 @@ static int truncates(void)
     return ftruncate(0, 0);
 }
 
+static int punches(void)
+{
+    return fallocate(0, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096);
+}
+
+static int punches_by_memory(void)
+{
+    void *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+    return madvise(shared, 4096, MADV_REMOVE);
+}
+
 static int removes(void)
 {
     return unlink("/x");
@@ -170,7 +182,8 @@ static int removes(void)
 static void everything_else_is_death(void **state)
 {
     static int (*const bodies[])(void) = {opens_a_socket,  starts_a_process, executes, makes_memory_executable,
-                                          signals_another, truncates,        removes};
+                                          signals_another, truncates,        punches,  punches_by_memory,
+                                          removes};
 
     (void)state;
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
