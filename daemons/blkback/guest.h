@@ -57,7 +57,7 @@ struct guest {
     struct worker_backoff backoff;
     int64_t delay_ms;  /* until the next worker */
     int64_t served_ms; /* when the worker was taken: CLOCK_MONOTONIC */
-    int64_t died_ms;   /* when its predecessor died; 0: there was none */
+    int64_t died_ms;   /* when its predecessor died; 0: there was none, or nobody saw it */
     struct guest_restarts restarts;
 };
 

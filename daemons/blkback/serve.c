@@ -276,14 +276,19 @@ static void on_attached(struct device *device)
 
 static void on_recovered(struct device *device)
 {
+    const pid_t worker = worker_pid(device->guest->worker);
+    const int64_t died_ms = device->guest->died_ms;
     struct timespec now;
 
     clock_gettime(CLOCK_MONOTONIC, &now);
-    device->restarts.recovery_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - device->guest->died_ms;
+    device->restarts.recovery_ms = died_ms == 0 ? -1 : (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - died_ms;
     device_save_restarts(device);
     device->state = DEVICE_CONNECTED;
-    log_info(&device->log, "recovered by worker %d, %" PRId64 " ms after its predecessor's end",
-             worker_pid(device->guest->worker), device->restarts.recovery_ms);
+    if (died_ms == 0)
+        log_info(&device->log, "recovered by worker %d", worker);
+    else
+        log_info(&device->log, "recovered by worker %d, %" PRId64 " ms after its predecessor's end", worker,
+                 device->restarts.recovery_ms);
     if (device->effect)
         device_succeed(device);
 }

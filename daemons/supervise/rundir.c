@@ -290,6 +290,8 @@ static int process_start(pid_t pid, uint64_t *ret_start)
         return -ESRCH;
     text[got] = '\0';
     at = strrchr(text, ')');
+    if (at != NULL && strncmp(at, ") Z", 3) == 0)
+        return -ESRCH; /* ended, and only not reaped */
     for (int field = 2; at != NULL && field < 22; field++)
         at = strchr(at + 1, ' ');
     if (at == NULL)

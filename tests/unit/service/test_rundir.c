@@ -179,6 +179,7 @@ static void recorded_worker_is_found(void **state)
 {
     pid_t child = fork();
     pid_t found = 0;
+    siginfo_t info;
     int pidfd;
 
     (void)state;
@@ -192,6 +193,8 @@ static void recorded_worker_is_found(void **state)
     assert_int_equal(found, child);
     close(pidfd);
     kill(child, SIGKILL);
+    assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+    assert_int_equal(rundir_worker_open(dir, &found), -ESRCH); /* not reaped yet */
     waitpid(child, NULL, 0);
     assert_int_equal(rundir_worker_open(dir, &found), -ESRCH);
 }
