@@ -3,9 +3,9 @@
  * Which domains there are, and which life of a domain id this is.
  *
  * Theory of operation. xenstored knows a domain from its introduction to its death. A number comes again after the
- * others are used up, so it is paired with what only one life has: the uuid of the virtual machine (/local/domain/D/vm
- * names /vm/UUID, both the toolstack's, read-only to the guest) and the time this domain was started, which differs
- * when the same machine is started again.
+ * others are used up, so it is paired with the uuid of the virtual machine: /local/domain/D/vm names /vm/UUID and is the
+ * toolstack's, read-only to the guest. Only the name counts. What it names is not looked at, because it is shared by both
+ * ends of a migration to the same host: it is made anew when one arrives and removed when the other one goes.
  */
 #include "store_internal.h"
 
@@ -34,24 +34,16 @@ int xendev_domain_exists(struct xendev_store *store, uint32_t domid)
 
 int xendev_domain_identity(struct xendev_store *store, uint32_t domid, char ret_identity[XENDEV_IDENTITY_SIZE])
 {
-    char home[64], uuid[48], start[24];
-    char *vm = NULL, *start_time = NULL;
+    char home[64];
+    char *vm = NULL;
 
     snprintf(home, sizeof(home), "/local/domain/%u", domid);
     int result = xendev_store_read(store, XENDEV_NO_TXN, home, "vm", &vm);
-    if (result == 0)
-        result = xendev_store_read(store, XENDEV_NO_TXN, vm, "start_time", &start_time);
     if (result < 0 && result != -ENOENT && result != -EINVAL)
-        goto out;
+        return result;
 
-    if (result == 0 && strncmp(vm, "/vm/", 4) == 0 && parse_identity_part(vm + 4, false, sizeof(uuid), uuid) &&
-        parse_identity_part(start_time, true, sizeof(start), start))
-        snprintf(ret_identity, XENDEV_IDENTITY_SIZE, "%s.%s", uuid, start);
-    else
+    if (result < 0 || strncmp(vm, "/vm/", 4) != 0 || !parse_identity(vm + 4, XENDEV_IDENTITY_SIZE, ret_identity))
         snprintf(ret_identity, XENDEV_IDENTITY_SIZE, "none");
-    result = 0;
-out:
     free(vm);
-    free(start_time);
-    return result;
+    return 0;
 }

@@ -127,17 +127,17 @@ bool parse_front_path_valid(const char *path, uint32_t domid)
     }
 }
 
-bool parse_identity_part(const char *text, bool dots, size_t size, char *ret_part)
+bool parse_identity(const char *text, size_t size, char *ret_identity)
 {
     size_t length = strlen(text);
 
     if (length == 0 || length >= size)
         return false;
     for (const char *at = text; *at != '\0'; at++) {
-        if (!is_letter(*at) && !is_digit(*at) && *at != '-' && !(dots && *at == '.'))
+        if (!is_letter(*at) && !is_digit(*at) && *at != '-')
             return false;
     }
-    memcpy(ret_part, text, length + 1);
+    memcpy(ret_identity, text, length + 1);
     return true;
 }
 

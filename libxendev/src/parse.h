@@ -43,9 +43,9 @@ struct parse_bus_path parse_bus_path(const char *root, const char *path);
  * characters, not too long. */
 bool parse_front_path_valid(const char *path, uint32_t domid);
 
-/* Copies what is fit for a domain's identity (letters, digits, '-'; '.' too when `dots`), or returns false: empty, too
- * long, other characters. */
-bool parse_identity_part(const char *text, bool dots, size_t size, char *ret_part);
+/* Copies what is fit for a domain's identity (letters, digits, '-'), or returns false: empty, too long, other
+ * characters. */
+bool parse_identity(const char *text, size_t size, char *ret_identity);
 
 /* Copies `reason` for xenstore and the operator's eyes: cut to size, control characters replaced. */
 void parse_reason(const char *reason, size_t size, char *ret_reason);

@@ -55,10 +55,10 @@ static void check_paths(const char *text)
 
 static void check_copies(const char *text)
 {
-    char part[40], reason[32];
+    char identity[40], reason[32];
 
-    if (parse_identity_part(text, false, sizeof(part), part))
-        assert(strcmp(part, text) == 0 && strpbrk(part, "/.") == NULL && part[0] != '\0');
+    if (parse_identity(text, sizeof(identity), identity))
+        assert(strcmp(identity, text) == 0 && strpbrk(identity, "/.") == NULL && identity[0] != '\0');
     parse_reason(text, sizeof(reason), reason);
     for (const char *at = reason; *at != '\0'; at++)
         assert((unsigned char)*at >= 0x20);

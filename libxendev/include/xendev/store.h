@@ -63,9 +63,9 @@ void xendev_watch_remove(struct xendev_watch *watch);
 /* Whether the domain is known to xenstored (alive). Returns 1, 0 or -errno. */
 int xendev_domain_exists(struct xendev_store *store, uint32_t domid);
 
-/* Domain ids are reused; this tells two lives of one number apart: the `vm` uuid and its start time, as "UUID.START",
- * made of letters, digits, '-' and '.'. A domain without either has "none". */
-#define XENDEV_IDENTITY_SIZE 80
+/* Domain ids are reused; this tells two lives of one number apart: the uuid in the domain's `vm`, made of letters,
+ * digits and '-'. A domain without one has "none". Returns 0 or -errno. */
+#define XENDEV_IDENTITY_SIZE 48
 int xendev_domain_identity(struct xendev_store *store, uint32_t domid, char ret_identity[XENDEV_IDENTITY_SIZE]);
 
 #endif

@@ -159,17 +159,16 @@ static void front_path_is_below_its_own_domain(void **state)
 
 static void identity_is_fit_for_a_file_name(void **state)
 {
-    char part[16] = "unchanged";
+    char identity[16] = "unchanged";
 
     (void)state;
-    assert_false(parse_identity_part("", true, sizeof(part), part));
-    assert_false(parse_identity_part("a/b", true, sizeof(part), part));
-    assert_false(parse_identity_part("..", false, sizeof(part), part));
-    assert_false(parse_identity_part("0123456789abcdef", true, sizeof(part), part));
-    assert_string_equal(part, "unchanged");
-    assert_true(parse_identity_part("1763760000.42", true, sizeof(part), part));
-    assert_string_equal(part, "1763760000.42");
-    assert_true(parse_identity_part("0123456789ABCde", false, sizeof(part), part));
+    assert_false(parse_identity("", sizeof(identity), identity));
+    assert_false(parse_identity("a/b", sizeof(identity), identity));
+    assert_false(parse_identity("..", sizeof(identity), identity));
+    assert_false(parse_identity("0123456789abcdef", sizeof(identity), identity));
+    assert_string_equal(identity, "unchanged");
+    assert_true(parse_identity("0123-56789ABCde", sizeof(identity), identity));
+    assert_string_equal(identity, "0123-56789ABCde");
 }
 
 static void reason_is_cut_and_printable(void **state)
