@@ -7,11 +7,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <linux/magic.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 
 #include <event2/event.h>
 
@@ -198,6 +200,15 @@ static int service_catch_signals(struct service *service)
 
 /* ---- The life of a daemon. -------------------------------------------------------------------------------------- */
 
+/* On a disk, each store to a journal may wait for that disk, and files outlive the machine whose processes they tell
+ * of. It works all the same, so tests and trials may. */
+static void service_check_run_dir(const char *run_dir)
+{
+    struct statfs about;
+    if (statfs(run_dir, &about) == 0 && about.f_type != TMPFS_MAGIC)
+        log_warning(NULL, "run-dir %s is not on a tmpfs, as it must be to serve guests", run_dir);
+}
+
 static int service_open_control(struct service *service)
 {
     char path[PATH_MAX];
@@ -206,6 +217,7 @@ static int service_open_control(struct service *service)
         return -ENAMETOOLONG;
     if (mkdir(service->values.run_dir, 0755) < 0 && errno != EEXIST)
         return -errno;
+    service_check_run_dir(service->values.run_dir);
     return control_open(service->base, path, service->daemon->name, &service->control);
 }
 

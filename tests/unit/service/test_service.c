@@ -269,6 +269,22 @@ static void a_second_daemon_is_refused(void **state)
     assert_int_equal(wait_for_exit(fixture), 0);
 }
 
+static void a_run_dir_not_on_a_tmpfs_is_warned_of(void **state)
+{
+    struct fixture *fixture = *state;
+    char path[] = "/dev/shm/test_service.XXXXXX", option[64];
+    assert_non_null(mkdtemp(path));
+    snprintf(option, sizeof(option), "--run-dir=%s", path);
+    launch(fixture, option, "--greeting=leave");
+    assert_int_equal(wait_for_exit(fixture), 5);
+    assert_null(strstr(logged(fixture), "tmpfs"));
+    launch(fixture, "--run-dir=/proc", NULL); /* where no socket can be, either */
+    assert_int_equal(wait_for_exit(fixture), EXIT_FAILURE);
+    assert_non_null(strstr(logged(fixture), "run-dir /proc is not on a tmpfs"));
+    snprintf(option, sizeof(option), "rm -r %s", path);
+    assert_int_equal(system(option), 0);
+}
+
 /* Waits until the log holds `text`; the signal under test is handled within a turn of the daemon's loop. */
 static void expect_logged(struct fixture *fixture, const char *text)
 {
@@ -329,6 +345,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(check_config_does_not_start, setup, teardown),
         cmocka_unit_test_setup_teardown(help_and_version_do_not_start, setup, teardown),
         cmocka_unit_test_setup_teardown(a_second_daemon_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_run_dir_not_on_a_tmpfs_is_warned_of, setup, teardown),
         cmocka_unit_test_setup_teardown(sighup_takes_the_log_level, setup, teardown),
         cmocka_unit_test_setup_teardown(the_watchdog_is_fed_while_work_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(the_watchdog_is_not_fed_without_progress, setup, teardown),
