@@ -99,7 +99,7 @@ int frontend_read(struct xendev_store *store, const char *directory, struct blkb
                   struct disk_error *ret_error)
 {
     const struct frontend frontend = {.store = store, .directory = directory, .error = ret_error};
-    struct blkback_connection connection = {.version = BLKBACK_PROTOCOL_VERSION};
+    struct blkback_connection connection = {.version = BLKBACK_CONNECTION_VERSION};
     int err = read_ring(&frontend, &connection);
 
     if (err < 0)
@@ -118,7 +118,7 @@ int frontend_read(struct xendev_store *store, const char *directory, struct blkb
 
 bool frontend_connection_is_valid(const struct blkback_connection *connection)
 {
-    return connection->version == BLKBACK_PROTOCOL_VERSION && connection->abi < BLKIF_ABIS &&
+    return connection->version == BLKBACK_CONNECTION_VERSION && connection->abi < BLKIF_ABIS &&
            connection->generation != 0 && connection->ring_order <= BLKIF_RING_ORDER_MAX &&
            memchr(connection->image.kind, '\0', sizeof(connection->image.kind)) != NULL;
 }

@@ -24,8 +24,9 @@
 #include <disk/disk.h>
 #include <ring/blkif.h>
 
-#define BLKBACK_PROTOCOL_VERSION 1u
-#define BLKBACK_RING_PAGES_MAX   (1u << BLKIF_RING_ORDER_MAX)
+#define BLKBACK_PROTOCOL_VERSION   1u /* of messages: a worker is of the same build as its supervisor */
+#define BLKBACK_CONNECTION_VERSION 1u /* of recorded connections, which an upgraded supervisor continues */
+#define BLKBACK_RING_PAGES_MAX     (1u << BLKIF_RING_ORDER_MAX)
 
 enum blkback_message_type {
     BLKBACK_SERVE = 1,
@@ -47,7 +48,7 @@ struct blkback_image {
 /* One connection, complete: all that is needed to serve it, and all that is needed to recover it. The file `connection` of the device's
  * run directory is exactly this struct, written before BLKBACK_CONNECT is first sent and unlinked before any state but Connected is written. */
 struct blkback_connection {
-    uint32_t version;    /* BLKBACK_PROTOCOL_VERSION */
+    uint32_t version;    /* BLKBACK_CONNECTION_VERSION */
     uint32_t abi;        /* enum blkif_abi */
     uint64_t generation; /* of the journal; never 0, never reused */
     uint32_t ring_order;

@@ -122,7 +122,7 @@ static void connect_device(const struct blkback_message *message, const int *fds
     const struct blkback_connection *connection = &message->connect.connection;
     struct disk_error error;
 
-    if (find(message->devid) || connection->version != BLKBACK_PROTOCOL_VERSION || connection->abi >= BLKIF_ABIS ||
+    if (find(message->devid) || connection->version != BLKBACK_CONNECTION_VERSION || connection->abi >= BLKIF_ABIS ||
         connection->ring_order > BLKIF_RING_ORDER_MAX)
         die("the supervisor asked for an impossible connection", EPROTO);
 

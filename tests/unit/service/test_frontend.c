@@ -78,7 +78,7 @@ static void linux_with_one_page(void **state)
 
     (void)state;
     assert_int_equal(read_keys(keys, &connection, &error), 0);
-    assert_int_equal(connection.version, BLKBACK_PROTOCOL_VERSION);
+    assert_int_equal(connection.version, BLKBACK_CONNECTION_VERSION);
     assert_int_equal(connection.ring_order, 0);
     assert_int_equal(connection.ring_refs[0], 8);
     assert_int_equal(connection.event_channel, 15);
@@ -222,7 +222,7 @@ static void impossible_channels_and_protocols_are_refused(void **state)
 
 static void impossible_records_are_refused(void **state)
 {
-    const struct blkback_connection good = {.version = BLKBACK_PROTOCOL_VERSION,
+    const struct blkback_connection good = {.version = BLKBACK_CONNECTION_VERSION,
                                             .generation = 1,
                                             .ring_order = BLKIF_RING_ORDER_MAX,
                                             .image = {.kind = "raw"}};
