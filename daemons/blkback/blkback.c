@@ -4,7 +4,8 @@
  *
  * It holds nothing that is not in files or in xenstore, so it may end at any instruction. A start is always the same: what was left of guests
  * and disks that are gone is removed; the others' workers are ended and replaced, which their guests do not notice; then xenstore is
- * followed. A lost connection to xenstored is handled as an end and a new start within the process: until it is back, the workers serve on.
+ * followed. What is in doubt is kept, and looked at again until all that was found has shown up on the bus or is gone: only then is it
+ * settled. A lost connection to xenstored is handled as an end and a new start within the process: until it is back, the workers serve on.
  */
 #include "blkback.h"
 
@@ -32,26 +33,47 @@
 #define RUN_DIR "blkback"
 
 static const struct timeval reconnect_period = {.tv_sec = 1};
-/* How long guests found at start are kept without a device in xenstore. */
-static const struct timeval settle_time = {.tv_sec = 10};
+/* How often what was found at start is looked at until all of it has shown up or is gone. */
+static const struct timeval settle_period = {.tv_sec = 10};
 
 /* ---- What is left of earlier times. ---------------------------------------------------------------------------------------- */
 
-/* Whether the domain exists and is in the life that directory name states. A doubt is a yes. */
-static bool guest_is_alive(const struct blkback *blkback, const char *name)
+/* Whether xenstore names a back end of any kind. If not, there may be no guests; or xenstored has died, and its content with it, which proves
+ * no guest's end. */
+static bool store_knows_backends(const struct blkback *blkback)
 {
-    char identity[XENDEV_IDENTITY_SIZE];
-    const char *named;
-    uint32_t domid;
+    char **kinds;
 
-    if (rundir_guest_parse(name, &domid, &named) < 0)
+    if (xendev_store_list(blkback->store, XENDEV_NO_TXN, "/local/domain/0/backend", &kinds) < 0)
         return false;
-    if (xendev_domain_exists(blkback->store, domid) == 0)
-        return false;
-    return xendev_domain_identity(blkback->store, domid, identity) < 0 || strcmp(identity, named) == 0;
+    free(kinds);
+    return true;
 }
 
-/* Whether that guest has that disk. A doubt is a yes. */
+static bool guest_has_device(const struct guest *guest, uint32_t devid)
+{
+    const struct device *device;
+
+    LIST_FOREACH (device, &guest->devices, entry) {
+        if (device->devid == devid)
+            return true;
+    }
+    return false;
+}
+
+/* Whether the disk has shown up as one of another life of that domain id. */
+static bool device_is_of_another(const struct blkback *blkback, const char *guest_name, uint32_t domid, uint32_t devid)
+{
+    const struct guest *guest;
+
+    LIST_FOREACH (guest, &blkback->guests, entry) {
+        if (guest->domid == domid && strcmp(guest->name, guest_name) != 0 && guest_has_device(guest, devid))
+            return true;
+    }
+    return false;
+}
+
+/* Whether that guest lives and has that disk. A doubt is a yes: whose the node is shows when the bus has taken it in. */
 static bool device_is_alive(const struct blkback *blkback, const char *guest_name, uint32_t devid)
 {
     const char *identity;
@@ -60,69 +82,59 @@ static bool device_is_alive(const struct blkback *blkback, const char *guest_nam
     uint32_t domid;
     int err;
 
-    if (rundir_guest_parse(guest_name, &domid, &identity) < 0)
+    if (rundir_guest_parse(guest_name, &domid, &identity) < 0 || xendev_domain_exists(blkback->store, domid) == 0)
         return false;
     snprintf(path, sizeof(path), "/local/domain/0/backend/%s/%u/%u", blkback->config.kind, domid, devid);
     err = xendev_store_read(blkback->store, XENDEV_NO_TXN, path, "frontend", &front);
     if (err == 0)
         free(front);
-    return err != -ENOENT;
+    return err != -ENOENT && !device_is_of_another(blkback, guest_name, domid, devid);
 }
-
-struct sweep {
-    struct blkback *blkback;
-    const char *guest_name;
-    unsigned left; /* devices that are still there */
-};
 
 static int sweep_device(void *arg, int dir, const char *name)
 {
-    struct sweep *sweep = arg;
+    struct guest *guest = arg;
     uint32_t devid;
 
-    if (rundir_device_parse(name, &devid) < 0)
+    if (rundir_device_parse(name, &devid) < 0 || guest_has_device(guest, devid))
         return 0;
-    if (device_is_alive(sweep->blkback, sweep->guest_name, devid))
-        sweep->left++;
+    if (device_is_alive(guest->blkback, guest->name, devid))
+        guest->expected++;
     else
         rundir_remove(dir, name);
     return 0;
 }
 
-/* Takes over a guest's run directory: its worker is ended, and the directory goes when the guest has no disks. */
+/* Takes over a guest's run directory: a worker that is not ours is ended, and the directory goes when the guest has no disks. */
 static int sweep_guest(void *arg, int dir, const char *name)
 {
     struct blkback *blkback = arg;
-    struct sweep sweep = {.blkback = blkback, .guest_name = name};
     const char *identity;
     struct guest *guest;
     uint32_t domid;
     int err;
 
+    (void)dir;
     if (rundir_guest_parse(name, &domid, &identity) < 0) {
         log_warning(NULL, "%s in the run directory is nothing of ours", name);
         return 0;
     }
-    if (guest_is_alive(blkback, name)) {
-        int guest_dir = rundir_enter(dir, name);
-        if (guest_dir >= 0) {
-            rundir_each(guest_dir, sweep_device, &sweep);
-            close(guest_dir);
-        }
-    }
     err = guest_get(blkback, domid, name, &guest);
-    if (err < 0) {
+    if (err < 0) { /* the others are served all the same */
         log_error(NULL, "what was left of guest %s cannot be taken over: %s", name, strerror(-err));
-        return err;
+        return 0;
     }
-    guest->expected = sweep.left;
+    guest->expected = 0;
+    if (rundir_each(guest->dir, sweep_device, guest) < 0)
+        guest->expected++; /* it is looked at again */
+    guest_release(guest);
     return 0;
 }
 
 /* Removes the RAM disk of a guest or device that is gone: "GUEST-DEVID". */
 static int sweep_ram(void *arg, int dir, const char *name)
 {
-    struct blkback *blkback = arg;
+    const struct blkback *blkback = arg;
     char guest_name[RUNDIR_NAME_SIZE];
     const char *dash = strrchr(name, '-');
     uint32_t devid;
@@ -131,22 +143,54 @@ static int sweep_ram(void *arg, int dir, const char *name)
         return 0;
     memcpy(guest_name, name, (size_t)(dash - name));
     guest_name[dash - name] = '\0';
-    if (!guest_is_alive(blkback, guest_name) || !device_is_alive(blkback, guest_name, devid))
+    if (!device_is_alive(blkback, guest_name, devid))
         rundir_remove(dir, name);
     return 0;
 }
 
-static void on_settled(evutil_socket_t fd, short what, void *arg)
+bool blkback_is_settled(const struct blkback *blkback)
+{
+    const struct guest *guest;
+
+    LIST_FOREACH (guest, &blkback->guests, entry) {
+        if (guest->expected > 0)
+            return false;
+    }
+    return blkback->swept;
+}
+
+/* Removes what is left of guests and disks that are gone, and looks again later while some have neither gone nor shown up. */
+static int sweep(struct blkback *blkback)
+{
+    int err;
+
+    blkback->swept = store_knows_backends(blkback);
+    if (!blkback->swept) {
+        event_add(blkback->settle_timer, &reconnect_period);
+        return 0;
+    }
+    err = rundir_each(blkback->run_dir, sweep_guest, blkback);
+    if (err == 0)
+        err = rundir_each(blkback->ram_dir, sweep_ram, blkback);
+    if (err < 0)
+        log_error(NULL, "the run directories cannot be read: %s", strerror(-err));
+    if (err < 0 || !blkback_is_settled(blkback))
+        event_add(blkback->settle_timer, &settle_period);
+    return err;
+}
+
+static void on_settle_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct blkback *blkback = arg;
-    struct guest *guest, *next;
+    struct guest *guest;
 
     (void)fd;
     (void)what;
-    for (guest = LIST_FIRST(&blkback->guests); guest != NULL; guest = next) {
-        next = LIST_NEXT(guest, entry);
-        guest->expected = 0;
-        guest_release(guest);
+    (void)sweep(blkback);
+    LIST_FOREACH (guest, &blkback->guests, entry) {
+        if (guest->expected > 0)
+            log_warning(&guest->log, "%u of the disks found at start are still not to be seen; new disks wait for them",
+                        guest->expected);
     }
 }
 
@@ -157,6 +201,8 @@ static void leave_guests(struct blkback *blkback)
 {
     struct guest *guest;
 
+    if (blkback->settle_timer != NULL)
+        event_del(blkback->settle_timer);
     while ((guest = LIST_FIRST(&blkback->guests)) != NULL) {
         while (!LIST_EMPTY(&guest->devices))
             device_forget(LIST_FIRST(&guest->devices));
@@ -202,19 +248,17 @@ static int follow_guests(struct blkback *blkback)
         log_error(&blkback->store_log, "no connection: %s", strerror(-err));
         return err;
     }
-    err = rundir_each(blkback->run_dir, sweep_guest, blkback);
-    if (err == 0)
-        err = rundir_each(blkback->ram_dir, sweep_ram, blkback);
-    if (err < 0) {
-        log_error(NULL, "the run directories cannot be read: %s", strerror(-err));
+    err = sweep(blkback);
+    if (err < 0)
         return err;
-    }
+    if (!blkback->swept)
+        log_info(&blkback->store_log,
+                 "no back end is known; what earlier times left is not touched before there is one");
     err = xendev_bus_open(blkback->store, blkback->config.kind, &device_ops, blkback, &blkback->bus);
     if (err < 0) {
         log_error(NULL, "backend/%s cannot be followed: %s", blkback->config.kind, strerror(-err));
         return err;
     }
-    event_add(blkback->settle_timer, &settle_time);
     return 0;
 }
 
@@ -266,7 +310,7 @@ int blkback_start(struct service *service, void *arg)
     log_source_init(&blkback->spare_log, "spare worker");
     log_source_init(&blkback->store_log, "xenstore");
     blkback->reconnect_timer = evtimer_new(blkback->base, on_reconnect, blkback);
-    blkback->settle_timer = evtimer_new(blkback->base, on_settled, blkback);
+    blkback->settle_timer = evtimer_new(blkback->base, on_settle_timer, blkback);
     err = blkback->reconnect_timer == NULL || blkback->settle_timer == NULL ? -ENOMEM : 0;
     if (err == 0)
         err = open_directories(blkback);

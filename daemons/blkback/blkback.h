@@ -51,12 +51,15 @@ struct blkback {
     struct xendev_bus *bus;
     struct event *reconnect_timer;
     struct event *settle_timer;
+    bool swept; /* what was found at start has been looked at */
 };
 
 /* Starts serving; for service_main(). Returns 0, or -errno with the reason logged. */
 int blkback_start(struct service *service, void *arg);
 /* For the watchdog: whether the loop turns, which it does to ask this, and xenstored answers. Waits for that. */
 bool blkback_goes_on(void *arg);
+/* Whether all that was found at start has shown up on the bus or is gone. */
+bool blkback_is_settled(const struct blkback *blkback);
 /* Stops; guests keep their workers. */
 void blkback_stop(void *arg);
 

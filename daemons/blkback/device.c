@@ -6,6 +6,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdarg.h>
@@ -205,10 +206,10 @@ static int device_new(struct guest *guest, struct xendev_backend *backend, struc
     device->devid = xendev_backend_devid(backend);
     device->image_fd = -1;
     LIST_INSERT_HEAD(&guest->devices, device, entry);
-    if (guest->expected > 0)
-        guest->expected--;
     log_source_init(&device->log, "%s %" PRIu32 "/%" PRIu32, blkback->config.kind, guest->domid, device->devid);
     rundir_device_name(device->devid, name);
+    if (guest->expected > 0 && faccessat(guest->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        guest->expected--;
     device->dir = rundir_enter(guest->dir, name);
     if (device->dir < 0)
         err = device->dir;

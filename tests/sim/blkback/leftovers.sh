@@ -20,9 +20,11 @@ xenstore-rm "/local/domain/0/backend/vbd/$kept/$XVDB"
 xenstore-rm "/local/domain/$kept/device/vbd/$XVDB"
 alive "$orphan" || fail "the worker did not survive its supervisor"
 mkdir "$RUN/blkback/99-00000000.1" "$RUN/blkback/not ours"
+touch "$RUN/blkback/98-00000000.1" # no directory: it must not keep the daemon from serving others
 truncate -s 1M "$WORK/ram/99-00000000.1-51712"
 
 daemon_start
+rm "$RUN/blkback/98-00000000.1"
 wait_until "$LIMIT_DAEMON" "the worker to be ended" dead "$orphan"
 one_guest() { [ "$(ls -d "$RUN"/blkback/[0-9]*)" = "$(ls -d "$RUN/blkback/$kept"-*)" ]; }
 wait_until "$LIMIT_DAEMON" "the run directories to go" one_guest

@@ -13,4 +13,5 @@ daemon_end TERM
 kill -KILL $workers
 daemon_start
 wait_until "$LIMIT_RECOVERY" "the disk to be served" disk_is "$domain/xvda" .activity connected
+expect "how long the recovery took, as nobody saw its beginning" null "$(disk_field "$domain/xvda" .worker.last_recovery_ms)"
 guest_stop "$started"
