@@ -127,7 +127,7 @@ static void on_gone(void *arg, const char *reason)
     }
     guest->ending = false;
     LIST_FOREACH (device, &guest->devices, entry)
-        serve_end(device, reason);
+        serve_end(device);
     guest_fence(guest);
 }
 

@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -183,19 +184,48 @@ static void on_locked(struct device *device)
         recover(device);
 }
 
+static bool is_same_file(int one, int other)
+{
+    struct stat a, b;
+
+    return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
+}
+
+/* Whether the image may be one that is served: between the worker of an earlier supervisor and ours nobody locks it. */
+static bool is_promised(const struct device *device)
+{
+    const struct blkback *blkback = device->guest->blkback;
+    const struct guest *guest;
+    const struct device *other;
+
+    if (!blkback_is_settled(blkback))
+        return true;
+    LIST_FOREACH (guest, &blkback->guests, entry) {
+        LIST_FOREACH (other, &guest->devices, entry) {
+            if (other->state == DEVICE_OPENING && other->opened == serve_resume)
+                return true;
+            if (other->state == DEVICE_RECOVERING && is_same_file(other->image_fd, device->image_fd))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* Goes on if the image is ours, else tries again later. */
 static void lock(struct device *device)
 {
-    int err;
+    int err = -EWOULDBLOCK;
 
     event_del(device->lock_timer);
-    err = disk_source_lock(device->image_fd, device->image.read_only);
+    if (device->state != DEVICE_LOCKING || !is_promised(device))
+        err = disk_source_lock(device->image_fd, device->image.read_only);
 
     if (err == -EWOULDBLOCK && device->effect && !is_wanted(device)) {
         device_give_up(device, -ECANCELED, "no longer wanted while its image was in use elsewhere");
     } else if (err == -EWOULDBLOCK) {
         if (!device->lock_missed)
-            log_warning(&device->log, "waits for %s, which somebody else uses", device->image.source.path);
+            log_warning(&device->log, "waits for %s, which somebody else uses or may go on using",
+                        device->image.source.path);
         device->lock_missed = true;
         event_add(device->lock_timer, &lock_period);
     } else if (err < 0) {
@@ -327,6 +357,7 @@ static void finish_disconnect(struct device *device)
     device_close_image(device);
     device_remove_file(device, DEVICE_JOURNAL_FILE);
     device->state = DEVICE_IDLE;
+    device->deaths = 0;
     xendev_backend_done(device->backend, 0, NULL);
 }
 
@@ -372,16 +403,14 @@ void serve_begin(struct device *device)
     }
 }
 
-void serve_end(struct device *device, const char *reason)
+void serve_end(struct device *device)
 {
     answered(device, false);
     switch (device->state) {
     case DEVICE_CHECKING:
     case DEVICE_MEASURING:
     case DEVICE_ATTACHING:
-        if (++device->deaths >= DEATHS_MAX)
-            device_give_up(device, -EIO, "its worker ended again and again while opening %s: %s",
-                           device->image.source.path, reason);
+        device->deaths++;
         break;
     case DEVICE_CONNECTED:
     case DEVICE_RECOVERING:
@@ -398,6 +427,9 @@ void serve_fenced(struct device *device)
 {
     if (device->state == DEVICE_DISCONNECTING)
         finish_disconnect(device);
+    else if (device->deaths >= DEATHS_MAX)
+        device_give_up(device, -EIO, "its worker ended again and again while opening %s: %s", device->image.source.path,
+                       device->guest->restarts.last_death);
 }
 
 /* ---- What xenbus wants. ----------------------------------------------------------------------------------------------------------------- */

@@ -27,7 +27,7 @@ void serve_disconnect(struct device *device);
 /* A worker is there and knows nothing of the device. */
 void serve_begin(struct device *device);
 /* The worker has ended. */
-void serve_end(struct device *device, const char *reason);
+void serve_end(struct device *device);
 /* ...and nothing of it is under way any more. */
 void serve_fenced(struct device *device);
 /* The worker said something about this device. Returns 0, or -EPROTO when it cannot have meant it. */
