@@ -77,10 +77,39 @@ static int spawn_prepare(posix_spawn_file_actions_t *actions, posix_spawnattr_t 
     return -err;
 }
 
+static bool is_service_managers(const char *setting)
+{
+    static const char *const names[] = {
+        "NOTIFY_SOCKET=", "WATCHDOG_PID=", "WATCHDOG_USEC=", "LISTEN_FDS=", "LISTEN_PID=", "LISTEN_FDNAMES="};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (strncmp(setting, names[i], strlen(names[i])) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Our environment without what the service manager meant for us alone. The array is the caller's; NULL when out of memory. */
+static char **make_environment(void)
+{
+    char **environment;
+    size_t count = 0, kept = 0;
+
+    while (environ[count] != NULL)
+        count++;
+    environment = calloc(count + 1, sizeof(*environment));
+    for (size_t i = 0; environment != NULL && i < count; i++) {
+        if (!is_service_managers(environ[i]))
+            environment[kept++] = environ[i];
+    }
+    return environment;
+}
+
 /* Starts the program; it keeps our standard output and error for its last words. */
 static int spawn(const char *program, int channel, pid_t *ret_pid)
 {
     char *argv[] = {(char *)program, NULL};
+    char **environment;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     int err = -posix_spawn_file_actions_init(&actions);
@@ -92,9 +121,11 @@ static int spawn(const char *program, int channel, pid_t *ret_pid)
         posix_spawn_file_actions_destroy(&actions);
         return err;
     }
-    err = spawn_prepare(&actions, &attributes, channel);
+    environment = make_environment();
+    err = environment == NULL ? -ENOMEM : spawn_prepare(&actions, &attributes, channel);
     if (err == 0)
-        err = -posix_spawn(ret_pid, program, &actions, &attributes, argv, environ);
+        err = -posix_spawn(ret_pid, program, &actions, &attributes, argv, environment);
+    free(environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return err;

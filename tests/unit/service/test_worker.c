@@ -65,6 +65,9 @@ static int behave(const char *behaviour)
 {
     if (strcmp(behaviour, "exit") == 0)
         return 3;
+    if (strcmp(behaviour, "environment") == 0)
+        return getenv("NOTIFY_SOCKET") == NULL && getenv("WATCHDOG_USEC") == NULL && getenv("TEST_KEPT") != NULL ? 5
+                                                                                                                 : 4;
     if (strcmp(behaviour, "nonsense") == 0) {
         struct message message = {.number = 1};
         /* Waits to be spoken to: a spare that speaks is another case. */
@@ -260,6 +263,19 @@ static void spare_that_ends_is_told_and_replaced(void **state)
     end(worker);
 }
 
+static void worker_has_nothing_of_the_service_managers(void **state)
+{
+    (void)state;
+    setenv("NOTIFY_SOCKET", "/run/systemd/notify", 1);
+    setenv("WATCHDOG_USEC", "10000000", 1);
+    setenv("TEST_KEPT", "", 1);
+    open_pool("environment");
+    wait_for(&troubles);
+    assert_string_equal(reason, "exited with status 5");
+    unsetenv("NOTIFY_SOCKET");
+    unsetenv("WATCHDOG_USEC");
+}
+
 static void spare_that_talks_is_ended(void **state)
 {
     (void)state;
@@ -328,6 +344,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(reason_given_replaces_the_signal, setup, teardown),
         cmocka_unit_test_setup_teardown(impossible_message_is_death, setup, teardown),
         cmocka_unit_test_setup_teardown(spare_that_ends_is_told_and_replaced, setup, teardown),
+        cmocka_unit_test_setup_teardown(worker_has_nothing_of_the_service_managers, setup, teardown),
         cmocka_unit_test_setup_teardown(spare_that_talks_is_ended, setup, teardown),
         cmocka_unit_test_setup_teardown(program_that_is_missing_is_an_error, setup, teardown),
         cmocka_unit_test_setup_teardown(worker_survives_its_pool_and_is_ended_as_an_orphan, setup, teardown),
