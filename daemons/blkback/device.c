@@ -177,6 +177,7 @@ static void check_image(struct device *device)
 
 static void device_free(struct device *device)
 {
+    serve_forget(device);
     LIST_REMOVE(device, entry);
     opening_cancel(device->opening);
     if (device->image_fd >= 0)
@@ -184,8 +185,6 @@ static void device_free(struct device *device)
     image_fini(&device->image);
     if (device->lock_timer != NULL)
         event_free(device->lock_timer);
-    if (device->answer_timer != NULL)
-        event_free(device->answer_timer);
     if (device->dir >= 0)
         close(device->dir);
     free(device);
@@ -216,8 +215,7 @@ static int device_new(struct guest *guest, struct xendev_backend *backend, struc
     if (err == 0 && rundir_read(device->dir, RESTARTS_FILE, &device->restarts, sizeof(device->restarts)) < 0)
         device->restarts = (struct device_restarts){.recovery_ms = -1}; /* none yet */
     device->lock_timer = evtimer_new(blkback->base, serve_on_lock_timer, device);
-    device->answer_timer = evtimer_new(blkback->base, serve_on_answer_timer, device);
-    if (err == 0 && (device->lock_timer == NULL || device->answer_timer == NULL))
+    if (err == 0 && device->lock_timer == NULL)
         err = -ENOMEM;
     if (err < 0) {
         device_free(device);

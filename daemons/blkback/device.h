@@ -55,7 +55,8 @@ struct device {
     void (*opened)(struct device *device); /* what follows */
     int image_fd;                          /* open while served, and locked; else -1 */
     struct event *lock_timer;
-    struct event *answer_timer; /* pending while the worker owes an answer */
+    TAILQ_ENTRY(device) asked_entry; /* in guest->asked, while `asked` */
+    bool asked;                      /* the worker owes an answer */
     bool lock_missed;
     struct blkback_connection connection;
     uint64_t sectors; /* of 512 bytes; 0: not known yet */

@@ -270,11 +270,13 @@ static int guest_new(struct blkback *blkback, uint32_t domid, const char *name, 
     guest->dir = -1;
     snprintf(guest->name, sizeof(guest->name), "%s", name);
     LIST_INIT(&guest->devices);
+    TAILQ_INIT(&guest->asked);
     LIST_INSERT_HEAD(&blkback->guests, guest, entry);
     log_source_init(&guest->log, "guest %u", domid);
 
     guest->timer = evtimer_new(blkback->base, on_timer, guest);
-    if (guest->timer == NULL)
+    guest->answer_timer = evtimer_new(blkback->base, serve_on_answer_timer, guest);
+    if (guest->timer == NULL || guest->answer_timer == NULL)
         err = -ENOMEM;
     if (err == 0) {
         guest->dir = rundir_enter(blkback->run_dir, name);
@@ -325,6 +327,8 @@ void guest_free(struct guest *guest)
     LIST_REMOVE(guest, entry);
     worker_orphan_free(guest->orphan);
     fence_close(guest->fence);
+    if (guest->answer_timer != NULL)
+        event_free(guest->answer_timer);
     if (guest->timer != NULL)
         event_free(guest->timer);
     if (guest->dir >= 0)

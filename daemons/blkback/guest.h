@@ -54,6 +54,8 @@ struct guest {
     struct worker_orphan *orphan;
     struct fence *fence;
     struct event *timer;
+    TAILQ_HEAD(, device) asked; /* what the worker owes answers about, in the order in which it was told */
+    struct event *answer_timer; /* of the first of them */
     struct worker_backoff backoff;
     int64_t delay_ms;  /* until the next worker */
     int64_t served_ms; /* when the worker was taken: CLOCK_MONOTONIC */

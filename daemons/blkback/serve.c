@@ -41,7 +41,8 @@
 /* How often a lock is tried that somebody else holds. */
 static const struct timeval lock_period = {.tv_usec = 50000};
 
-/* A worker that owes an answer for so long is replaced. Opening an image and waiting for its disk take part of it. */
+/* A worker that owes an answer for so long is replaced. Opening an image and waiting for its disk take part of it. A worker does one thing
+ * after the other: the time of an order begins when the ones before it are answered. */
 static const struct timeval answer_limit = {.tv_sec = 20};
 
 /* Workers a device may use up while it is being opened, before it is given up. */
@@ -52,6 +53,32 @@ static const struct timeval answer_limit = {.tv_sec = 20};
 
 /* ---- What the worker is told. ----------------------------------------------------------------------------------------------- */
 
+static void expect_no_answer(struct device *device)
+{
+    struct guest *guest = device->guest;
+    const bool was_first = TAILQ_FIRST(&guest->asked) == device;
+
+    if (!device->asked)
+        return;
+    device->asked = false;
+    TAILQ_REMOVE(&guest->asked, device, asked_entry);
+    if (TAILQ_EMPTY(&guest->asked))
+        event_del(guest->answer_timer);
+    else if (was_first)
+        event_add(guest->answer_timer, &answer_limit);
+}
+
+static void expect_answer(struct device *device)
+{
+    struct guest *guest = device->guest;
+
+    expect_no_answer(device); /* the last order counts */
+    device->asked = true;
+    TAILQ_INSERT_TAIL(&guest->asked, device, asked_entry);
+    if (TAILQ_FIRST(&guest->asked) == device)
+        event_add(guest->answer_timer, &answer_limit);
+}
+
 static void tell(struct device *device, enum blkback_message_type type, struct blkback_message *message, const int *fds,
                  unsigned fd_count)
 {
@@ -59,14 +86,14 @@ static void tell(struct device *device, enum blkback_message_type type, struct b
     message->type = type;
     message->devid = device->devid;
     device->told = true;
-    event_add(device->answer_timer, &answer_limit);
+    expect_answer(device);
     guest_tell(device->guest, message, fds, fd_count);
 }
 
 /* No answer is due any more; `holds`: the worker still holds something of the device. */
 static void answered(struct device *device, bool holds)
 {
-    event_del(device->answer_timer);
+    expect_no_answer(device);
     device->told = holds;
 }
 
@@ -240,11 +267,14 @@ static void lock(struct device *device)
 
 void serve_on_answer_timer(evutil_socket_t fd, short what, void *arg)
 {
-    const struct device *device = arg;
-
     (void)fd;
     (void)what;
-    guest_replace_worker(device->guest, "killed because it did not answer");
+    guest_replace_worker(arg, "killed because it did not answer");
+}
+
+void serve_forget(struct device *device)
+{
+    expect_no_answer(device);
 }
 
 void serve_on_lock_timer(evutil_socket_t fd, short what, void *arg)

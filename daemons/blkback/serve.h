@@ -33,7 +33,10 @@ void serve_fenced(struct device *device);
 /* The worker said something about this device. Returns 0, or -EPROTO when it cannot have meant it. */
 int serve_answered(struct device *device, struct blkback_message *message);
 
-/* Of the device's timers. */
+/* The device is about to be freed. */
+void serve_forget(struct device *device);
+
+/* Of the device's timer, and of the guest's. */
 void serve_on_lock_timer(evutil_socket_t fd, short what, void *arg);
 void serve_on_answer_timer(evutil_socket_t fd, short what, void *arg);
 
