@@ -135,12 +135,14 @@ static void on_opened(void *arg, int fd, const struct disk_error *error)
     device->opened(device);
 }
 
-/* Opens the image as it will be used; then comes `opened`. */
+/* Opens the image as it will be used; then comes `opened`. A RAM disk is made for a new connection only: one that is resumed without its
+ * content must not go on with zeros. */
 static void open_image(struct device *device, void (*opened)(struct device *device))
 {
-    const struct disk_source *source = &device->image.source;
+    struct disk_source *source = &device->image.source;
     int err;
 
+    source->create = opened != serve_resume;
     device_close_image(device);
     device->state = DEVICE_OPENING;
     device->opened = opened;

@@ -35,6 +35,7 @@ struct disk_source {
     const struct disk_kind *kind;
     char path[PATH_MAX]; /* file or block device; for ram the file that holds its content, filled in by the caller */
     uint64_t size;       /* bytes; only for kinds whose size the source states (ram), else 0 */
+    bool create;         /* ram: the file may be made; set by the caller, and never where content is to be continued */
 };
 
 /* Parses `ram:64M`, `raw:/path`, `vhd:/path`; a plain absolute path means raw. The kind is never probed from content.
@@ -43,9 +44,9 @@ struct disk_source {
 int disk_source_parse(const char *text, struct disk_source *ret_source, struct disk_error *ret_error);
 
 /* Opens the file of a source: O_RDONLY when `read_only`, else O_RDWR; always O_CLOEXEC, never following into a FIFO
- * or character device. A ram source's file is created (mode 0600, with all of its memory: a third of a second a GiB)
- * when it is missing, and continued when it exists with that size; its folder should be on a tmpfs. O_DIRECT is set
- * when the file system takes it and the kind can use it. The content is not read. May take long, and may be called in
+ * or character device. A ram source's file is continued when it exists with that size; when it is missing it is
+ * created if `create` says so (mode 0600, with all of its memory: a third of a second a GiB), else refused. Its folder
+ * should be on a tmpfs. O_DIRECT is set when the file system takes it and the kind can use it. The content is not read. May take long, and may be called in
  * any thread. Returns a descriptor the caller owns, or -errno with `ret_error` filled. */
 int disk_source_open(const struct disk_source *source, bool read_only, struct disk_error *ret_error);
 

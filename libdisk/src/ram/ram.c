@@ -48,20 +48,22 @@ static int ram_allocate(int fd, const struct disk_source *source, struct disk_er
     return 0;
 }
 
-/* Makes the file, or continues what is there: one whose maker died before it had its size or its memory gets them
- * now. */
+/* Makes the file if it may be made, or continues what is there: one whose maker died before it had its size or its
+ * memory gets them now. */
 static int ram_prepare(const struct disk_source *source, struct disk_error *ret_error)
 {
-    int fd = open(source->path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK, 0600);
+    const int flags = O_RDWR | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK;
+    int fd = open(source->path, flags | (source->create ? O_CREAT : 0), 0600);
     if (fd < 0)
-        return disk_refuse(ret_error, -errno, "cannot create %.180s: %s", source->path, strerror(errno));
+        return disk_refuse(ret_error, -errno, "cannot %s %.180s: %s", source->create ? "create" : "continue",
+                           source->path, strerror(errno));
     struct stat st;
     int result = 0;
     if (fstat(fd, &st) < 0)
         result = disk_refuse(ret_error, -errno, "cannot stat %.180s: %s", source->path, strerror(errno));
     else if (!S_ISREG(st.st_mode))
         result = disk_refuse(ret_error, -EINVAL, "%.180s is not a regular file", source->path);
-    else if (st.st_size != 0 && (uint64_t)st.st_size != source->size)
+    else if ((st.st_size != 0 || !source->create) && (uint64_t)st.st_size != source->size)
         result = disk_refuse(ret_error, -EINVAL, "%.120s holds a disk of %" PRId64 " bytes, not of %" PRIu64,
                              source->path, (int64_t)st.st_size, source->size);
     else if (st.st_blocks * 512 < (off_t)source->size)

@@ -22,7 +22,8 @@ static char shm_path[64];
 /* One of "file" (the test's folder), "tmpfs", "ram". */
 static struct disk *open_kind(const char *which, bool read_only, int fence_fd, struct disk_error *ret_error)
 {
-    struct disk_source source = {.kind = disk_kind_find(strcmp(which, "ram") == 0 ? "ram" : "raw"), .size = SIZE};
+    struct disk_source source = {
+        .kind = disk_kind_find(strcmp(which, "ram") == 0 ? "ram" : "raw"), .size = SIZE, .create = true};
     snprintf(source.path, sizeof source.path, "%s", strcmp(which, "file") == 0 ? rig_path("disk") : shm_path);
     if (strcmp(which, "ram") != 0)
         assert_int_equal(rig_run("truncate -s %u %s", SIZE, source.path), 0);

@@ -143,6 +143,7 @@ static int open_ram(const char *text, const char *path, bool read_only, struct d
     struct disk_source source;
     assert_int_equal(disk_source_parse(text, &source, ret_error), 0);
     snprintf(source.path, sizeof source.path, "%s", path);
+    source.create = true;
     return disk_source_open(&source, read_only, ret_error);
 }
 
@@ -181,6 +182,28 @@ static void test_ram_file(void **state)
     unlink(path);
 }
 
+/* Content that is to be continued is not made up. */
+static void test_ram_continued(void **state)
+{
+    (void)state;
+    struct disk_error error;
+    struct disk_source source;
+    assert_int_equal(disk_source_parse("ram:1M", &source, &error), 0);
+    assert_false(source.create);
+    snprintf(source.path, sizeof source.path, "/dev/shm/ringback-test.%d", getpid());
+
+    assert_int_equal(disk_source_open(&source, false, &error), -ENOENT);
+    assert_non_null(strstr(error.text, "cannot continue"));
+    assert_int_equal(access(source.path, F_OK), -1);
+    close(open(source.path, O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    assert_int_equal(disk_source_open(&source, false, &error), -EINVAL);
+    assert_int_equal(truncate(source.path, 1 << 20), 0);
+    int fd = disk_source_open(&source, false, &error);
+    assert_true(fd >= 0);
+    close(fd);
+    unlink(source.path);
+}
+
 /* A full tmpfs refuses the disk instead of failing the guest later. */
 static void test_ram_no_memory(void **state)
 {
@@ -206,7 +229,7 @@ int main(void)
         cmocka_unit_test(test_parse),         cmocka_unit_test(test_parse_refused),
         cmocka_unit_test(test_open_refused),  cmocka_unit_test(test_open_read_only),
         cmocka_unit_test(test_lock),          cmocka_unit_test(test_ram_file),
-        cmocka_unit_test(test_ram_no_memory),
+        cmocka_unit_test(test_ram_continued), cmocka_unit_test(test_ram_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
