@@ -7,10 +7,10 @@ domain=$(simxen create)
 disk_attach "$domain" xvda ram:16M
 guest_start "$domain" blk --time 0 --blank --verify-all "$XVDA"
 wait_until "$LIMIT_REQUEST" "requests to be served" has_served "$domain/xvda" 100
-workers=$(worker_pids)
+worker=$(worker_pids)
 daemon_end TERM
-# shellcheck disable=SC2086 # one word a process
-kill -KILL $workers
+kill -KILL "$worker"
+wait_until "$LIMIT_DAEMON" "the worker to end" dead "$worker"
 daemon_start
 wait_until "$LIMIT_RECOVERY" "the disk to be served" disk_is "$domain/xvda" .activity connected
 expect "how long the recovery took, as nobody saw its beginning" null "$(disk_field "$domain/xvda" .worker.last_recovery_ms)"
