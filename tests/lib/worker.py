@@ -5,7 +5,10 @@
 TEST_WORKER_DELAY: seconds each look at an image takes, one after the other.
 TEST_WORKER_HOLD: ends when told to connect; its fence passes when the file of that name with its number (.1, .2, ...) exists.
 """
-import os, socket, struct, sys, time
+import os
+import socket
+import struct
+import time
 
 SERVE, CHECK, CHECKED, CONNECT, DISCONNECT, DISCONNECTED = 1, 2, 3, 4, 7, 8
 HEADER = struct.Struct("=IIIi")
