@@ -125,7 +125,8 @@ static int refresh_front(struct xendev_backend *device)
         return result;
     device->view.front = front;
     device->view.front_left |= front == XENBUS_CLOSING || front == XENBUS_CLOSED || front == XENBUS_INITIALISING;
-    device->view.front_there = there && !device->domain_gone;
+    device->view.front_there = there;
+    device->view.domain_there = !device->domain_gone;
     return 0;
 }
 
@@ -276,9 +277,9 @@ static void effect_finish(struct xendev_backend *device)
     view->busy = false;
 }
 
-/* Removes our node and what is empty above it: when only the front end is gone; and when the toolstack removed it, what
- * was written into it since (a feature, by an effect that was under way), which made it anew. Another device of the
- * same name is left alone. */
+/* Removes our node and what is empty above it: when the domain is gone; and when the toolstack removed it, what was
+ * written into it since (a feature, by an effect that was under way), which made it anew. Another device of the same
+ * name is left alone. */
 static int remove_body(struct xendev_store *store, xendev_txn txn, void *arg)
 {
     struct xendev_backend *device = arg;
@@ -290,9 +291,8 @@ static int remove_body(struct xendev_store *store, xendev_txn txn, void *arg)
     if (result == 0) {
         bool ours = strcmp(named, device->front) == 0;
         free(named);
-        int front_there = device->domain_gone ? 0 : xenbus_dir_exists(store, txn, device->front);
-        if (!ours || front_there != 0)
-            return front_there < 0 ? front_there : 0;
+        if (!ours || !device->domain_gone)
+            return 0;
     }
     return xenbus_remove_dir(store, txn, device->path, 1);
 }

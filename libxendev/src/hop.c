@@ -27,7 +27,8 @@
  *     v
  *   Closed  ---------- stays; the toolstack removes the node
  *
- *   anywhere: our node or the front end's is gone: disconnect, forget.
+ *   anywhere: our node or the domain is gone: disconnect, forget. Only the front end's node is gone: disconnect, Closing, Closed. Our
+ *   node stays then: `xl destroy` removes the front end's first and has its hotplug script read ours last.
  *
  * While Closing the device is still served, until the front end says Closed: a guest whose disk is in use at `xl
  * block-detach` goes on writing. What could be resumed is retired by disconnect, which comes before Closed, before
@@ -151,12 +152,30 @@ static enum hop next_from_closed(const struct hop_view *view)
     }
 }
 
+static enum hop next_without_front(const struct hop_view *view)
+{
+    if (view->hold != HOLD_NOTHING)
+        return HOP_DISCONNECT;
+    switch (view->own) {
+    case XENBUS_UNKNOWN:
+    case XENBUS_INITIALISING: /* nobody was told anything */
+    case XENBUS_CLOSED:
+        return HOP_STAY;
+    case XENBUS_CLOSING:
+        return HOP_CLOSED;
+    default:
+        return HOP_CLOSING;
+    }
+}
+
 enum hop hop_next(const struct hop_view *view)
 {
     if (view->busy)
         return HOP_STAY;
-    if (!view->node_there || !view->front_there)
+    if (!view->node_there || !view->domain_there)
         return view->hold == HOLD_NOTHING ? HOP_FORGET : HOP_DISCONNECT;
+    if (!view->front_there)
+        return next_without_front(view);
 
     switch (view->own) {
     case XENBUS_INITIALISING:

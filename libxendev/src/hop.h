@@ -26,7 +26,8 @@ struct hop_view {
     enum hop_hold hold;
     bool busy;         /* an effect is under way */
     bool node_there;   /* our directory exists */
-    bool front_there;  /* the front end's directory and domain exist */
+    bool front_there;  /* the front end's directory exists */
+    bool domain_there; /* the front end's domain exists */
     bool online;       /* the toolstack wants the device to be */
     bool hotplug_done; /* there is no hotplug script, or it has succeeded */
     bool refused;      /* it cannot be served: prepare failed */
@@ -45,7 +46,7 @@ enum hop {
     HOP_CLOSING,    /* write the state */
     HOP_DISCONNECT, /* effect */
     HOP_CLOSED,     /* write the state */
-    HOP_FORGET,     /* release the device; remove our node if only the front end is gone */
+    HOP_FORGET,     /* release the device; remove our node if only the domain is gone */
     HOP_COUNT
 };
 

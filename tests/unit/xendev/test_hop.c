@@ -13,7 +13,8 @@
 
 #include "hop.h"
 
-static const struct hop_view base = {.node_there = true, .front_there = true, .online = true, .hotplug_done = true};
+static const struct hop_view base = {
+    .node_there = true, .front_there = true, .domain_there = true, .online = true, .hotplug_done = true};
 
 /* ---- Every pair. ---- */
 
@@ -61,7 +62,7 @@ static void every_pair_has_its_step(void **state)
 /* Calls `check` with every view there can be. */
 static void for_every_view(void (*check)(const struct hop_view *view))
 {
-    for (unsigned bits = 0; bits < 1u << 9; bits++) {
+    for (unsigned bits = 0; bits < 1u << 10; bits++) {
         for (int hold = 0; hold < HOLD_COUNT; hold++) {
             for (int own = 0; own < XENBUS_STATES; own++) {
                 for (int front = 0; front < XENBUS_STATES; front++) {
@@ -78,6 +79,7 @@ static void for_every_view(void (*check)(const struct hop_view *view))
                         .failed = bits & 64,
                         .front_moved = bits & 128,
                         .front_left = bits & 256,
+                        .domain_there = bits & 512,
                     };
                     check(&view);
                 }
@@ -92,8 +94,10 @@ static void check_lawful(const struct hop_view *view)
 
     if (view->busy)
         assert_int_equal(hop, HOP_STAY);
-    else if (!view->node_there || !view->front_there)
+    else if (!view->node_there || !view->domain_there)
         assert_true(hop == HOP_FORGET || hop == HOP_DISCONNECT);
+    else if (!view->front_there)
+        assert_true(hop == HOP_DISCONNECT || hop == HOP_CLOSING || hop == HOP_CLOSED || hop == HOP_STAY);
 
     switch (hop) {
     case HOP_STAY:
@@ -133,7 +137,7 @@ static void check_lawful(const struct hop_view *view)
         break;
     case HOP_FORGET:
         assert_int_equal(view->hold, HOLD_NOTHING);
-        assert_true(!view->node_there || !view->front_there);
+        assert_true(!view->node_there || !view->domain_there);
         break;
     default:
         fail();
@@ -382,8 +386,25 @@ static void a_destroyed_domain_is_torn_down(void **state)
     (void)state;
     machine_run(&machine);
     machine_front(&machine, XENBUS_CONNECTED);
-    machine.view.front_there = false;
+    machine.view.domain_there = false;
     assert_string_equal(machine_run(&machine), "DF");
+}
+
+/* As xl destroy does it: the front end's node goes first, and the hotplug script still has to read ours. */
+static void a_removed_front_end_is_closed(void **state)
+{
+    struct machine machine = fresh_machine();
+
+    (void)state;
+    machine_run(&machine);
+    machine_front(&machine, XENBUS_CONNECTED);
+    machine.view.front_there = false;
+    machine.view.online = false;
+    machine.view.own = XENBUS_CLOSING;
+    machine.view.front = XENBUS_UNKNOWN;
+    assert_string_equal(machine_run(&machine), "D6");
+    machine.view.node_there = false;
+    assert_string_equal(machine_run(&machine), "F");
 }
 
 static void a_node_removed_by_force_is_torn_down(void **state)
@@ -465,6 +486,7 @@ int main(void)
         cmocka_unit_test(a_failed_connect_is_closed_and_not_tried_again_by_itself),
         cmocka_unit_test(a_failure_before_the_front_end_moved_is_not_repeated),
         cmocka_unit_test(a_destroyed_domain_is_torn_down),
+        cmocka_unit_test(a_removed_front_end_is_closed),
         cmocka_unit_test(a_node_removed_by_force_is_torn_down),
         cmocka_unit_test(a_device_made_anew_under_our_feet_is_served_anew),
         cmocka_unit_test(a_daemon_that_starts_late_goes_on),
