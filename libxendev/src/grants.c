@@ -11,6 +11,9 @@
  * The segments of a batch are allocated with the handle: copying allocates nothing.
  *
  * Mappings are kept on a list, because closing the kernel's handle does not undo them.
+ *
+ * A process's first mapping takes all locks of its address space, which the kernel gives up with EINTR when anything is pending for the
+ * thread. That needs no signal: a completion of io_uring does. It is gone on the way out of the call, so the call is made again.
  */
 #include <xendev/grant.h>
 
@@ -28,6 +31,7 @@
 
 #define GRANTS_BATCH   1024u /* segments in one call */
 #define GRANTS_RETRIES 4u    /* of GNTST_eagain */
+#define GRANTS_EINTR   64u   /* times a mapping is tried again after EINTR before the error is passed on */
 
 struct mapping {
     void *address;
@@ -170,6 +174,21 @@ unsigned xendev_grants_copy(struct xendev_grants *grants, uint32_t domid, enum x
 
 /* ---- Mapping. ---- */
 
+/* The library's call, made again when it was interrupted. NULL and errno when it failed. */
+static void *map_refs(struct xendev_grants *grants, uint32_t domid, const uint32_t *grefs, unsigned count)
+{
+    void *address = NULL;
+
+    /* The library takes the references as writable and only reads them. */
+    for (unsigned attempt = 0; attempt <= GRANTS_EINTR; attempt++) {
+        address =
+            xengnttab_map_domain_grant_refs(grants->handle, count, domid, (uint32_t *)grefs, PROT_READ | PROT_WRITE);
+        if (address != NULL || errno != EINTR)
+            break;
+    }
+    return address;
+}
+
 int xendev_grants_map(struct xendev_grants *grants, uint32_t domid, const uint32_t *grefs, unsigned count,
                       void **ret_address)
 {
@@ -183,9 +202,7 @@ int xendev_grants_map(struct xendev_grants *grants, uint32_t domid, const uint32
     if (result < 0)
         goto free_mapping;
 
-    /* The library takes the references as writable and only reads them. */
-    mapping->address =
-        xengnttab_map_domain_grant_refs(grants->handle, count, domid, (uint32_t *)grefs, PROT_READ | PROT_WRITE);
+    mapping->address = map_refs(grants, domid, grefs, count);
     if (mapping->address == NULL) {
         /* A reference that cannot be mapped is EINVAL to the kernel. */
         result = errno == EINVAL ? -EFAULT : -errno;

@@ -31,6 +31,7 @@ static struct {
     unsigned fail_call; /* the call (from 1) that fails as a whole */
     unsigned eagain;    /* how many times BAD_GREF says GNTST_eagain before it succeeds; EAGAIN_ALL: for ever */
     int map_errno;      /* mapping fails with this */
+    unsigned map_fails; /* so many times; 0: always */
     unsigned mapped;    /* references */
     xengnttab_grant_copy_segment_t last;
 } kernel;
@@ -95,6 +96,8 @@ void *xengnttab_map_domain_grant_refs(xengnttab_handle *handle, uint32_t count, 
     assert_true(prot != 0);
     if (kernel.map_errno != 0) {
         errno = kernel.map_errno;
+        if (kernel.map_fails > 0 && --kernel.map_fails == 0)
+            kernel.map_errno = 0;
         return NULL;
     }
     kernel.mapped += count;
@@ -296,6 +299,24 @@ static void mapping_stays_within_the_budget(void **state)
     free(budget);
 }
 
+static void an_interrupted_mapping_is_made_again(void **state)
+{
+    static const uint32_t grefs[2] = {1, 2};
+    void *address = NULL;
+
+    kernel.map_errno = EINTR;
+    kernel.map_fails = 3;
+    assert_int_equal(xendev_grants_map(*state, 7, grefs, 2, &address), 0);
+    assert_non_null(address);
+    assert_int_equal(kernel.mapped, 2);
+    xendev_grants_unmap(*state, address, 2);
+
+    kernel.map_errno = EINTR; /* for ever */
+    address = NULL;
+    assert_int_equal(xendev_grants_map(*state, 7, grefs, 2, &address), -EINTR);
+    assert_null(address);
+}
+
 static void closing_unmaps_what_is_left(void **state)
 {
     static const uint32_t grefs[4] = {1, 2, 3, 4};
@@ -325,6 +346,7 @@ int main(void)
         TEST(a_page_that_stays_away_fails_alone),
         TEST(a_domain_that_cannot_be_is_refused),
         TEST(mapping_stays_within_the_budget),
+        TEST(an_interrupted_mapping_is_made_again),
         TEST(closing_unmaps_what_is_left),
     };
 
