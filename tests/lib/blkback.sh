@@ -21,6 +21,7 @@ readonly DAEMON_LOG=$WORK/blkbackd.log
 readonly XVDA=51712 XVDB=51728
 
 daemon_pid=
+keeper_pid=
 guest_pids=()
 at_end=: # a command of the script's own, run at exit
 
@@ -90,6 +91,44 @@ daemon_start() {
     daemon_start_with --log-level=info
 }
 
+# As a service manager does it: started again whenever it ends, until the test ends. Its process is in $WORK/daemon.pid.
+daemon_keep() {
+    mkdir -p "$WORK"
+    keep_daemon 2>/dev/null & # who was killed is no news
+    keeper_pid=$!
+    wait_until "$LIMIT_DAEMON" "blkbackd to serve" control list
+}
+
+keep_daemon() {
+    while [ ! -e "$WORK/unkept" ]; do
+        blkbackd --config=/dev/null --run-dir="$RUN" --ram-dir="$WORK/ram" \
+            --worker="$RINGBACK_BUILD/daemons/blkback/worker/blkbackd-worker" </dev/null >>"$DAEMON_LOG" 2>&1 &
+        echo $! >"$WORK/daemon.pid"
+        wait $! || sleep 0.02
+    done
+}
+
+# kept_control COMMAND ARGUMENT...: attach or detach, said again when no daemon was there to be told.
+kept_control() {
+    local command=$1 status deadline=$((SECONDS + LIMIT_DAEMON + 1))
+    shift
+    while [ "$SECONDS" -lt "$deadline" ]; do
+        status=0
+        control "$command" --timeout="$LIMIT_ATTACH" "$@" >"$WORK/said" 2>&1 || status=$?
+        [ "$status" -eq 3 ] || break
+        sleep 0.02
+    done
+    [ "$status" -eq 0 ] || fail "$command $*: $(cat "$WORK/said")"
+}
+
+# The last one: it ends in good order.
+daemon_unkeep() {
+    touch "$WORK/unkept"
+    kill -TERM "$(cat "$WORK/daemon.pid")" 2>/dev/null
+    wait "$keeper_pid"
+    keeper_pid=
+}
+
 # daemon_end SIGNAL: ends the daemon; its workers go on.
 daemon_end() {
     kill -"$1" "$daemon_pid"
@@ -146,29 +185,6 @@ worker_replaced() {
     local now
     now=$(disk_field "$1" 'select(.activity == "connected") | .worker.pid // empty')
     [ -n "$now" ] && [ "$now" != "$2" ]
-}
-
-# kill_workers DOMID/DEV KILLS: kills the worker of a disk under load at random moments, so many times at least, and goes on until half as
-# many kills had requests in flight: a successor found some in the journal and executed them again. Four times as many are too many.
-kill_workers() {
-    local target=$1 wanted=$2 kills=0 in_flight=0 worker replayed served before
-    local look='"\(.worker.pid) \(.replayed) \(.requests.read)"'
-
-    RANDOM=${RINGBACK_SEED:-1}
-    read -r worker replayed served < <(disk_field "$target" "$look")
-    while [ "$kills" -lt "$wanted" ] || [ $((2 * in_flight)) -lt "$wanted" ]; do
-        [ "$kills" -lt $((4 * wanted)) ] || fail "$kills kills, only $in_flight with requests in flight"
-        alive "$started" || fail "the guest gave up after $kills kills"
-        sleep "0.$(printf '%03d' $((RANDOM % 200)))"
-        kill -KILL "$worker"
-        kills=$((kills + 1))
-        wait_until "$LIMIT_RECOVERY" "a successor after kill $kills" worker_replaced "$target" "$worker"
-        wait_until "$LIMIT_REQUEST" "requests to be served after kill $kills" has_served "$target" "$served"
-        before=$replayed
-        read -r worker replayed served < <(disk_field "$target" "$look")
-        [ "$replayed" -eq "$before" ] || in_flight=$((in_flight + 1))
-    done
-    say "$kills kills, $in_flight with requests in flight, $replayed requests executed again"
 }
 
 # toolstack_attach KIND DOMID DEVID [KEY VALUE]...: writes the nodes of a device as a toolstack does, with these keys in the back end's.
@@ -238,6 +254,7 @@ end() {
     for pid in "${guest_pids[@]}"; do
         kill -KILL "$pid" 2>/dev/null
     done
+    [ -n "$keeper_pid" ] && daemon_unkeep
     [ -n "$daemon_pid" ] && kill -TERM "$daemon_pid" 2>/dev/null && wait "$daemon_pid" 2>/dev/null
     for pid in $(worker_pids); do
         [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = blkbackd-worker ] && kill -KILL "$pid" 2>/dev/null

@@ -95,6 +95,10 @@ int client_get(const char *socket_path, const char *path, json_t **ret_body)
     close(fd);
     if (text == NULL)
         return result;
+    if (text_length == 0) { /* it ended before it answered */
+        free(text);
+        return -ECONNRESET;
+    }
     result = client_parse(text, text_length, ret_body);
     free(text);
     return result;

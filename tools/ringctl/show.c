@@ -20,7 +20,7 @@ static enum ringctl_exit show_get(const struct ringctl_options *options, const c
 {
     json_t *body;
     int status = client_get(options->socket, path, &body);
-    if (status == -ENOENT || status == -ECONNREFUSED)
+    if (status == -ENOENT || status == -ECONNREFUSED || status == -ECONNRESET || status == -EPIPE)
         return ringctl_fail(RINGCTL_NO_DAEMON, "no daemon serves %s: is blkbackd running?", options->socket);
     if (status == -ETIMEDOUT)
         return ringctl_fail(RINGCTL_TIMEOUT, "the daemon at %s does not answer", options->socket);

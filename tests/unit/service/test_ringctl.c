@@ -237,9 +237,9 @@ static void help_is_always_there(void **state)
     assert_string_equal(fixture->output, "ringctl " RINGBACK_VERSION "\n");
 }
 
-static void something_else_behind_the_socket_is_told(void **state)
+/* What listens at the socket, for one connection: reads the request, answers with `text` and ends. */
+static pid_t answer_once(const struct fixture *fixture, const char *text)
 {
-    struct fixture *fixture = *state;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     strcpy(address.sun_path, fixture->socket);
     int listener = socket(AF_UNIX, SOCK_STREAM, 0);
@@ -250,11 +250,26 @@ static void something_else_behind_the_socket_is_told(void **state)
         char request[256];
         int connection = accept(listener, NULL, NULL);
         bool asked = read(connection, request, sizeof(request)) > 0;
-        _exit(asked && write(connection, "hello\r\n\r\n{}", 11) == 11 ? 0 : 1);
+        _exit(asked && write(connection, text, strlen(text)) == (ssize_t)strlen(text) ? 0 : 1);
     }
     close(listener);
+    return pid;
+}
+
+static void something_else_behind_the_socket_is_told(void **state)
+{
+    struct fixture *fixture = *state;
+    pid_t pid = answer_once(fixture, "hello\r\n\r\n{}");
     assert_int_equal(run(fixture, "list"), RINGCTL_REFUSED);
     assert_non_null(strstr(fixture->output, "is not a daemon of ringback\n"));
+    waitpid(pid, NULL, 0);
+}
+
+static void a_daemon_that_ends_meanwhile_is_not_running(void **state)
+{
+    struct fixture *fixture = *state;
+    pid_t pid = answer_once(fixture, "");
+    assert_int_equal(run(fixture, "list"), RINGCTL_NO_DAEMON);
     waitpid(pid, NULL, 0);
 }
 
@@ -271,6 +286,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(common_options_may_stand_before_the_command, setup_with_daemon, teardown),
         cmocka_unit_test_setup_teardown(help_is_always_there, setup, teardown),
         cmocka_unit_test_setup_teardown(something_else_behind_the_socket_is_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_daemon_that_ends_meanwhile_is_not_running, setup, teardown),
     };
     if (argc != 2) {
         fprintf(stderr, "usage: test_ringctl RINGCTL\n");
