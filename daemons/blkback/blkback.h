@@ -32,6 +32,8 @@ struct blkback_config {
     char *kind;    /* of back end directories: "vbd" */
     char *worker;  /* program */
     char *ram_dir; /* RAM disks */
+    uint64_t poll_time;   /* microseconds */
+    uint64_t poll_budget; /* percent of a processor, of each worker */
 };
 
 struct blkback {

@@ -11,7 +11,7 @@
 #include <ring/blkif.h>
 
 #define BLKBACK_COUNTERS_MAGIC   0x72626263u /* "rbbc" */
-#define BLKBACK_COUNTERS_VERSION 1u
+#define BLKBACK_COUNTERS_VERSION 2u
 
 enum blkback_counted_op { BLKBACK_COUNTED_READ, BLKBACK_COUNTED_WRITE, BLKBACK_COUNTED_FLUSH, BLKBACK_COUNTED_OPS };
 
@@ -24,6 +24,8 @@ struct blkback_counters {
     uint64_t replayed;                      /* requests executed again after a worker's death */
     uint64_t events;                        /* received from the guest */
     uint64_t notifications;                 /* sent to the guest */
+    uint64_t polls_hit;                     /* times the ring was watched while idle, and work came */
+    uint64_t polls_missed;                  /* the same, in vain */
     uint64_t recovery_ns; /* the last recovery: from the worker being told to the guest being notified */
     /* The ring when the worker last went idle or last finished a batch. */
     uint64_t req_prod, req_event, rsp_prod, rsp_event, req_cons, in_flight, slots;

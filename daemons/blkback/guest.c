@@ -142,8 +142,12 @@ static void wait_ms(struct guest *guest, int64_t delay_ms)
 /* Gives the worker its guest. */
 static int introduce(struct guest *guest)
 {
-    const struct blkback_message message = {
-        .version = BLKBACK_PROTOCOL_VERSION, .type = BLKBACK_SERVE, .serve = {.domid = guest->domid}};
+    const struct blkback_config *config = &guest->blkback->config;
+    const struct blkback_message message = {.version = BLKBACK_PROTOCOL_VERSION,
+                                            .type = BLKBACK_SERVE,
+                                            .serve = {.domid = guest->domid,
+                                                      .poll_time_us = (uint32_t)config->poll_time,
+                                                      .poll_percent = (uint32_t)config->poll_budget}};
     int err = rundir_worker_write(guest->dir, worker_pid(guest->worker));
     int fence;
 

@@ -24,6 +24,18 @@ static const struct config_key keys[] = {
      .offset = offsetof(struct blkback_config, ram_dir),
      .fallback = "/run/ringback/ram",
      .help = "where RAM disks are kept; on a tmpfs of its own"},
+    {.name = "poll-time",
+     .type = CONFIG_NUMBER,
+     .offset = offsetof(struct blkback_config, poll_time),
+     .fallback = "100",
+     .max = 10000,
+     .help = "microseconds an idle disk is watched at most before it sleeps; 0: never"},
+    {.name = "poll-budget",
+     .type = CONFIG_NUMBER,
+     .offset = offsetof(struct blkback_config, poll_budget),
+     .fallback = "50",
+     .max = 100,
+     .help = "percent of a processor that a guest's worker may spend on watching"},
 };
 
 int main(int argc, char **argv)

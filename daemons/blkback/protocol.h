@@ -24,7 +24,7 @@
 #include <disk/disk.h>
 #include <ring/blkif.h>
 
-#define BLKBACK_PROTOCOL_VERSION   1u /* of messages: a worker is of the same build as its supervisor */
+#define BLKBACK_PROTOCOL_VERSION   2u /* of messages: a worker is of the same build as its supervisor */
 #define BLKBACK_CONNECTION_VERSION 1u /* of recorded connections, which an upgraded supervisor continues */
 #define BLKBACK_RING_PAGES_MAX     (1u << BLKIF_RING_ORDER_MAX)
 
@@ -65,6 +65,8 @@ struct blkback_message {
     union {
         struct {
             uint32_t domid;
+            uint32_t poll_time_us; /* struct poll_limits */
+            uint32_t poll_percent;
         } serve;
         struct blkback_image check;
         struct {

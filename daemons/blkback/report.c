@@ -102,6 +102,15 @@ static json_t *report_errors(const struct blkback_counters *counters)
     return errors;
 }
 
+static json_t *report_polls(const struct blkback_counters *counters)
+{
+    json_t *polls = json_object();
+
+    put_number(&polls, "hit", counters->polls_hit);
+    put_number(&polls, "missed", counters->polls_missed);
+    return polls;
+}
+
 static json_t *report_worker(const struct device *device)
 {
     const struct guest *guest = device->guest;
@@ -144,6 +153,7 @@ static json_t *report_device(const struct device *device)
     put_number(&report, "replayed", counters.replayed);
     put_number(&report, "events", counters.events);
     put_number(&report, "notifications", counters.notifications);
+    put(&report, "polls", report_polls(&counters));
     put_number(&report, "recovery_ns", counters.recovery_ns);
     put(&report, "worker", report_worker(device));
     return report;
@@ -239,6 +249,17 @@ static void sample_faults(struct evbuffer *out, const struct device *device, con
     }
 }
 
+static void sample_polls(struct evbuffer *out, const struct device *device, const char *name)
+{
+    struct blkback_counters counters;
+
+    read_counters(device, &counters);
+    const char *const hit[] = {"device", name, "result", "hit", NULL};
+    control_metric_sample(out, "ringback_blkback_polls_total", hit, counters.polls_hit);
+    const char *const missed[] = {"device", name, "result", "missed", NULL};
+    control_metric_sample(out, "ringback_blkback_polls_total", missed, counters.polls_missed);
+}
+
 static void sample_restarts(struct evbuffer *out, const struct device *device, const char *name)
 {
     const char *const labels[] = {"device", name, NULL};
@@ -256,6 +277,9 @@ static void on_metrics(struct evbuffer *out, void *arg)
     each_device(blkback, out, sample_bytes);
     control_metric_describe(out, "ringback_blkback_faults_total", "counter", "Requests refused or failed.");
     each_device(blkback, out, sample_faults);
+    control_metric_describe(out, "ringback_blkback_polls_total", "counter",
+                            "Times an idle disk was watched, and a request came or not.");
+    each_device(blkback, out, sample_polls);
     control_metric_describe(out, "ringback_blkback_worker_restarts_total", "counter",
                             "Workers that ended under a connected device.");
     each_device(blkback, out, sample_restarts);

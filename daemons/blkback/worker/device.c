@@ -129,6 +129,7 @@ static int open_queue(struct device *device, bool recover, struct disk_error *re
     const struct blkback_connection *connection = &device->connection;
     struct queue_params params = {
         .base = device->host->base,
+        .spin = device->host->spin,
         .events = device->host->events,
         .grants = device->host->grants,
         .disk = device->disk,

@@ -12,12 +12,14 @@
 
 struct device;
 struct event_base;
+struct spin;
 struct xendev_events;
 struct xendev_grants;
 
 /* What all devices of a worker share. */
 struct device_host {
     struct event_base *base;
+    struct spin *spin;
     struct xendev_events *events;
     struct xendev_grants *grants;
     uint32_t domid;

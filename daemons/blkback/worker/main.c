@@ -22,6 +22,7 @@
 #include <xendev/grant.h>
 
 #include "device.h"
+#include "spin.h"
 
 #define IMAGE_FD_COUNT   1u
 #define CONNECT_FD_COUNT 3u
@@ -85,12 +86,19 @@ static struct served *find(uint32_t devid)
 
 static void serve(const struct blkback_message *message, const int *fds)
 {
-    const char *step = NULL;
+    const struct poll_limits limits = {
+        .time_ns = UINT64_C(1000) * message->serve.poll_time_us,
+        .percent = message->serve.poll_percent,
+    };
+    const char *step = "watching";
 
     host.domid = message->serve.domid;
     host.fence_fd = fds[0];
+    int result = spin_new(host.base, &limits, &host.spin);
+    if (result < 0)
+        die(step, result);
     /* Domain 0's event channels cannot be restricted to; everybody else's are. */
-    int result = host.domid == 0 ? 0 : xendev_events_restrict(host.events, host.domid);
+    result = host.domid == 0 ? 0 : xendev_events_restrict(host.events, host.domid);
     if (result < 0)
         die("cannot restrict the event channels to the guest", result);
     result = sandbox_close(&step);

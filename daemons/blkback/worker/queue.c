@@ -11,6 +11,9 @@
  * so the ring bounds everything and nothing is allocated after open. Disks that complete within disk_submit() are
  * reaped in the same turn; the others make the disk's descriptor readable.
  *
+ * Idle: when a turn finds nothing, the ring is watched for a while (spin.h): then the guest need not send an event for
+ * its next request. Else it sleeps.
+ *
  * Sleeping: the event channel stays masked from its event until the ring was found empty and re-armed, so an event
  * storm costs nothing while we work. A busy guest is served for TURNS_MAX turns, then the other devices get theirs.
  */
@@ -27,6 +30,8 @@
 #include <ring/back.h>
 #include <xendev/event_channel.h>
 #include <xendev/grant.h>
+
+#include "spin.h"
 
 #define BATCH_MAX   64u /* requests in one turn: bounds the pieces of one grant copy */
 #define TURNS_MAX   16u /* turns before other devices are served */
@@ -51,6 +56,7 @@ struct queue {
     struct xendev_channel *channel;
     struct event *disk_event; /* the disk's descriptor, when it has one */
     struct event *again;      /* fires at once, after the others had their turn */
+    struct spin_watch watch;  /* while idle and not asleep */
     bool stopped;
     bool asleep; /* re-armed: the event channel will tell */
 
@@ -238,15 +244,18 @@ static void deliver(struct queue *queue, struct disk_io *const *ios, unsigned co
     }
 }
 
-static void finish_requests(struct queue *queue)
+/* Returns how many there were. */
+static unsigned finish_requests(struct queue *queue)
 {
     struct disk_io *ios[BATCH_MAX];
-    unsigned count;
+    unsigned count, finished = 0;
 
     do {
         count = disk_reap(queue->params.disk, ios, BATCH_MAX);
         deliver(queue, ios, count);
+        finished += count;
     } while (count == BATCH_MAX);
+    return finished;
 }
 
 static void publish(struct queue *queue)
@@ -277,6 +286,7 @@ void queue_stop(struct queue *queue)
 {
     queue->stopped = true;
     event_del(queue->again);
+    spin_stop(&queue->watch);
     if (queue->disk_event)
         event_del(queue->disk_event);
 }
@@ -296,33 +306,69 @@ static void fail(struct queue *queue)
 
 static void go_to_sleep(struct queue *queue)
 {
+    note_indices(queue);
     if (queue->asleep)
         return;
     queue->asleep = true;
     xendev_channel_unmask(queue->channel);
 }
 
+/* One turn. Returns whether there was something to do. */
+static bool turn(struct queue *queue)
+{
+    int taken = start_requests(queue);
+
+    if (taken < 0) {
+        fail(queue);
+        return true;
+    }
+    unsigned finished = finish_requests(queue);
+    publish(queue);
+    if (taken == 0 && finished == 0)
+        return false;
+    if (spin_busy(&queue->watch))
+        queue->params.counters->polls_hit++;
+    return true;
+}
+
+/* Until there is nothing to do: then it is watched for a while, or else slept on. */
 static void run(struct queue *queue)
 {
-    /* A timer, not event_active(): the loop looks at all its descriptors before it fires. */
     static const struct timeval at_once = {0};
 
-    for (unsigned turn = 0; turn < TURNS_MAX; turn++) {
-        int taken = start_requests(queue);
-        if (taken < 0) {
-            fail(queue);
-            return;
-        }
-        finish_requests(queue);
-        publish(queue);
-        if (taken == 0 && !ring_back_rearm(&queue->ring)) {
+    for (unsigned i = 0; i < TURNS_MAX; i++) {
+        if (turn(queue)) {
+            if (queue->stopped)
+                return;
+        } else if (spin_idle(&queue->watch)) {
             note_indices(queue);
+            return;
+        } else if (!ring_back_rearm(&queue->ring)) {
             go_to_sleep(queue);
             return;
         }
     }
     note_indices(queue);
     event_add(queue->again, &at_once);
+}
+
+static bool on_look(void *arg)
+{
+    struct queue *queue = arg;
+
+    if (!turn(queue))
+        return false;
+    if (!queue->stopped)
+        run(queue);
+    return true;
+}
+
+static void on_give_up(void *arg)
+{
+    struct queue *queue = arg;
+
+    queue->params.counters->polls_missed++;
+    run(queue);
 }
 
 static void on_event(void *arg)
@@ -390,6 +436,7 @@ int queue_open(const struct queue_params *params, struct queue **ret_queue, stru
     if (!queue)
         goto failed;
     queue->params = *params;
+    queue->watch = (struct spin_watch){.spin = params->spin, .look = on_look, .give_up = on_give_up, .arg = queue};
     disk_get_info(params->disk, &info);
     queue->limits = (struct blkif_limits){
         .sectors = info.size / BLKIF_SECTOR_SIZE,
@@ -428,6 +475,7 @@ void queue_close(struct queue *queue)
 {
     if (!queue)
         return;
+    spin_stop(&queue->watch);
     xendev_channel_close(queue->channel);
     if (queue->disk_event)
         event_free(queue->disk_event);

@@ -15,6 +15,7 @@
 #include "../counters.h"
 
 struct event_base;
+struct spin;
 struct xendev_channel;
 struct xendev_events;
 struct xendev_grants;
@@ -24,6 +25,7 @@ struct queue;
 /* Everything a queue works on; all of it stays the caller's and must outlive the queue. */
 struct queue_params {
     struct event_base *base;
+    struct spin *spin;
     struct xendev_events *events;
     struct xendev_grants *grants;
     struct disk *disk;

@@ -23,7 +23,7 @@ static const char device_text[] =
     "\"rsp_prod\":6,\"req_event\":8,"
     "\"rsp_event\":7,\"in_flight\":1},\"requests\":{\"read\":4,\"write\":2,\"flush\":1},\"bytes\":{\"read\":1536,"
     "\"write\":8192,\"flush\":0},"
-    "\"errors\":{\"operation\":5,\"range\":0},\"replayed\":1,\"events\":9,\"notifications\":8,\"worker\":{\"state\":"
+    "\"errors\":{\"operation\":5,\"range\":0},\"replayed\":1,\"events\":9,\"notifications\":8,\"polls\":{\"hit\":6,\"missed\":2},\"worker\":{\"state\":"
     "\"served\",\"pid\":42,\"restarts\":1,"
     "\"guest_restarts\":1,\"last_death\":\"killed by signal 9\",\"last_recovery_ms\":12}}";
 
@@ -71,6 +71,7 @@ static void a_device_is_told_whole(void **state)
                                         "  size            64M (67108864 bytes)\n",
                                         "  req_prod        7\n",
                                         "  replayed        1\n",
+                                        "  polls missed    2\n",
                                         "  bytes read      1.5K (1536 bytes)\n",
                                         "errors\n  operation               5\n",
                                         "  last death      killed by signal 9\n",
