@@ -33,8 +33,8 @@
 
 #include "spin.h"
 
-#define BATCH_MAX   64u /* requests in one turn: bounds the pieces of one grant copy */
-#define TURNS_MAX   16u /* turns before other devices are served */
+#define BATCH_MAX   16u /* requests in one turn: bounds the pieces of one grant copy */
+#define TURNS_MAX   64u /* turns before other devices are served */
 #define BUFFER_SIZE (BLKIF_DIRECT_SEGMENTS * (size_t)XENDEV_PAGE_SIZE)
 #define PIECES_MAX  (BATCH_MAX * BLKIF_DIRECT_SEGMENTS)
 
