@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The journal's header: making it, checking it, retiring it. See journal.h for what the entries mean. */
+/* The journal's header: making it, checking it, draining it, retiring it. See journal.h for what the entries mean. */
 #include <errno.h>
 #include <string.h>
 
@@ -34,6 +34,8 @@ int journal_fit(const void *journal, size_t journal_size, const struct ring_layo
 void journal_format(struct ring_journal *journal, const struct ring_layout *layout, uint64_t generation,
                     uint32_t rsp_prod)
 {
+    if (journal_load(&journal->drained) != generation)
+        journal_commit(&journal->drained, 0);
     journal_commit(&journal->generation, 0);
 
     journal->magic = JOURNAL_MAGIC;
@@ -46,6 +48,7 @@ void journal_format(struct ring_journal *journal, const struct ring_layout *layo
     journal_commit(&journal->batch, journal_batch(rsp_prod, rsp_prod));
 
     journal_commit(&journal->generation, generation);
+    journal_commit(&journal->drained, 0);
 }
 
 int journal_check(const struct ring_journal *journal, const struct ring_layout *layout, uint64_t generation)
@@ -68,4 +71,36 @@ void ring_journal_retire(void *journal, size_t journal_size)
 {
     if (journal_size >= sizeof(struct ring_journal))
         journal_commit(&((struct ring_journal *)journal)->generation, 0);
+}
+
+int ring_back_drain(struct ring_back *back)
+{
+    if (back->in_flight != 0 || back->done_count != 0)
+        return -EBUSY;
+    journal_commit(&back->journal->drained, journal_load(&back->journal->generation));
+    return 0;
+}
+
+void ring_back_undrain(struct ring_back *back)
+{
+    journal_commit(&back->journal->drained, 0);
+}
+
+void ring_journal_head_drained(uint64_t generation, struct ring_journal_head *ret_head)
+{
+    *ret_head = (struct ring_journal_head){.magic = JOURNAL_MAGIC, .version = JOURNAL_VERSION, .drained = generation};
+}
+
+int ring_journal_head_judge(const struct ring_journal_head *head, uint64_t generation)
+{
+    if (head->magic != JOURNAL_MAGIC)
+        return -EBADMSG;
+    if (generation != 0 && head->drained == generation)
+        return RING_JOURNAL_DRAINED;
+    return head->version == JOURNAL_VERSION ? RING_JOURNAL_IN_USE : -EPROTONOSUPPORT;
+}
+
+uint32_t ring_journal_version(void)
+{
+    return JOURNAL_VERSION;
 }

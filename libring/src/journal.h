@@ -41,6 +41,15 @@
  * together with the whole batch in its entries. A peer that forges the value within these rules only loses or repeats
  * its own responses.
  *
+ * Between versions. Every journal, of every version, begins with the same head (struct ring_journal_head in ring/back.h): what it is, of
+ * which version, and whether it is *drained*: nothing is in flight, nothing waits to be announced, and the ring can be taken over afresh,
+ * by any version. The mark is one more word, `drained`, committed when the last entry is FREE and nothing more will be consumed:
+ *
+ *   drain    C  drained = generation   Attached afresh at rsp_prod. Before it, recovered as ever; there is nothing to replay.
+ *   undrain  C  drained = 0            The same the other way.
+ *   attach      to a drained journal   Formatted under the mark: killed in between, it is still drained.
+ *            C  drained = 0            From here on it is a journal in use.
+ *
  * Only the order of our own stores matters here: a process that is killed leaves all stores of the instructions before,
  * and none of those after; its successor starts only when it is gone. So commits need the compiler to keep the
  * program's order, and nothing of the processor.
@@ -53,10 +62,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <ring/back.h>
 #include <ring/layout.h>
 
-#define JOURNAL_MAGIC        UINT64_C(0x6c6e726a676e6972) /* "ringjrnl" */
-#define JOURNAL_VERSION      1u
+#define JOURNAL_MAGIC UINT64_C(0x6c6e726a676e6972) /* "ringjrnl" */
+#ifndef JOURNAL_VERSION
+#define JOURNAL_VERSION 1u /* tests build others */
+#endif
 #define JOURNAL_SEQUENCE_MAX (UINT64_MAX >> 3) /* a million requests a second reach it in 73,000 years */
 
 enum journal_state {
@@ -80,18 +92,23 @@ struct ring_journal {
     uint64_t checksum;           /* of all before; a header that was scribbled on is refused */
     _Atomic uint64_t generation; /* the same while of use, 0 while being formatted and when retired */
     _Atomic uint64_t batch;      /* base << 32 | target */
-    uint8_t reserved[64];
+    _Atomic uint64_t drained;    /* the generation, when drained; else 0 */
+    uint8_t reserved[56];
     struct journal_entry entries[];
 };
 
 static_assert(sizeof(struct journal_entry) == 128, "two cache lines an entry");
 static_assert(offsetof(struct ring_journal, entries) == 128, "entries start on a cache line");
+static_assert(offsetof(struct ring_journal, version) == offsetof(struct ring_journal_head, version) &&
+                  offsetof(struct ring_journal, drained) == offsetof(struct ring_journal_head, drained) &&
+                  sizeof(struct ring_journal_head) == sizeof(struct ring_journal),
+              "the head is frozen");
 
 /* Returns 0, or -EINVAL when `journal` is too small for the layout or misaligned. */
 int journal_fit(const void *journal, size_t journal_size, const struct ring_layout *layout);
 
 /* Makes an empty journal whose next response index is `rsp_prod`. A kill at any store leaves the old one or one that is
- * refused. */
+ * refused; over one drained for this generation it leaves that or the new one. */
 void journal_format(struct ring_journal *journal, const struct ring_layout *layout, uint64_t generation,
                     uint32_t rsp_prod);
 

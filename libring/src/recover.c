@@ -117,6 +117,8 @@ int ring_back_recover(struct ring_back *back, void *pages, size_t pages_size, co
                       void *journal, size_t journal_size, uint64_t generation)
 {
     int rc = table_bind(back, pages, pages_size, layout, journal, journal_size, generation);
+    if (rc == 0 && back->journal->magic == JOURNAL_MAGIC && journal_load(&back->journal->drained) == generation)
+        return ring_back_attach(back, pages, pages_size, layout, journal, journal_size, generation);
     if (rc == 0)
         rc = journal_check(back->journal, layout, generation);
     if (rc < 0)

@@ -25,6 +25,20 @@
 struct ring_journal; /* the mapped file; layout in src/journal.h */
 struct ring_shared;  /* the ring pages; layout in src/shared.h */
 
+/* The beginning of every journal of every version. Frozen: a later version may use the reserved bytes for itself, nothing else changes. */
+struct ring_journal_head {
+    uint64_t magic;
+    uint32_t version; /* of everything that is not in this struct */
+    uint8_t reserved[52];
+    uint64_t drained; /* the connection's generation: nothing is in flight; any version can take the ring over afresh */
+    uint8_t reserved_too[56];
+};
+
+enum ring_journal_use {
+    RING_JOURNAL_IN_USE, /* of this version: ring_back_recover() continues it */
+    RING_JOURNAL_DRAINED, /* of any version: ring_back_recover() takes the ring over with any drained journal of this version */
+};
+
 /* A request between consume and publish. Owned by the ring; valid until it is responded to. */
 struct ring_request {
     const void *bytes; /* `request_size` bytes in private memory: decode from here, as often as needed */
@@ -59,7 +73,7 @@ size_t ring_journal_size(const struct ring_layout *layout);
 int ring_back_attach(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout,
                      void *journal, size_t journal_size, uint64_t generation);
 
-/* Continues a connection whose process died. Restores the table, completes or repeats the publication that was under
+/* Continues a connection whose process died; or, with a drained journal, takes the ring over as ring_back_attach(). Restores the table, completes or repeats the publication that was under
  * way, and leaves the requests that were in progress to ring_back_replay(). The caller notifies the peer once,
  * unconditionally, when done.
  * Returns 0; -ESTALE when the journal is of another generation or retired; -EBADMSG when it is damaged or of another
@@ -70,6 +84,20 @@ int ring_back_recover(struct ring_back *back, void *pages, size_t pages_size, co
 /* Hands out, in the order they were consumed, the requests that were in progress when the former process died. To be
  * drained before the first ring_back_consume(). Returns 1, or 0 when there are no more. */
 int ring_back_replay(struct ring_back *back, struct ring_request *ret_request);
+
+/* Marks the journal as drained: the ring can be taken over by another process, of any version. Nothing may be consumed any more. Returns
+ * 0, or -EBUSY while something is in flight or not published. */
+int ring_back_drain(struct ring_back *back);
+/* Takes the mark away: consuming goes on. */
+void ring_back_undrain(struct ring_back *back);
+
+/* What a journal of any version is good for, by its head, for the connection of that generation. Returns enum ring_journal_use;
+ * -EPROTONOSUPPORT when it holds requests in flight of another version, which cannot be continued; -EBADMSG when it is no journal. */
+int ring_journal_head_judge(const struct ring_journal_head *head, uint64_t generation);
+/* The head of a drained journal of this version; the rest of the file is zeroes. */
+void ring_journal_head_drained(uint64_t generation, struct ring_journal_head *ret_head);
+/* This version. */
+uint32_t ring_journal_version(void);
 
 /* Marks the journal as of no use for any recovery: call it before any back end state but Connected is written. */
 void ring_journal_retire(void *journal, size_t journal_size);

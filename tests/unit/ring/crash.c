@@ -15,7 +15,7 @@
  *
  * That it can fail was tried by breaking libring: with respond's commit before its slot store, publish's batch after
  * rsp_prod, FREE before rsp_prod, IN_FLIGHT before the copy or before the first attempt, DONE and its index in two
- * stores, no batch, or a replay that does not count or not sort, a recovery that does not free or not publish, or that
+ * stores, no batch, a drained mark before the last publication or taken away before a format is complete, or a replay that does not count or not sort, a recovery that does not free or not publish, or that
  * starts its sequence anew, it fails.
  *
  * Exit status 77 where tracing is not allowed.
@@ -186,7 +186,7 @@ static void worker_publish(struct worker *worker)
     leave();
 }
 
-/* One life by a script: S submit, c consume, 0-9 respond to that request, p publish, r rearm, f the front end reads. */
+/* One life by a script: S submit, c consume, 0-9 respond to that request, p publish, r rearm, f the front end reads, d drain, u undrain. */
 static void live(const char *script)
 {
     static struct worker worker;
@@ -212,6 +212,16 @@ static void live(const char *script)
             break;
         case 'f':
             front_collect();
+            break;
+        case 'd':
+            enter();
+            demand(ring_back_drain(&worker.back) == 0);
+            leave();
+            break;
+        case 'u':
+            enter();
+            ring_back_undrain(&worker.back);
+            leave();
             break;
         default:
             worker_respond(&worker, (uint32_t)(*script - '0'));
@@ -427,6 +437,8 @@ static const struct scenario scenarios[] = {
     {"one stays while the ring turns", 2, "SScc1pfSc2pfSc3pfSc4pf0pf"},
     {"a batch of three, backwards, then one", 4, "SSSScccc321p0pf"},
     {"responses kept back while more is consumed", 4, "SSSScc1c2pfSSccc5p4p30pf"},
+    {"drained, with requests waiting", 4, "SSScc01pfdS"},
+    {"drained, and taken back", 2, "SScc10pfdSuc2pf"},
     {"responses not read by the front end", 4, "SSSScccc2p0p3p1pfSc4p"},
 };
 

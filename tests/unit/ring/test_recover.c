@@ -309,6 +309,101 @@ static void refuses_a_forged_req_prod(void **state)
     rig_fini(&rig);
 }
 
+/* Answers and publishes what is in flight of a busy ring. */
+static void rig_calm(struct rig *rig)
+{
+    struct ring_request request;
+    rig_busy(rig);
+    assert_int_equal(rig_recover(rig), 0);
+    while (ring_back_replay(&rig->back, &request) == 1)
+        ring_back_respond(&rig->back, request.index, request.bytes);
+    ring_back_publish(&rig->back);
+}
+
+static int judge(struct rig *rig, uint64_t generation)
+{
+    return ring_journal_head_judge((struct ring_journal_head *)rig->journal, generation);
+}
+
+static void drains_only_what_is_at_rest(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    assert_int_equal(ring_back_drain(&rig.back), -EBUSY);
+    assert_int_equal(judge(&rig, RIG_GENERATION), RING_JOURNAL_IN_USE);
+    rig_fini(&rig);
+
+    rig_calm(&rig);
+    uint32_t index;
+    assert_int_equal(rig_consume(&rig, &index), 6);
+    assert_int_equal(ring_back_drain(&rig.back), -EBUSY);
+    ring_back_respond(&rig.back, index, &(uint64_t){6});
+    assert_int_equal(ring_back_drain(&rig.back), -EBUSY);
+    ring_back_publish(&rig.back);
+    assert_int_equal(ring_back_drain(&rig.back), 0);
+    assert_int_equal(judge(&rig, RIG_GENERATION), RING_JOURNAL_DRAINED);
+    rig_fini(&rig);
+}
+
+static void takes_over_a_drained_ring_of_any_version(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct ring_request request;
+    uint32_t index;
+    rig_calm(&rig);
+    assert_int_equal(ring_back_drain(&rig.back), 0);
+    journal_of(&rig)->version++;
+    memset(journal_of(&rig)->entries, 0x5a, 8 * sizeof(struct journal_entry)); /* what another version may have there */
+    assert_int_equal(judge(&rig, RIG_GENERATION), RING_JOURNAL_DRAINED);
+    assert_int_equal(rig_recover(&rig), 0);
+    assert_int_equal(judge(&rig, RIG_GENERATION), RING_JOURNAL_IN_USE);
+    assert_int_equal(ring_back_replay(&rig.back, &request), 0);
+    assert_int_equal(rig_consume(&rig, &index), 6);
+    rig_fini(&rig);
+
+    /* and with a journal that was only given its head */
+    rig_calm(&rig);
+    memset(rig.journal, 0, rig.journal_size);
+    ring_journal_head_drained(RIG_GENERATION, (struct ring_journal_head *)rig.journal);
+    assert_int_equal(rig_recover(&rig), 0);
+    assert_int_equal(rig_consume(&rig, &index), 6);
+    rig_fini(&rig);
+}
+
+static void a_drained_mark_is_for_its_generation_and_can_be_taken_back(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct ring_request request;
+    uint32_t index;
+    rig_calm(&rig);
+    assert_int_equal(ring_back_drain(&rig.back), 0);
+    assert_int_equal(judge(&rig, RIG_GENERATION + 1), RING_JOURNAL_IN_USE);
+    assert_int_equal(judge(&rig, 0), RING_JOURNAL_IN_USE);
+    ring_back_undrain(&rig.back);
+    assert_int_equal(judge(&rig, RIG_GENERATION), RING_JOURNAL_IN_USE);
+    assert_int_equal(rig_consume(&rig, &index), 6);
+    assert_int_equal(rig_recover(&rig), 0);
+    assert_int_equal(ring_back_replay(&rig.back, &request), 1); /* it was not lost */
+    rig_fini(&rig);
+}
+
+static void requests_in_flight_of_another_version_are_not_guessed_at(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    journal_of(&rig)->version++;
+    assert_int_equal(judge(&rig, RIG_GENERATION), -EPROTONOSUPPORT);
+    assert_refused(&rig, -EBADMSG);
+    journal_of(&rig)->version--;
+    journal_of(&rig)->magic++;
+    assert_int_equal(judge(&rig, RIG_GENERATION), -EBADMSG);
+    rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -327,6 +422,10 @@ int main(void)
         cmocka_unit_test(refuses_a_forged_rsp_prod_before_the_first_publication),
         cmocka_unit_test(refuses_a_publication_taken_back),
         cmocka_unit_test(refuses_a_forged_req_prod),
+        cmocka_unit_test(drains_only_what_is_at_rest),
+        cmocka_unit_test(takes_over_a_drained_ring_of_any_version),
+        cmocka_unit_test(a_drained_mark_is_for_its_generation_and_can_be_taken_back),
+        cmocka_unit_test(requests_in_flight_of_another_version_are_not_guessed_at),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
