@@ -3,13 +3,14 @@
  * The supervisor as a whole.
  *
  * It holds nothing that is not in files or in xenstore, so it may end at any instruction. A start is always the same: what was left of guests
- * and disks that are gone is removed; the others' workers are ended and replaced, which their guests do not notice; then xenstore is
+ * and disks that are gone is removed; the others' workers are adopted, and serve on; then xenstore is
  * followed. What is in doubt is kept, and looked at again until all that was found has shown up on the bus or is gone: only then is it
  * settled. A lost connection to xenstored is handled as an end and a new start within the process: until it is back, the workers serve on.
  */
 #include "blkback.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -25,9 +26,11 @@
 #include <xendev/store.h>
 #include <xendev/xenbus.h>
 
+#include "adopt.h"
 #include "device.h"
 #include "guest.h"
 #include "protocol.h"
+#include "replace.h"
 #include "report.h"
 
 #define RUN_DIR "blkback"
@@ -105,7 +108,7 @@ static int sweep_device(void *arg, int dir, const char *name)
     return 0;
 }
 
-/* Takes over a guest's run directory: a worker that is not ours is ended, and the directory goes when the guest has no disks. */
+/* Takes over a guest's run directory and its worker; both go when the guest has no disks. */
 static int sweep_guest(void *arg, int dir, const char *name)
 {
     struct blkback *blkback = arg;
@@ -127,6 +130,7 @@ static int sweep_guest(void *arg, int dir, const char *name)
     guest->expected = 0;
     if (rundir_each(guest->dir, sweep_device, guest) < 0)
         guest->expected++; /* it is looked at again */
+    adopt_sweep(guest);
     guest_release(guest);
     return 0;
 }
@@ -203,6 +207,7 @@ static void leave_guests(struct blkback *blkback)
 
     if (blkback->settle_timer != NULL)
         event_del(blkback->settle_timer);
+    replace_stop(blkback);
     while ((guest = LIST_FIRST(&blkback->guests)) != NULL) {
         while (!LIST_EMPTY(&guest->devices))
             device_forget(LIST_FIRST(&guest->devices));
@@ -234,6 +239,7 @@ static void on_spare_trouble(void *arg, const char *reason)
 static int follow_guests(struct blkback *blkback)
 {
     const struct worker_pool_params pool = {.program = blkback->config.worker,
+                                            .program_fd = blkback->worker,
                                             .message_size = sizeof(struct blkback_message),
                                             .trouble = on_spare_trouble,
                                             .arg = blkback};
@@ -298,6 +304,19 @@ static int open_directories(struct blkback *blkback)
     return 0;
 }
 
+/* An upgrade unpacks another program under our feet, which is for the supervisor that is started then. */
+static int open_worker(struct blkback *blkback)
+{
+    int err;
+
+    blkback->worker = open(blkback->config.worker, O_RDONLY | O_CLOEXEC);
+    if (blkback->worker >= 0)
+        return 0;
+    err = -errno;
+    log_error(NULL, "%s cannot be opened: %s", blkback->config.worker, strerror(-err));
+    return err;
+}
+
 int blkback_start(struct service *service, void *arg)
 {
     struct blkback *blkback = arg;
@@ -305,13 +324,17 @@ int blkback_start(struct service *service, void *arg)
 
     blkback->service = service;
     blkback->base = service_base(service);
-    blkback->run_dir = blkback->ram_dir = -1;
+    blkback->run_dir = blkback->ram_dir = blkback->worker = -1;
     LIST_INIT(&blkback->guests);
     log_source_init(&blkback->spare_log, "spare worker");
     log_source_init(&blkback->store_log, "xenstore");
     blkback->reconnect_timer = evtimer_new(blkback->base, on_reconnect, blkback);
     blkback->settle_timer = evtimer_new(blkback->base, on_settle_timer, blkback);
     err = blkback->reconnect_timer == NULL || blkback->settle_timer == NULL ? -ENOMEM : 0;
+    if (err == 0)
+        err = replace_open(blkback);
+    if (err == 0)
+        err = open_worker(blkback);
     if (err == 0)
         err = open_directories(blkback);
     if (err == 0)
@@ -342,6 +365,7 @@ void blkback_stop(void *arg)
     struct blkback *blkback = arg;
 
     leave_guests(blkback);
+    replace_close(blkback);
     if (blkback->settle_timer != NULL)
         event_free(blkback->settle_timer);
     if (blkback->reconnect_timer != NULL)
@@ -350,4 +374,6 @@ void blkback_stop(void *arg)
         close(blkback->ram_dir);
     if (blkback->run_dir >= 0)
         close(blkback->run_dir);
+    if (blkback->worker >= 0)
+        close(blkback->worker);
 }

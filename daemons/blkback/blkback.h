@@ -6,6 +6,9 @@
  *   guest.c      one guest: its worker's life, death and succession
  *   device.c     one disk, as xenbus has it: prepare, connect, resume, disconnect
  *   serve.c      one disk, as its worker has it: told, answered, recovered
+ *   adopt.c      what a worker of an earlier supervisor holds
+ *   replace.c    workers of another build make room for ours
+ *   record.c     what is recorded of a connection, by any version
  *   offer.c      what a front end finds in xenstore
  *   image.c      what a disk's configuration names
  *   opening.c    images opened away from the loop
@@ -16,6 +19,7 @@
 #define BLKBACK_BLKBACK_H
 
 #include <stdbool.h>
+#include <stdint.h>
 #include <sys/queue.h>
 
 #include <service/log.h>
@@ -29,11 +33,12 @@ struct xendev_bus;
 struct xendev_store;
 
 struct blkback_config {
-    char *kind;    /* of back end directories: "vbd" */
-    char *worker;  /* program */
-    char *ram_dir; /* RAM disks */
-    uint64_t poll_time;   /* microseconds */
-    uint64_t poll_budget; /* percent of a processor, of each worker */
+    char *kind;                /* of back end directories: "vbd" */
+    char *worker;              /* program */
+    char *ram_dir;             /* RAM disks */
+    uint64_t replace_parallel; /* guests that are without a worker at a time because theirs is replaced by plan */
+    uint64_t poll_time;        /* microseconds */
+    uint64_t poll_budget;      /* percent of a processor, of each worker */
 };
 
 struct blkback {
@@ -43,6 +48,7 @@ struct blkback {
     struct worker_pool *pool;
     int run_dir;
     int ram_dir;
+    int worker; /* the workers' program, as it was when we were started */
     /* What fails again and again must not fill the log. */
     struct log_source spare_log;
     struct log_source store_log;
@@ -53,6 +59,7 @@ struct blkback {
     struct xendev_bus *bus;
     struct event *reconnect_timer;
     struct event *settle_timer;
+    struct event *replace_timer;
     bool swept; /* what was found at start has been looked at */
 };
 

@@ -18,17 +18,21 @@
 
 #include <event2/event.h>
 
+#include <ring/back.h>
+
+#include "adopt.h"
 #include "blkback.h"
 #include "frontend.h"
 #include "guest.h"
 #include "offer.h"
 #include "opening.h"
+#include "record.h"
 #include "serve.h"
 
 const char *device_state_name(enum device_state state)
 {
-    static const char *const names[] = {"idle",      "opening",   "checking",   "waiting-for-image", "measuring",
-                                        "attaching", "connected", "recovering", "disconnecting"};
+    static const char *const names[] = {"idle",      "adopting",  "opening",   "checking",   "waiting-for-image",
+                                        "measuring", "attaching", "connected", "recovering", "disconnecting"};
     static_assert(sizeof(names) / sizeof(names[0]) == DEVICE_STATES, "one name a state");
 
     return names[state];
@@ -262,6 +266,36 @@ static struct device *device_get(struct xendev_backend *backend)
 
 static const char no_device[] = "out of memory or files";
 
+static void op_resume(struct xendev_backend *backend);
+static void op_disconnect(struct xendev_backend *backend);
+
+/* Whether an effect has to wait for the worker of an earlier supervisor: to say what it holds, or to let go of what it may not hold. */
+static bool has_to_wait(struct device *device, void (*effect)(struct xendev_backend *backend))
+{
+    struct held *held = adopt_find(device->guest, device->devid);
+    bool waits = device->guest->unknown;
+
+    if (!waits && held != NULL && effect != op_resume && effect != op_disconnect)
+        adopt_let_go(device->guest, held);
+    waits = waits || (held != NULL && held->leaving);
+    if (waits) {
+        device->wanted = effect;
+        device->state = DEVICE_ADOPTING;
+    }
+    return waits;
+}
+
+void device_go_on(struct device *device)
+{
+    void (*const effect)(struct xendev_backend * backend) = device->wanted;
+
+    if (effect == NULL)
+        return;
+    device->wanted = NULL;
+    device->state = DEVICE_IDLE;
+    effect(device->backend);
+}
+
 static void op_prepare(struct xendev_backend *backend)
 {
     struct device *device = device_get(backend);
@@ -272,6 +306,8 @@ static void op_prepare(struct xendev_backend *backend)
         xendev_backend_done(backend, -ENOMEM, no_device);
         return;
     }
+    if (has_to_wait(device, op_prepare))
+        return;
     device->effect = true;
     err = read_image(device, false, &error);
     if (err == 0 && device->image.by_script) {
@@ -306,14 +342,46 @@ static void op_connect(struct xendev_backend *backend)
     open_image(device, serve_connect);
 }
 
+/* The record is of another version: when nothing is in flight it is made anew, from what the front end says of its ring. */
+static int renew_connection(struct device *device, const struct blkback_connection *recorded,
+                            struct disk_error *ret_error)
+{
+    struct blkback_connection connection;
+    uint32_t journal_version;
+    int err;
+
+    if (record_judge(device->dir, recorded->generation, &journal_version) != RING_JOURNAL_DRAINED) {
+        snprintf(ret_error->text, sizeof(ret_error->text),
+                 "its connection was recorded by version %" PRIu32
+                 " with requests in flight, and this is %s, which knows %u: "
+                 "it cannot be continued",
+                 recorded->version, RINGBACK_VERSION, BLKBACK_CONNECTION_VERSION);
+        return -EPROTONOSUPPORT;
+    }
+    err = frontend_read(device->guest->blkback->store, xendev_backend_front(device->backend), &connection, ret_error);
+    if (err == 0)
+        err = read_image(device, true, ret_error);
+    if (err < 0)
+        return err;
+    connection.generation = recorded->generation;
+    connection.image = serve_image(device);
+    err = rundir_write(device->dir, DEVICE_CONNECTION_FILE, &connection, sizeof(connection));
+    if (err < 0) {
+        snprintf(ret_error->text, sizeof(ret_error->text), "its connection cannot be recorded: %s", strerror(-err));
+        return err;
+    }
+    device->connection = connection;
+    return 0;
+}
+
 /* Reads the record of the connection, and what image it is to. */
 static int load_connection(struct device *device, struct disk_error *ret_error)
 {
     struct blkback_connection connection;
-    int err = rundir_read(device->dir, DEVICE_CONNECTION_FILE, &connection, sizeof(connection));
+    int err = record_load(device->dir, &connection);
 
-    if (err == 0 && !frontend_connection_is_valid(&connection))
-        err = -EBADMSG;
+    if (err == -EPROTONOSUPPORT)
+        return renew_connection(device, &connection, ret_error);
     if (err < 0) {
         snprintf(ret_error->text, sizeof(ret_error->text), "it was connected, but there is no record of how: %s",
                  strerror(-err));
@@ -341,6 +409,8 @@ static void op_resume(struct xendev_backend *backend)
         xendev_backend_done(backend, -ENOMEM, no_device);
         return;
     }
+    if (has_to_wait(device, op_resume))
+        return;
     device->effect = true;
     err = load_connection(device, &error);
     if (err == -ENOENT && xendev_backend_state(backend) == XENBUS_CLOSING) {
@@ -352,7 +422,8 @@ static void op_resume(struct xendev_backend *backend)
         device_give_up(device, err, "%s", error.text);
         return;
     }
-    open_image(device, serve_resume);
+    if (!serve_adopt(device))
+        open_image(device, serve_resume);
 }
 
 static void op_disconnect(struct xendev_backend *backend)
@@ -363,6 +434,8 @@ static void op_disconnect(struct xendev_backend *backend)
         xendev_backend_done(backend, 0, NULL);
         return;
     }
+    if (has_to_wait(device, op_disconnect))
+        return;
     device->effect = false;
     serve_disconnect(device);
 }
@@ -383,6 +456,7 @@ static void op_release(struct xendev_backend *backend)
     rundir_remove(guest->dir, name);
     log_info(&device->log, "gone");
     device_free(device);
+    adopt_sweep(guest);
     guest_release(guest);
 }
 

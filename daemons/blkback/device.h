@@ -21,6 +21,7 @@ struct opening;
 
 enum device_state {
     DEVICE_IDLE,          /* neither served nor about to be */
+    DEVICE_ADOPTING,      /* waits: for what the worker of an earlier supervisor holds, or until it has let go */
     DEVICE_OPENING,       /* its image is being opened, or made */
     DEVICE_CHECKING,      /* prepare: the worker looks at the image */
     DEVICE_LOCKING,       /* connect: until nobody else uses the image */
@@ -48,7 +49,8 @@ struct device {
     int dir; /* its run directory */
 
     enum device_state state;
-    bool told;   /* the worker knows of it, or is about to answer */
+    void (*wanted)(struct xendev_backend *backend); /* DEVICE_ADOPTING: the effect that waits */
+    bool told;                                      /* the worker knows of it, or is about to answer */
     bool effect; /* connect or resume is under way: its end is reported by xendev_backend_done() */
     struct image image;
     struct opening *opening;               /* DEVICE_OPENING */
@@ -90,7 +92,10 @@ void device_close_image(struct device *device);
 void device_save_restarts(struct device *device);
 void device_remove_file(struct device *device, const char *name);
 
-/* ---- For the supervisor. ---- */
+/* ---- For the guest and the supervisor. ---- */
+
+/* Does what has waited, if it need not wait any longer. */
+void device_go_on(struct device *device);
 
 /* Stops watching it and forgets it; what serves it and its files stay. */
 void device_forget(struct device *device);

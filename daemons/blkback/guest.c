@@ -2,18 +2,28 @@
 /*
  * The succession of a guest's workers.
  *
- *      (new guest) --------------------------+
- *           | a worker is recorded           | none is
- *           v                                v
- *      ORPHANED --(it has ended)---------> FENCED --(last I/O over)--> WAITING --(delay over)--> SERVED
- *                                            ^                            ^                        |
- *                                            |                            +--(none can be had)-----+
- *                                            +------------------(it has ended)---------------------+
+ *      (new guest) ---------------------------------------------------+
+ *           | a worker is recorded                                    | none is
+ *           v                                                         v
+ *      ADOPTING --(cannot be reached, or does not answer)-> ENDING -> FENCED --(last I/O over)--> WAITING --(delay over)--> SERVED
+ *       |   |  |                                              (ended)  ^ ^                         ^                        |  |
+ *       |   |  +--(of another version)--> OUTDATED --+                 | |                         +--(none can be had)-----+  |
+ *       |   |                                        v   (ended)       | |                                                     |
+ *       |   |                                    DRAINING -------------+ +---------------------(it has ended)------------------+
+ *       |   |                                        ^                                                                         |
+ *       |   |                                        +--------------------(of another build, and its turn has come)------------+
+ *       |   +--------------------------------------------------------------------------------(it has told what it holds)---> SERVED
+ *       +--(it has ended)--> FENCED
  *
- *   ORPHANED   The process was killed; it is not our child, so its pidfd tells its end.
+ *   ADOPTING   The worker of an earlier supervisor serves on; it is greeted, then says what it holds (adopt.c). The devices wait for that.
+ *   OUTDATED   Its channel or journals are of another version than ours: it can be drained, and nothing else. It serves on until its turn.
+ *   DRAINING   It answers what is in flight, marks its journals drained and ends; the successor begins with nothing in flight.
+ *   ENDING     It was killed instead, and its journals are recovered.
  *   FENCED     No process; the FIFO tells when the kernel has let go of the dead one's io_urings.
  *   WAITING    The timer runs: at once normally, later when workers die young (struct worker_backoff).
  *   SERVED     The worker is recorded in the run directory *before* it learns whom it serves, so that no supervisor can miss it.
+ *
+ * Whatever is asked of a worker has a limit in time; one that exceeds it is killed, and recovered from.
  *
  * A guest without devices is removed on leaving FENCED, the one point where nothing of it can be in use any more.
  */
@@ -29,19 +39,28 @@
 
 #include <event2/event.h>
 
+#include <ring/back.h>
 #include <supervise/fence.h>
 
+#include "adopt.h"
 #include "blkback.h"
 #include "device.h"
+#include "record.h"
+#include "replace.h"
 #include "serve.h"
 
 #define RETRY_MS 1000
+
+/* How long a worker may take to greet and to say what it holds; and to answer what is in flight. Disks can be slow. */
+static const struct timeval adopt_limit = {.tv_sec = 20};
+static const struct timeval drain_limit = {.tv_sec = 60};
 
 static void guest_fence(struct guest *guest);
 
 const char *guest_state_name(enum guest_state state)
 {
-    static const char *const names[] = {"ending-orphan", "fenced", "waiting", "served"};
+    static const char *const names[] = {"adopting", "outdated", "draining", "ending-orphan",
+                                        "fenced",   "waiting",  "served"};
     static_assert(sizeof(names) / sizeof(names[0]) == GUEST_STATES, "one name a state");
 
     return names[state];
@@ -73,7 +92,7 @@ static void guest_remove(struct guest *guest)
 
 /* ---- A worker's life. ---------------------------------------------------------------------------------------------------- */
 
-static struct device *find_device(struct guest *guest, uint32_t devid)
+struct device *guest_device(struct guest *guest, uint32_t devid)
 {
     struct device *device;
 
@@ -84,18 +103,77 @@ static struct device *find_device(struct guest *guest, uint32_t devid)
     return NULL;
 }
 
+/* What the worker holds is known, or does not matter any more: what the devices waited for can be done. */
+static void let_devices_go_on(struct guest *guest)
+{
+    struct device *device, *next;
+
+    guest->unknown = false;
+    for (device = LIST_FIRST(&guest->devices); device != NULL; device = next) {
+        next = LIST_NEXT(device, entry);
+        device_go_on(device);
+    }
+}
+
+static void adopted(struct guest *guest)
+{
+    event_del(guest->limit_timer);
+    guest->state = GUEST_SERVED;
+    log_info(&guest->log, "adopted worker %d%s%s", worker_pid(guest->worker), guest->outdated ? " of version " : "",
+             guest->outdated ? guest->build : "");
+    let_devices_go_on(guest);
+    adopt_sweep(guest);
+    if (guest->outdated)
+        replace_consider(guest->blkback);
+}
+
+/* A message about a device that only the worker knows. */
+static int on_held_message(struct guest *guest, const struct blkback_message *message)
+{
+    struct held *held = adopt_find(guest, message->devid);
+    struct device *device = guest_device(guest, message->devid);
+    int err;
+
+    if (message->type == BLKBACK_FAILED) {
+        held->failed = true;
+        held->reason = message->error;
+        held->reason.text[sizeof(held->reason.text) - 1] = '\0';
+        return 0;
+    }
+    err = message->type == BLKBACK_DISCONNECTED ? adopt_left(guest, message->devid) : -EPROTO;
+    if (err == 0 && device != NULL)
+        device_go_on(device);
+    return err;
+}
+
+static int take_message(struct guest *guest, struct blkback_message *message, const int *fds, unsigned fd_count)
+{
+    struct device *device = guest_device(guest, message->devid);
+
+    if (message->version == BLKBACK_PROTOCOL_VERSION && message->type == BLKBACK_HELD && guest->state == GUEST_ADOPTING)
+        return adopt_report(guest, message, fds, fd_count);
+    for (unsigned i = 0; i < fd_count; i++)
+        close(fds[i]);
+    if (fd_count > 0 || message->version != BLKBACK_PROTOCOL_VERSION)
+        return -EPROTO;
+    if (guest->state == GUEST_ADOPTING) {
+        if (message->type != BLKBACK_HELD_ALL)
+            return -EPROTO;
+        adopted(guest);
+        return 0;
+    }
+    if (adopt_find(guest, message->devid) != NULL)
+        return on_held_message(guest, message);
+    return device == NULL ? -EPROTO : serve_answered(device, message);
+}
+
 static void on_message(void *arg, const void *bytes, const int *fds, unsigned fd_count)
 {
     struct guest *guest = arg;
     struct blkback_message message;
-    struct device *device;
 
-    for (unsigned i = 0; i < fd_count; i++)
-        close(fds[i]);
     memcpy(&message, bytes, sizeof(message));
-    device = find_device(guest, message.devid);
-    if (fd_count > 0 || message.version != BLKBACK_PROTOCOL_VERSION || device == NULL ||
-        serve_answered(device, &message) < 0)
+    if (take_message(guest, &message, fds, fd_count) < 0)
         worker_kill(guest->worker, "killed for an impossible message");
 }
 
@@ -112,23 +190,51 @@ static void count_restart(struct guest *guest, const char *reason)
         log_warning(&guest->log, "the next supervisor will not know of it: %s", strerror(-err));
 }
 
+/* Accounts the end of the worker: whether it is a death, and if so how long its successor has to wait. */
+static bool account_end(struct guest *guest, const char *reason)
+{
+    const pid_t pid = worker_pid(guest->worker);
+
+    guest->died_ms = guest->ending ? guest->died_ms : now_ms();
+    guest->delay_ms = 0;
+    if (guest->ending || guest->state == GUEST_ENDING)
+        return false;
+    if (guest->state == GUEST_DRAINING && record_is_drained(guest->dir)) {
+        log_info(&guest->log, "worker %d of version %s has drained; replacing it", pid, guest->build);
+        return false;
+    }
+    guest->delay_ms = worker_backoff_delay(&guest->backoff, guest->died_ms - guest->served_ms);
+    log_warning(&guest->log, "worker %s; replacing it", reason);
+    count_restart(guest, reason);
+    return true;
+}
+
 static void on_gone(void *arg, const char *reason)
 {
     struct guest *guest = arg;
     struct device *device;
+    const bool died = account_end(guest, reason);
 
     guest->worker = NULL;
-    guest->delay_ms = 0;
-    if (!guest->ending) {
-        guest->died_ms = now_ms();
-        guest->delay_ms = worker_backoff_delay(&guest->backoff, guest->died_ms - guest->served_ms);
-        log_warning(&guest->log, "worker %s; replacing it", reason);
-        count_restart(guest, reason);
-    }
-    guest->ending = false;
+    guest->ending = guest->outdated = false;
+    event_del(guest->limit_timer);
+    adopt_forget(guest);
     LIST_FOREACH (device, &guest->devices, entry)
-        serve_end(device);
+        serve_end(device, died);
     guest_fence(guest);
+    let_devices_go_on(guest);
+}
+
+/* The worker has not done in time what it was asked. */
+static void on_limit(evutil_socket_t fd, short what, void *arg)
+{
+    struct guest *guest = arg;
+
+    (void)fd;
+    (void)what;
+    worker_kill(guest->worker, guest->state == GUEST_ADOPTING   ? "killed because it did not answer a new supervisor"
+                               : guest->state == GUEST_DRAINING ? "killed because it did not drain"
+                                                                : "killed because it did not let go of a disk");
 }
 
 static void wait_ms(struct guest *guest, int64_t delay_ms)
@@ -148,16 +254,20 @@ static int introduce(struct guest *guest)
                                             .serve = {.domid = guest->domid,
                                                       .poll_time_us = (uint32_t)config->poll_time,
                                                       .poll_percent = (uint32_t)config->poll_budget}};
+    int fds[] = {-1, -1};
     int err = rundir_worker_write(guest->dir, worker_pid(guest->worker));
-    int fence;
 
-    if (err < 0)
-        return err;
-    fence = fence_writer(guest->fence);
-    if (fence < 0)
-        return fence;
-    err = worker_send(guest->worker, &message, &fence, 1);
-    close(fence);
+    if (err == 0) {
+        fds[0] = fence_writer(guest->fence);
+        fds[1] = channel_listen(guest->dir, RUNDIR_CHANNEL);
+        err = fds[0] < 0 ? fds[0] : fds[1] < 0 ? fds[1] : 0;
+    }
+    if (err == 0)
+        err = worker_send(guest->worker, &message, fds, sizeof(fds) / sizeof(fds[0]));
+    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+        if (fds[i] >= 0)
+            close(fds[i]);
+    }
     return err;
 }
 
@@ -178,6 +288,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     }
     guest->state = GUEST_SERVED;
     guest->served_ms = now_ms();
+    snprintf(guest->build, sizeof(guest->build), "%s", RINGBACK_VERSION);
     err = introduce(guest);
     if (err < 0) {
         log_error(&guest->log, "worker %d cannot be told to serve: %s", worker_pid(guest->worker), strerror(-err));
@@ -230,21 +341,57 @@ static void guest_fence(struct guest *guest)
         log_error(&guest->log, "out of memory; it stays without a worker");
 }
 
-static void on_orphan_gone(void *arg)
+/* ---- The worker of an earlier supervisor. ------------------------------------------------------------------------------------- */
+
+static void order(struct guest *guest, enum greeting_order what)
+{
+    struct greeting greeting;
+
+    greeting_make(what, BLKBACK_PROTOCOL_VERSION, ring_journal_version(), RINGBACK_VERSION, &greeting);
+    worker_order(guest->worker, &greeting);
+}
+
+static void on_greeted(void *arg, const struct greeting *hello)
 {
     struct guest *guest = arg;
 
-    worker_orphan_free(guest->orphan);
-    guest->orphan = NULL;
-    guest_fence(guest);
+    memcpy(guest->build, hello->build, sizeof(guest->build));
+    guest->outdated = strcmp(hello->build, RINGBACK_VERSION) != 0;
+    if (hello->channel_version == BLKBACK_PROTOCOL_VERSION && hello->journal_version == ring_journal_version()) {
+        order(guest, GREETING_ADOPT);
+        return;
+    }
+    log_info(&guest->log,
+             "worker %d of version %s speaks channel %u, journal %u, and we, %s, %u and %u: it is to be drained",
+             worker_pid(guest->worker), guest->build, hello->channel_version, hello->journal_version, RINGBACK_VERSION,
+             BLKBACK_PROTOCOL_VERSION, ring_journal_version());
+    event_del(guest->limit_timer);
+    guest->outdated = true;
+    guest->state = GUEST_OUTDATED;
+    replace_consider(guest->blkback);
 }
 
-/* Ends the worker an earlier supervisor left, if there is one. */
-static int end_orphan(struct guest *guest)
+void guest_drain(struct guest *guest)
 {
+    const struct blkback_message message = {.version = BLKBACK_PROTOCOL_VERSION, .type = BLKBACK_DRAIN};
+    const bool is_foreign = guest->state == GUEST_OUTDATED;
+
+    guest->replacing = true;
+    guest->state = GUEST_DRAINING;
+    event_add(guest->limit_timer, &drain_limit);
+    if (is_foreign)
+        order(guest, GREETING_DRAIN);
+    else
+        guest_tell(guest, &message, NULL, 0);
+}
+
+/* Greets the worker an earlier supervisor left, if there is one; one that cannot be reached is ended. */
+static int meet_orphan(struct guest *guest)
+{
+    const struct worker_user user = {.greeted = on_greeted, .message = on_message, .gone = on_gone, .arg = guest};
     pid_t pid;
     int pidfd = rundir_worker_open(guest->dir, &pid);
-    int err;
+    int channel, err;
 
     if (pidfd == -ESRCH || pidfd == -EBADMSG) {
         guest_fence(guest);
@@ -252,12 +399,21 @@ static int end_orphan(struct guest *guest)
     }
     if (pidfd < 0)
         return pidfd;
-    guest->state = GUEST_ORPHANED;
-    guest->died_ms = now_ms();
-    err = worker_orphan_end(guest->blkback->base, pidfd, on_orphan_gone, guest, &guest->orphan);
-    if (err == 0)
-        log_info(&guest->log, "taking over from worker %d", pid);
-    return err;
+    channel = channel_connect(guest->dir, RUNDIR_CHANNEL);
+    err = worker_adopt(guest->blkback->pool, pid, pidfd, channel, &user, &guest->worker);
+    if (err < 0)
+        return err;
+    guest->served_ms = now_ms();
+    if (channel < 0) {
+        log_info(&guest->log, "worker %d cannot be reached (%s): taking over from it", pid, strerror(-channel));
+        guest->state = GUEST_ENDING;
+        worker_kill(guest->worker, "killed because it could not be reached");
+        return 0;
+    }
+    guest->state = GUEST_ADOPTING;
+    guest->unknown = true;
+    event_add(guest->limit_timer, &adopt_limit);
+    return 0;
 }
 
 /* ---- Coming and going. ------------------------------------------------------------------------------------------------------ */
@@ -274,13 +430,15 @@ static int guest_new(struct blkback *blkback, uint32_t domid, const char *name, 
     guest->dir = -1;
     snprintf(guest->name, sizeof(guest->name), "%s", name);
     LIST_INIT(&guest->devices);
+    LIST_INIT(&guest->held);
     TAILQ_INIT(&guest->asked);
     LIST_INSERT_HEAD(&blkback->guests, guest, entry);
     log_source_init(&guest->log, "guest %u", domid);
 
     guest->timer = evtimer_new(blkback->base, on_timer, guest);
     guest->answer_timer = evtimer_new(blkback->base, serve_on_answer_timer, guest);
-    if (guest->timer == NULL || guest->answer_timer == NULL)
+    guest->limit_timer = evtimer_new(blkback->base, on_limit, guest);
+    if (guest->timer == NULL || guest->answer_timer == NULL || guest->limit_timer == NULL)
         err = -ENOMEM;
     if (err == 0) {
         guest->dir = rundir_enter(blkback->run_dir, name);
@@ -292,7 +450,7 @@ static int guest_new(struct blkback *blkback, uint32_t domid, const char *name, 
     if (err == 0)
         err = fence_open(blkback->base, guest->dir, RUNDIR_FENCE, &guest->fence);
     if (err == 0)
-        err = end_orphan(guest);
+        err = meet_orphan(guest);
     if (err < 0) {
         guest_free(guest);
         return err;
@@ -318,7 +476,7 @@ void guest_release(struct guest *guest)
 {
     if (is_wanted(guest))
         return;
-    if (guest->state == GUEST_SERVED) {
+    if (guest->worker != NULL) {
         guest->ending = true;
         worker_kill(guest->worker, "ended: its guest has no disk left");
     } else if (guest->state == GUEST_WAITING) {
@@ -329,7 +487,9 @@ void guest_release(struct guest *guest)
 void guest_free(struct guest *guest)
 {
     LIST_REMOVE(guest, entry);
-    worker_orphan_free(guest->orphan);
+    adopt_forget(guest);
+    if (guest->limit_timer != NULL)
+        event_free(guest->limit_timer);
     fence_close(guest->fence);
     if (guest->answer_timer != NULL)
         event_free(guest->answer_timer);

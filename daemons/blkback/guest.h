@@ -19,9 +19,13 @@ struct blkback;
 struct device;
 struct event;
 struct fence;
+struct held;
 
 enum guest_state {
-    GUEST_ORPHANED, /* the worker of an earlier supervisor is being ended */
+    GUEST_ADOPTING, /* the worker of an earlier supervisor is asked what it holds */
+    GUEST_OUTDATED, /* it speaks another version and serves on until its turn to drain has come */
+    GUEST_DRAINING, /* the worker answers what is in flight and ends: it is of another build */
+    GUEST_ENDING,   /* the worker of an earlier supervisor is being ended */
     GUEST_FENCED,   /* no worker; the last I/O of the dead one may still be under way */
     GUEST_WAITING,  /* no worker; the next one starts when the timer fires */
     GUEST_SERVED,   /* has a worker */
@@ -49,9 +53,14 @@ struct guest {
     struct log_source log;
 
     enum guest_state state;
-    struct worker *worker; /* GUEST_SERVED */
-    bool ending;           /* the worker was killed because there was nothing left to serve */
-    struct worker_orphan *orphan;
+    struct worker *worker;           /* ADOPTING to ENDING, and SERVED */
+    char build[GREETING_BUILD_SIZE]; /* the worker's version, once it is known */
+    bool unknown;                    /* what the worker holds is not known: its devices wait */
+    bool outdated;                   /* the worker is of another build than ours, and to be replaced */
+    bool replacing;                  /* ...which has begun, and is not over */
+    bool ending;                     /* the worker was killed because there was nothing left to serve */
+    LIST_HEAD(, held) held;          /* what the worker holds and no device has claimed: see adopt.h */
+    struct event *limit_timer;       /* of greeting, report, draining, and letting go of what nobody claims */
     struct fence *fence;
     struct event *timer;
     TAILQ_HEAD(, device) asked; /* what the worker owes answers about, in the order in which it was told */
@@ -63,17 +72,22 @@ struct guest {
     struct guest_restarts restarts;
 };
 
-/* The guest of that domain and life, made when it is unknown: then what serves it is ended, and a worker of ours follows, which the devices are told by
- * serve_begin(). Returns 0 or -errno. */
+/* The guest of that domain and life, made when it is unknown: then what serves it is adopted; or else a worker of ours follows, which the
+ * devices are told by serve_begin(). Returns 0 or -errno. */
 int guest_get(struct blkback *blkback, uint32_t domid, const char *name, struct guest **ret_guest);
 /* To be called when a device left it: a guest without devices goes, with its worker and its run directory. May free it. */
 void guest_release(struct guest *guest);
 /* Stops watching it and forgets it; worker and files stay. */
 void guest_free(struct guest *guest);
 
+/* The device of that number, or NULL. */
+struct device *guest_device(struct guest *guest, uint32_t devid);
+
 /* Tells the worker, which is there (GUEST_SERVED). A worker that cannot be told is replaced. */
 void guest_tell(struct guest *guest, const struct blkback_message *message, const int *fds, unsigned fd_count);
 /* Ends the worker, if there is one; a successor follows. `why` is a static string. */
 void guest_replace_worker(struct guest *guest, const char *why);
+/* Begins the planned replacement of the worker, whose guest is OUTDATED, or SERVED with no answer due. */
+void guest_drain(struct guest *guest);
 
 #endif

@@ -36,6 +36,13 @@ static const struct config_key keys[] = {
      .fallback = "50",
      .max = 100,
      .help = "percent of a processor that a guest's worker may spend on watching"},
+    {.name = "replace-parallel",
+     .type = CONFIG_NUMBER,
+     .offset = offsetof(struct blkback_config, replace_parallel),
+     .fallback = "2",
+     .min = 1,
+     .max = 1000,
+     .help = "after an upgrade, so many guests' workers are replaced at a time"},
 };
 
 int main(int argc, char **argv)

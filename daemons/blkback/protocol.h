@@ -4,7 +4,7 @@
  * (supervise/channel.h). Descriptors ride along as noted. Either end treats what the other says as hostile.
  *
  *   supervisor                                worker
- *   BLKBACK_SERVE  [fence]               ->   becomes that guest's worker, closes its sandbox
+ *   BLKBACK_SERVE  [fence, listener]     ->   becomes that guest's worker
  *   BLKBACK_CHECK  [image]               ->   opens the disk, looks, closes it
  *                                        <-   BLKBACK_CHECKED
  *   BLKBACK_CONNECT [image, journal, counters] ->  attaches or recovers the ring, serves
@@ -12,9 +12,17 @@
  *                                        <-   BLKBACK_FAILED, at any time after that: the device cannot go on (protocol violation)
  *   BLKBACK_DISCONNECT                   ->   stops, waits for the disk, lets go of rings and files
  *                                        <-   BLKBACK_DISCONNECTED
+ *   BLKBACK_DRAIN                        ->   as GREETING_DRAIN: ends with every journal drained
  *
- * The worker answers messages of one device in order. When the channel closes, the worker goes on serving (its supervisor died; the next one
- * replaces it).
+ * The worker answers messages of one device in order. When the channel closes, the worker goes on serving: its supervisor died. The next one
+ * connects to the worker's listener. They greet (supervise/greeting.h, which tells the versions), and when the channel is of the same
+ * version on both sides the worker says what it holds, in any order, and is this supervisor's from then on:
+ *
+ *   GREETING_ADOPT                       ->
+ *                                        <-   BLKBACK_HELD [image], for each device it serves: the description it works with, so its lock is kept
+ *                                        <-   BLKBACK_HELD_ALL
+ *
+ * What was under way on an older connection is not answered: what the worker holds says how far it came.
  */
 #ifndef BLKBACK_PROTOCOL_H
 #define BLKBACK_PROTOCOL_H
@@ -24,8 +32,12 @@
 #include <disk/disk.h>
 #include <ring/blkif.h>
 
-#define BLKBACK_PROTOCOL_VERSION   2u /* of messages: a worker is of the same build as its supervisor */
-#define BLKBACK_CONNECTION_VERSION 1u /* of recorded connections, which an upgraded supervisor continues */
+/* Of messages. To be counted up with every change of one: a worker of another version is drained, not talked to. */
+#ifndef BLKBACK_PROTOCOL_VERSION
+#define BLKBACK_PROTOCOL_VERSION 1u /* tests build others */
+#endif
+/* Of recorded connections. Every version's record begins with version, abi and generation. */
+#define BLKBACK_CONNECTION_VERSION 1u
 #define BLKBACK_RING_PAGES_MAX     (1u << BLKIF_RING_ORDER_MAX)
 
 enum blkback_message_type {
@@ -37,6 +49,9 @@ enum blkback_message_type {
     BLKBACK_FAILED,
     BLKBACK_DISCONNECT,
     BLKBACK_DISCONNECTED,
+    BLKBACK_DRAIN,
+    BLKBACK_HELD,
+    BLKBACK_HELD_ALL,
 };
 
 /* The image behind a device. */
@@ -78,6 +93,10 @@ struct blkback_message {
             struct blkback_connection connection;
             uint32_t recover; /* 1: the journal holds the requests of a dead worker */
         } connect;
+        struct {
+            uint64_t generation;     /* of its connection */
+            struct disk_error error; /* with a negative result: it has failed, for this reason */
+        } held;
         struct disk_error error; /* CHECKED and CONNECTED with a negative result, and FAILED: the reason */
     };
 };

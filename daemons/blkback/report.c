@@ -117,7 +117,12 @@ static json_t *report_worker(const struct device *device)
     json_t *worker = json_object();
 
     put_text(&worker, "state", guest_state_name(guest->state));
-    put(&worker, "pid", guest->state == GUEST_SERVED ? json_integer(worker_pid(guest->worker)) : json_null());
+    put(&worker, "pid", guest->worker != NULL ? json_integer(worker_pid(guest->worker)) : json_null());
+    put_text(&worker, "origin",
+             guest->worker == NULL              ? NULL
+             : worker_is_adopted(guest->worker) ? "adopted"
+                                                : "started");
+    put_text(&worker, "version", guest->worker != NULL ? guest->build : NULL);
     put_number(&worker, "restarts", device->restarts.count);
     put_number(&worker, "guest_restarts", guest->restarts.count);
     put_text(&worker, "last_death", guest->restarts.last_death);

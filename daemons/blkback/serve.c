@@ -11,6 +11,8 @@
  *                                                          +-----------(a successor answers)------------> CONNECTED
  *
  *      any --disconnect--> DISCONNECTING --(answer, or no worker is left)--> IDLE
+ *      IDLE --any of these, while it is not known what an earlier supervisor's worker holds--> ADOPTING --(known)--> as above, or
+ *      IDLE --resume, and that worker serves it as recorded--> CONNECTED
  *
  * The run directory of a device holds `connection` (struct blkback_connection), `journal` and `counters`. `connection` is there exactly as
  * long as the device can be recovered: written before the worker first hears of the ring, removed before any state but Connected can be
@@ -20,6 +22,7 @@
 #include "serve.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,11 +35,13 @@
 
 #include <ring/back.h>
 
+#include "adopt.h"
 #include "blkback.h"
 #include "counters.h"
 #include "device.h"
 #include "guest.h"
 #include "offer.h"
+#include "record.h"
 
 /* How often a lock is tried that somebody else holds. */
 static const struct timeval lock_period = {.tv_usec = 50000};
@@ -97,7 +102,7 @@ static void answered(struct device *device, bool holds)
     device->told = holds;
 }
 
-static struct blkback_image worker_image(const struct device *device)
+struct blkback_image serve_image(const struct device *device)
 {
     struct blkback_image image = {.read_only = device->image.read_only};
 
@@ -107,16 +112,9 @@ static struct blkback_image worker_image(const struct device *device)
 
 static void tell_check(struct device *device)
 {
-    struct blkback_message message = {.check = worker_image(device)};
+    struct blkback_message message = {.check = serve_image(device)};
 
     tell(device, BLKBACK_CHECK, &message, &device->image_fd, 1);
-}
-
-static size_t journal_size(const struct blkback_connection *connection)
-{
-    const struct ring_layout layout = blkif_layout((enum blkif_abi)connection->abi, connection->ring_order);
-
-    return ring_journal_size(&layout);
 }
 
 /* A number no connection ever had. */
@@ -158,10 +156,10 @@ static void attach(struct device *device)
     int err;
 
     device->state = DEVICE_ATTACHING;
-    device->connection.image = worker_image(device);
+    device->connection.image = serve_image(device);
     err = make_generation(&device->connection.generation);
     if (err == 0) {
-        journal = rundir_create(device->dir, DEVICE_JOURNAL_FILE, journal_size(&device->connection));
+        journal = record_make_journal(device->dir, &device->connection);
         err = journal < 0 ? journal : 0;
     }
     if (err == 0)
@@ -177,10 +175,18 @@ static void attach(struct device *device)
 /* Continues a recorded connection. */
 static void recover(struct device *device)
 {
-    int journal = rundir_file(device->dir, DEVICE_JOURNAL_FILE, journal_size(&device->connection));
+    uint32_t version = 0;
+    int journal = record_open_journal(device->dir, &device->connection, &version);
     int err = journal < 0 ? journal : tell_connect(device, journal, true);
 
-    if (err < 0)
+    if (err == -EPROTONOSUPPORT)
+        device_give_up(device, err,
+                       "requests in flight are in a journal of version %" PRIu32
+                       ", and this is %s, which knows %" PRIu32 ": they cannot be continued",
+                       version, RINGBACK_VERSION, ring_journal_version());
+    else if (err == -EBADMSG || err == -ENOENT)
+        device_give_up(device, err, "it was connected, but its journal is missing or damaged");
+    else if (err < 0)
         device_give_up(device, err, "the run directory cannot be used: %s", strerror(-err));
 }
 
@@ -229,7 +235,7 @@ static bool is_promised(const struct device *device)
         return true;
     LIST_FOREACH (guest, &blkback->guests, entry) {
         LIST_FOREACH (other, &guest->devices, entry) {
-            if (other->state == DEVICE_OPENING && other->opened == serve_resume)
+            if (other->state == DEVICE_ADOPTING || (other->state == DEVICE_OPENING && other->opened == serve_resume))
                 return true;
             if (other->state == DEVICE_RECOVERING && is_same_file(other->image_fd, device->image_fd))
                 return true;
@@ -433,18 +439,20 @@ void serve_begin(struct device *device)
     }
 }
 
-void serve_end(struct device *device)
+void serve_end(struct device *device, bool died)
 {
     answered(device, false);
     switch (device->state) {
     case DEVICE_CHECKING:
     case DEVICE_MEASURING:
     case DEVICE_ATTACHING:
-        device->deaths++;
+        device->deaths += died;
         break;
     case DEVICE_CONNECTED:
     case DEVICE_RECOVERING:
         device->state = DEVICE_RECOVERING;
+        if (!died)
+            break;
         device->restarts.count++;
         device_save_restarts(device);
         break;
@@ -477,6 +485,42 @@ void serve_connect(struct device *device)
     lock(device);
 }
 
+/* Whether that is the image of the recorded connection, as far as it can be told: its path may name another file by now. */
+static bool is_own_image(const struct device *device, const struct held *held)
+{
+    const int mode = fcntl(held->image_fd, F_GETFL) & O_ACCMODE;
+
+    return held->generation == device->connection.generation && mode == (device->image.read_only ? O_RDONLY : O_RDWR) &&
+           disk_source_lock(held->image_fd, device->image.read_only) == 0;
+}
+
+bool serve_adopt(struct device *device)
+{
+    struct held *held = adopt_find(device->guest, device->devid);
+    struct disk_error reason;
+    bool failed;
+
+    if (held == NULL)
+        return false;
+    if (!is_own_image(device, held)) {
+        guest_replace_worker(device->guest, "killed because it held something else than is recorded");
+        return false;
+    }
+    failed = held->failed;
+    reason = held->reason;
+    device_close_image(device);
+    device->image_fd = adopt_claim(held);
+    device->state = DEVICE_CONNECTED;
+    device->told = true;
+    log_info(&device->log, "served on by worker %d", worker_pid(device->guest->worker));
+    device_succeed(device);
+    if (failed) {
+        log_error(&device->log, "%s", reason.text);
+        xendev_backend_fail(device->backend, reason.text);
+    }
+    return true;
+}
+
 void serve_resume(struct device *device)
 {
     device->state = DEVICE_RECOVERING;
@@ -486,14 +530,20 @@ void serve_resume(struct device *device)
 
 void serve_disconnect(struct device *device)
 {
+    struct held *held = adopt_find(device->guest, device->devid);
     struct blkback_message message = {0};
 
     device_remove_file(device, DEVICE_CONNECTION_FILE);
     event_del(device->lock_timer);
     device->state = DEVICE_DISCONNECTING;
-    if (device->told)
+    if (held != NULL) { /* an earlier supervisor had it connected */
+        device_close_image(device);
+        device->image_fd = adopt_claim(held);
+        device->told = true;
+    }
+    if (device->told && device->guest->state == GUEST_SERVED)
         tell(device, BLKBACK_DISCONNECT, &message, NULL, 0);
     else if (device->guest->state == GUEST_SERVED || device->guest->state == GUEST_WAITING)
         finish_disconnect(device);
-    /* Else a dead worker's last I/O may be under way: serve_fenced() goes on. */
+    /* Else the worker is on its way out, or a dead one's last I/O may be under way: serve_fenced() goes on. */
 }

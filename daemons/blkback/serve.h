@@ -5,6 +5,8 @@
 #ifndef BLKBACK_SERVE_H
 #define BLKBACK_SERVE_H
 
+#include <stdbool.h>
+
 #include <event2/util.h>
 
 #include "protocol.h"
@@ -17,6 +19,8 @@ struct device;
 void serve_check(struct device *device);
 /* Connect: takes the image for the guest, looks at it and attaches the ring of `connection`. */
 void serve_connect(struct device *device);
+/* Resume: whether the worker of an earlier supervisor serves the recorded `connection`, which is then over. */
+bool serve_adopt(struct device *device);
 /* Resume: continues the recorded `connection`. */
 void serve_resume(struct device *device);
 /* Disconnect: when it is done, nothing of the device is in use. */
@@ -26,12 +30,15 @@ void serve_disconnect(struct device *device);
 
 /* A worker is there and knows nothing of the device. */
 void serve_begin(struct device *device);
-/* The worker has ended. */
-void serve_end(struct device *device);
+/* The worker has ended; `died`: not by plan. */
+void serve_end(struct device *device, bool died);
 /* ...and nothing of it is under way any more. */
 void serve_fenced(struct device *device);
 /* The worker said something about this device. Returns 0, or -EPROTO when it cannot have meant it. */
 int serve_answered(struct device *device, struct blkback_message *message);
+
+/* The image as the worker is told of it. */
+struct blkback_image serve_image(const struct device *device);
 
 /* The device is about to be freed. */
 void serve_forget(struct device *device);

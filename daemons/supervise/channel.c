@@ -4,12 +4,16 @@
  *
  * Either end may be hostile to the other: a packet of another size, or with more descriptors than there is room for, is refused and
  * every descriptor that came with it is closed, so that nobody can make the peer leak.
+ *
+ * Sockets are named through /proc/self/fd/DIR: a path to a run directory may be longer than a socket's address can be.
  */
 #include "channel.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 union control {
@@ -104,4 +108,71 @@ ssize_t channel_receive(int channel, void *ret_message, size_t size, int ret_fds
     memcpy(ret_fds, fds, fd_count * sizeof(int));
     *ret_fd_count = fd_count;
     return got;
+}
+
+/* ---- Connections. ---------------------------------------------------------------------------------------------------------- */
+
+/* Connections that may wait to be accepted. */
+#define BACKLOG 4
+
+static int make_address(int dir, const char *prefix, const char *name, struct sockaddr_un *ret_address)
+{
+    int length;
+
+    *ret_address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    length = snprintf(ret_address->sun_path, sizeof(ret_address->sun_path), "/proc/self/fd/%d/%s%s", dir, prefix, name);
+    return length < 0 || (size_t)length >= sizeof(ret_address->sun_path) ? -ENAMETOOLONG : 0;
+}
+
+int channel_listen(int dir, const char *name)
+{
+    struct sockaddr_un unfinished, address;
+    int err = make_address(dir, ".new-", name, &unfinished);
+    int fd;
+
+    if (err == 0)
+        err = make_address(dir, "", name, &address);
+    if (err < 0)
+        return err;
+    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    /* Under its name only when it listens: whoever finds it can connect. */
+    unlink(unfinished.sun_path);
+    if (bind(fd, (const struct sockaddr *)&unfinished, sizeof(unfinished)) < 0 || listen(fd, BACKLOG) < 0 ||
+        rename(unfinished.sun_path, address.sun_path) < 0) {
+        err = -errno;
+        close(fd);
+        return err;
+    }
+    return fd;
+}
+
+int channel_connect(int dir, const char *name)
+{
+    struct sockaddr_un address;
+    int err = make_address(dir, "", name, &address);
+    int fd;
+
+    if (err < 0)
+        return err;
+    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    if (connect(fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+        err = -errno;
+        close(fd);
+        return err;
+    }
+    return fd;
+}
+
+int channel_accept(int listener)
+{
+    int fd;
+
+    do {
+        fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    } while (fd < 0 && errno == EINTR);
+    return fd < 0 ? -errno : fd;
 }

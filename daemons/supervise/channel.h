@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The channel between a supervisor and one worker: a SOCK_SEQPACKET socket; a packet is one message with up to CHANNEL_FDS_MAX descriptors.
+ * The supervisor that starts a worker makes the first one; a later supervisor connects to a socket that the worker listens on.
  */
 #ifndef SUPERVISE_CHANNEL_H
 #define SUPERVISE_CHANNEL_H
@@ -18,5 +19,14 @@ int channel_send(int channel, const void *message, size_t size, const int *fds, 
  * -EBADMSG (its descriptors are closed). Returns `size`; 0 when the peer is gone; -EAGAIN. */
 ssize_t channel_receive(int channel, void *ret_message, size_t size, int ret_fds[CHANNEL_FDS_MAX],
                         unsigned *ret_fd_count);
+
+/* Makes a socket that listens under `name` in the directory `dir`, in place of what is there. Returns a descriptor, close-on-exec and
+ * non-blocking, or -errno. */
+int channel_listen(int dir, const char *name);
+/* Connects to such a socket. Returns a descriptor, close-on-exec; -ECONNREFUSED when nobody listens, -ENOENT, -EAGAIN when the listener accepts
+ * nothing; -errno. Does not wait. */
+int channel_connect(int dir, const char *name);
+/* Returns the next connection, close-on-exec; -EAGAIN when there is none; -errno. */
+int channel_accept(int listener);
 
 #endif

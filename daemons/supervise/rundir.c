@@ -237,6 +237,11 @@ int rundir_read(int dir, const char *name, void *ret_data, size_t size)
 
 int rundir_create(int dir, const char *name, size_t size)
 {
+    return rundir_create_with(dir, name, size, NULL, 0);
+}
+
+int rundir_create_with(int dir, const char *name, size_t size, const void *head, size_t head_size)
+{
     char unfinished[NAME_MAX + 1];
     int err = name_unfinished(name, unfinished);
     int fd = err < 0 ? err : open_unfinished(dir, unfinished);
@@ -245,6 +250,8 @@ int rundir_create(int dir, const char *name, size_t size)
         return fd;
     /* Allocated now: a full tmpfs must be an error here, not a SIGBUS in whoever maps the file. */
     err = -posix_fallocate(fd, 0, (off_t)size);
+    if (err == 0 && head_size > 0 && pwrite(fd, head, head_size, 0) != (ssize_t)head_size)
+        err = -EIO;
     if (err == 0 && renameat(dir, unfinished, dir, name) < 0)
         err = -errno;
     if (err < 0) {

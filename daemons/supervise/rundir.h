@@ -5,6 +5,7 @@
  *   RUN/DOMID-IDENTITY/            one guest, in one life of its domain id
  *       worker                     the process that serves it: "PID STARTTIME\n"
  *       fence                      see fence.h
+ *       channel                    where it listens for a new supervisor: see greeting.h
  *       DEVID/...                  one device: files the daemon names
  *
  * All are reached through descriptors of their directories. Small files are replaced as a whole (written under another name, then
@@ -19,7 +20,8 @@
 
 #define RUNDIR_NAME_SIZE 128 /* of a guest's directory name, its NUL included */
 
-#define RUNDIR_FENCE "fence"
+#define RUNDIR_FENCE   "fence"
+#define RUNDIR_CHANNEL "channel"
 
 /* Opens a directory by path, made with its parents (mode 0700) where missing. Returns a descriptor, or -errno. */
 int rundir_open(const char *path);
@@ -42,6 +44,8 @@ int rundir_write(int dir, const char *name, const void *data, size_t size);
 int rundir_read(int dir, const char *name, void *ret_data, size_t size);
 /* Makes a new file of `size` zero bytes, under its name only when complete. Returns a descriptor open for reading and writing, or -errno. */
 int rundir_create(int dir, const char *name, size_t size);
+/* The same, beginning with `head`. */
+int rundir_create_with(int dir, const char *name, size_t size, const void *head, size_t head_size);
 /* Opens a file for reading and writing, which must be a regular one of `size` bytes (else -EBADMSG). Returns a descriptor, or -errno. */
 int rundir_file(int dir, const char *name, size_t size);
 /* Removes a file, or a directory with all in it; a missing one is no error. Returns 0 or -errno. */

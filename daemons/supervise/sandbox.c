@@ -153,6 +153,7 @@ static const int calls_allowed[] = {
     /* messages on sockets it holds */
     SCMP_SYS(recvmsg),
     SCMP_SYS(sendmsg),
+    SCMP_SYS(accept4),
     /* memory */
     SCMP_SYS(brk),
     SCMP_SYS(munmap),

@@ -4,8 +4,12 @@
  * ended. Only the latter counts as death: a channel that closes early just brings nothing more, and the process is killed for it.
  *
  *   spawn -> SPARE -> (taken) IN USE -> (pidfd) reaped, `gone`, freed
- *              |
+ *              |                 ^
+ *              |                 +-- (adopted; the first packet is its greeting)
  *              +--> (pidfd) reaped, `trouble`, the next spare after SPARE_RETRY
+ *
+ * What is executed is a file that was opened at our own start, by the name the kernel gives it as a descriptor of ours. Not /proc/self: the child
+ * looks it up when it has closed its own.
  */
 #include "worker.h"
 
@@ -37,7 +41,9 @@ struct worker {
     struct worker_pool *pool;
     struct worker_user user; /* all NULL for the spare */
     const char *why_killed;  /* NULL: not by us, or without a reason */
-    struct event *channel_event;
+    bool adopted;
+    bool greeting_due;           /* adopted, and not yet heard of */
+    struct event *channel_event; /* NULL: cannot be reached */
     struct event *exit_event;
     int channel;
     int pidfd;
@@ -106,9 +112,10 @@ static char **make_environment(void)
 }
 
 /* Starts the program; it keeps our standard output and error for its last words. */
-static int spawn(const char *program, int channel, pid_t *ret_pid)
+static int spawn(const struct worker_pool *pool, int channel, pid_t *ret_pid)
 {
-    char *argv[] = {(char *)program, NULL};
+    char *argv[] = {pool->program, NULL};
+    char path[64];
     char **environment;
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
@@ -121,10 +128,11 @@ static int spawn(const char *program, int channel, pid_t *ret_pid)
         posix_spawn_file_actions_destroy(&actions);
         return err;
     }
+    snprintf(path, sizeof(path), "/proc/%d/fd/%d", getpid(), pool->params.program_fd);
     environment = make_environment();
     err = environment == NULL ? -ENOMEM : spawn_prepare(&actions, &attributes, channel);
     if (err == 0)
-        err = -posix_spawn(ret_pid, program, &actions, &attributes, argv, environment);
+        err = -posix_spawn(ret_pid, path, &actions, &attributes, argv, environment);
     free(environment);
     posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
@@ -140,8 +148,10 @@ static void reap(int pidfd, const char *why, char ret_reason[REASON_SIZE])
     do {
         result = waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED);
     } while (result < 0 && errno == EINTR);
-    if (result < 0)
-        snprintf(ret_reason, REASON_SIZE, "ended, cause unknown");
+    if (result < 0 && why != NULL)
+        snprintf(ret_reason, REASON_SIZE, "%s", why);
+    else if (result < 0)
+        snprintf(ret_reason, REASON_SIZE, "ended; how is not known, for an earlier supervisor had started it");
     else if (info.si_code == CLD_EXITED)
         snprintf(ret_reason, REASON_SIZE, "exited with status %d", info.si_status);
     else if (info.si_status == SIGKILL && why != NULL)
@@ -162,8 +172,47 @@ static void worker_free(struct worker *worker)
         event_free(worker->exit_event);
     if (worker->pidfd >= 0)
         close(worker->pidfd);
-    close(worker->channel);
+    if (worker->channel >= 0)
+        close(worker->channel);
     free(worker);
+}
+
+static bool is_listened_to(const struct worker *worker)
+{
+    return worker->channel_event != NULL && event_pending(worker->channel_event, EV_READ, NULL) != 0;
+}
+
+static void listen_no_more(struct worker *worker)
+{
+    if (worker->channel_event != NULL)
+        event_del(worker->channel_event);
+}
+
+static void close_all(const int *fds, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        close(fds[i]);
+}
+
+/* The first packet of an adopted worker. */
+static void take_greeting(struct worker *worker)
+{
+    struct greeting hello;
+    int fds[CHANNEL_FDS_MAX];
+    unsigned fd_count = 0;
+    ssize_t got = channel_receive(worker->channel, &hello, sizeof(hello), fds, &fd_count);
+
+    if (got == -EAGAIN)
+        return;
+    close_all(fds, got > 0 ? fd_count : 0);
+    if (got == 0) {
+        worker_kill(worker, NULL);
+    } else if (got < 0 || fd_count > 0 || greeting_check(&hello) < 0 || hello.order != GREETING_HELLO) {
+        worker_kill(worker, "killed for an impossible greeting");
+    } else {
+        worker->greeting_due = false;
+        worker->user.greeted(worker->user.arg, &hello);
+    }
 }
 
 static void on_channel(evutil_socket_t fd, short what, void *arg)
@@ -174,6 +223,10 @@ static void on_channel(evutil_socket_t fd, short what, void *arg)
     unsigned fd_count;
 
     (void)what;
+    if (worker->greeting_due) {
+        take_greeting(worker);
+        return;
+    }
     for (int turn = 0; turn < MESSAGES_A_TURN; turn++) {
         ssize_t got = channel_receive(fd, pool->message, pool->params.message_size, fds, &fd_count);
         if (got == -EAGAIN)
@@ -183,13 +236,12 @@ static void on_channel(evutil_socket_t fd, short what, void *arg)
             return;
         }
         if (got < 0 || worker->user.message == NULL) { /* a spare has nothing to say */
-            for (unsigned i = 0; got > 0 && i < fd_count; i++)
-                close(fds[i]);
+            close_all(fds, got > 0 ? fd_count : 0);
             worker_kill(worker, "killed for an impossible message");
             return;
         }
         worker->user.message(worker->user.arg, pool->message, fds, fd_count);
-        if (event_pending(worker->channel_event, EV_READ, NULL) == 0)
+        if (!is_listened_to(worker))
             return; /* killed meanwhile */
     }
 }
@@ -203,7 +255,7 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
 
     (void)what;
     /* Its last words first, unless it was killed for them. */
-    if (event_pending(worker->channel_event, EV_READ, NULL) != 0 && user.message != NULL)
+    if (is_listened_to(worker) && !worker->greeting_due && user.message != NULL)
         on_channel(worker->channel, EV_READ, worker);
     reap(fd, worker->why_killed, reason);
     if (worker == pool->spare) {
@@ -218,18 +270,22 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
     worker_free(worker);
 }
 
-/* Puts a started process on the loop. */
+/* Puts a process on the loop. */
 static int worker_watch(struct worker *worker)
 {
     struct event_base *base = worker->pool->base;
 
-    worker->pidfd = pidfd_open(worker->pid, 0);
+    if (worker->pidfd < 0)
+        worker->pidfd = pidfd_open(worker->pid, 0);
     if (worker->pidfd < 0)
         return -errno;
-    worker->channel_event = event_new(base, worker->channel, EV_READ | EV_PERSIST, on_channel, worker);
     worker->exit_event = event_new(base, worker->pidfd, EV_READ, on_end, worker);
-    if (worker->channel_event == NULL || worker->exit_event == NULL || event_add(worker->channel_event, NULL) < 0 ||
-        event_add(worker->exit_event, NULL) < 0)
+    if (worker->exit_event == NULL || event_add(worker->exit_event, NULL) < 0)
+        return -ENOMEM;
+    if (worker->channel < 0)
+        return 0;
+    worker->channel_event = event_new(base, worker->channel, EV_READ | EV_PERSIST, on_channel, worker);
+    if (worker->channel_event == NULL || event_add(worker->channel_event, NULL) < 0)
         return -ENOMEM;
     return 0;
 }
@@ -250,7 +306,7 @@ static int worker_start(struct worker_pool *pool, struct worker **ret_worker)
     }
     *worker = (struct worker){.pool = pool, .channel = pair[0], .pidfd = -1};
     LIST_INSERT_HEAD(&pool->workers, worker, entry);
-    err = spawn(pool->program, pair[1], &worker->pid);
+    err = spawn(pool, pair[1], &worker->pid);
     close(pair[1]);
     if (err == 0) {
         err = worker_watch(worker);
@@ -275,7 +331,7 @@ void worker_kill(struct worker *worker, const char *why)
 {
     if (worker->why_killed == NULL)
         worker->why_killed = why;
-    event_del(worker->channel_event);
+    listen_no_more(worker);
     /* Cannot fail but for a process that has ended already: the pidfd is its own. */
     pidfd_send_signal(worker->pidfd, SIGKILL, NULL, 0);
 }
@@ -367,56 +423,49 @@ int worker_take(struct worker_pool *pool, const struct worker_user *user, struct
     return 0;
 }
 
-/* ---- Orphans. --------------------------------------------------------------------------------------------------------------- */
+/* ---- Adoption. -------------------------------------------------------------------------------------------------------------- */
 
-struct worker_orphan {
-    struct event *exit_event;
-    int pidfd;
-    void (*gone)(void *arg);
-    void *arg;
-};
-
-static void on_orphan_exit(evutil_socket_t fd, short what, void *arg)
+int worker_adopt(struct worker_pool *pool, pid_t pid, int pidfd, int channel, const struct worker_user *user,
+                 struct worker **ret_worker)
 {
-    struct worker_orphan *orphan = arg;
-    siginfo_t info;
+    struct worker *worker = calloc(1, sizeof(*worker));
+    int err;
 
-    (void)what;
-    /* A child of ours only if the earlier supervisor was this very process: then it is ours to reap. */
-    (void)waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG);
-    orphan->gone(orphan->arg);
-}
-
-int worker_orphan_end(struct event_base *base, int pidfd, void (*gone)(void *arg), void *arg,
-                      struct worker_orphan **ret_orphan)
-{
-    struct worker_orphan *orphan = calloc(1, sizeof(*orphan));
-    int err = -ENOMEM;
-
-    if (orphan == NULL) {
+    if (worker == NULL) {
         close(pidfd);
-        return err;
+        if (channel >= 0)
+            close(channel);
+        return -ENOMEM;
     }
-    *orphan = (struct worker_orphan){.pidfd = pidfd, .gone = gone, .arg = arg};
-    orphan->exit_event = event_new(base, pidfd, EV_READ, on_orphan_exit, orphan);
-    if (orphan->exit_event != NULL && event_add(orphan->exit_event, NULL) == 0)
-        err = pidfd_send_signal(pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH ? -errno : 0;
-    if (err < 0) {
-        worker_orphan_free(orphan);
-        return err;
-    }
-    *ret_orphan = orphan;
-    return 0;
+    *worker = (struct worker){.pool = pool,
+                              .user = *user,
+                              .adopted = true,
+                              .greeting_due = true,
+                              .channel = channel,
+                              .pidfd = pidfd,
+                              .pid = pid};
+    LIST_INSERT_HEAD(&pool->workers, worker, entry);
+    err = worker_watch(worker);
+    if (err < 0)
+        worker_free(worker);
+    else
+        *ret_worker = worker;
+    return err;
 }
 
-void worker_orphan_free(struct worker_orphan *orphan)
+void worker_order(struct worker *worker, const struct greeting *order)
 {
-    if (orphan == NULL)
-        return;
-    if (orphan->exit_event != NULL)
-        event_free(orphan->exit_event);
-    close(orphan->pidfd);
-    free(orphan);
+    int err = channel_send(worker->channel, order, sizeof(*order), NULL, 0);
+
+    if (err == -EAGAIN)
+        worker_kill(worker, "killed because it did not listen");
+    if (order->order == GREETING_DRAIN)
+        listen_no_more(worker);
+}
+
+bool worker_is_adopted(const struct worker *worker)
+{
+    return worker->adopted;
 }
 
 /* ---- Back-off. --------------------------------------------------------------------------------------------------------------- */

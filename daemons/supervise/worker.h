@@ -3,7 +3,8 @@
  * Worker processes: started by fork and exec, with their end of a channel at CHANNEL_WORKER_FD and nothing else of ours; one spare is kept
  * ready, so that a guest whose worker died waits for no program to start.
  *
- * A worker is in a session of its own and no signal ties it to its supervisor: when the supervisor dies it serves on.
+ * A worker is in a session of its own and no signal ties it to its supervisor: when the supervisor dies it serves on, and is adopted by the next
+ * one, as whose worker it then counts. It is no child of that one: nobody can tell how it ended.
  */
 #ifndef SUPERVISE_WORKER_H
 #define SUPERVISE_WORKER_H
@@ -14,6 +15,7 @@
 #include <sys/types.h>
 
 #include "channel.h"
+#include "greeting.h"
 
 struct event_base;
 struct worker;
@@ -21,6 +23,8 @@ struct worker_pool;
 
 /* What its user is told, from the loop. */
 struct worker_user {
+    /* An adopted worker has greeted, and expects worker_order(). */
+    void (*greeted)(void *arg, const struct greeting *hello);
     /* A message came; its descriptors are the user's from then on. */
     void (*message)(void *arg, const void *message, const int *fds, unsigned fd_count);
     /* The process has ended: "killed by signal 11", "exited with status 1". The worker is freed on return. */
@@ -29,7 +33,8 @@ struct worker_user {
 };
 
 struct worker_pool_params {
-    const char *program; /* absolute path; copied */
+    const char *program; /* absolute path, of which only the name is used; copied */
+    int program_fd; /* the program itself, so that a new one unpacked under that path does not get in; outlives the pool */
     size_t message_size; /* bytes of each message on the channel */
     /* A spare could not be started, or ended before it was needed; another one is tried later. */
     void (*trouble)(void *arg, const char *reason);
@@ -44,19 +49,19 @@ void worker_pool_free(struct worker_pool *pool);
 /* Hands out the spare, or a process started now, and starts the next spare soon. Returns 0 or -errno. */
 int worker_take(struct worker_pool *pool, const struct worker_user *user, struct worker **ret_worker);
 
+/* Takes over a process of an earlier supervisor, known by its pidfd, over a connection to its channel (-1: it cannot be reached, only killed).
+ * Takes both descriptors over. `greeted` or `gone` follows. Returns 0 or -errno. */
+int worker_adopt(struct worker_pool *pool, pid_t pid, int pidfd, int channel, const struct worker_user *user,
+                 struct worker **ret_worker);
+/* Answers the greeting of an adopted worker. After GREETING_DRAIN nothing it says is listened to, and `gone` follows. */
+void worker_order(struct worker *worker, const struct greeting *order);
+bool worker_is_adopted(const struct worker *worker);
+
 /* As channel_send(), with the pool's message size. */
 int worker_send(struct worker *worker, const void *message, const int *fds, unsigned fd_count);
 /* Kills the process; `gone` follows from the loop, with `why` for its reason if that is not NULL (a static string). No message follows. */
 void worker_kill(struct worker *worker, const char *why);
 pid_t worker_pid(const struct worker *worker);
-
-/* A process of an earlier supervisor, which is known by its pidfd only: kills it and calls `gone` from the loop when it has ended. Takes
- * `pidfd` over. Returns 0 or -errno. */
-struct worker_orphan;
-int worker_orphan_end(struct event_base *base, int pidfd, void (*gone)(void *arg), void *arg,
-                      struct worker_orphan **ret_orphan);
-/* Ends the wait. Takes NULL. */
-void worker_orphan_free(struct worker_orphan *orphan);
 
 /* ---- Not to restart in a tight circle. --------------------------------------------------------------------------------- */
 

@@ -7,7 +7,9 @@
 set -euo pipefail
 
 : "${RINGBACK_BUILD:?names the build directory}" "${SIMXEN_DIR:?is set by simhost run}"
-PATH=$RINGBACK_BUILD/sim/guest:$RINGBACK_BUILD/daemons/blkback:$RINGBACK_BUILD/tools/ringctl:$PATH
+PATH=$RINGBACK_BUILD/sim/guest:$RINGBACK_BUILD/tools/ringctl:$PATH
+daemon_program=$RINGBACK_BUILD/daemons/blkback/blkbackd
+worker_program=$RINGBACK_BUILD/daemons/blkback/worker/blkbackd-worker
 
 # Seconds after which something hangs. Far more than it ever takes: none is a measure of speed.
 readonly LIMIT_DAEMON=30   # the daemon starts or stops
@@ -78,10 +80,20 @@ control() {
     ringctl "$command" --socket="$RUN/blkbackd.sock" "$@"
 }
 
+# daemon_of BUILD: from now on another version is started: newer (0.1.1), or foreign (0.2.0, with channel and journal of another version); own.
+daemon_of() {
+    daemon_program=$RINGBACK_BUILD/tests/sim/blkback/$1/blkbackd
+    worker_program=$RINGBACK_BUILD/tests/sim/blkback/$1/blkbackd-worker
+    if [ "$1" = own ]; then
+        daemon_program=$RINGBACK_BUILD/daemons/blkback/blkbackd
+        worker_program=$RINGBACK_BUILD/daemons/blkback/worker/blkbackd-worker
+    fi
+}
+
 # daemon_start_with OPTION...: beside those that keep it private.
 daemon_start_with() {
     mkdir -p "$WORK"
-    blkbackd --config=/dev/null --run-dir="$RUN" --ram-dir="$WORK/ram" --worker="$RINGBACK_BUILD/daemons/blkback/worker/blkbackd-worker" \
+    "$daemon_program" --config=/dev/null --run-dir="$RUN" --ram-dir="$WORK/ram" --worker="$worker_program" \
         "$@" </dev/null >>"$DAEMON_LOG" 2>&1 &
     daemon_pid=$!
     wait_until "$LIMIT_DAEMON" "blkbackd to serve" control list
@@ -131,7 +143,7 @@ daemon_unkeep() {
 
 # daemon_end SIGNAL: ends the daemon; its workers go on.
 daemon_end() {
-    kill -"$1" "$daemon_pid"
+    kill -"$1" "$daemon_pid" 2>/dev/null || true
     wait_until "$LIMIT_DAEMON" "blkbackd to end" dead "$daemon_pid"
     wait "$daemon_pid" 2>/dev/null || true
     daemon_pid=

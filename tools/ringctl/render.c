@@ -215,6 +215,8 @@ static const struct {
     {"requests", "polls missed", "polls.missed", false},
     {"worker", "state", "worker.state", false},
     {"worker", "pid", "worker.pid", false},
+    {"worker", "version", "worker.version", false},
+    {"worker", "origin", "worker.origin", false},
     {"worker", "restarts", "worker.restarts", false},
     {"worker", "last death", "worker.last_death", false},
     {"worker", "recovery (ms)", "worker.last_recovery_ms", false},

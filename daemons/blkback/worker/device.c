@@ -6,6 +6,7 @@
 #include "device.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,7 @@ struct device {
     const struct device_host *host;
     uint32_t devid;
     struct blkback_connection connection;
+    int image; /* a copy of the disk's descriptor, for a new supervisor; -1: none */
     struct disk *disk;
     void *journal;
     size_t journal_size;
@@ -124,6 +126,13 @@ static void on_queue_failed(void *arg, const char *reason)
     device->host->failed(device->devid, reason);
 }
 
+static void on_queue_drained(void *arg)
+{
+    struct device *device = arg;
+
+    device->host->drained(device->devid);
+}
+
 static int open_queue(struct device *device, bool recover, struct disk_error *ret_error)
 {
     const struct blkback_connection *connection = &device->connection;
@@ -144,6 +153,7 @@ static int open_queue(struct device *device, bool recover, struct disk_error *re
         .generation = connection->generation,
         .recover = recover,
         .failed = on_queue_failed,
+        .drained = on_queue_drained,
         .arg = device,
     };
 
@@ -168,9 +178,14 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
     device->host = host;
     device->devid = devid;
     device->connection = *connection;
+    device->image = fcntl(files->image, F_DUPFD_CLOEXEC, 0);
 
     int result = open_disk(host, &connection->image, connection->image.read_only != 0, files->image, depth,
                            &device->disk, ret_error);
+    if (result == 0 && device->image < 0) {
+        snprintf(ret_error->text, sizeof ret_error->text, "too many files are open");
+        result = -EMFILE;
+    }
     if (result == 0) {
         result = map_files(device, files, ret_error);
     } else {
@@ -191,6 +206,26 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
     return 0;
 }
 
+void device_drain(struct device *device)
+{
+    queue_drain(device->queue);
+}
+
+void device_undrain(struct device *device)
+{
+    queue_undrain(device->queue);
+}
+
+uint64_t device_generation(const struct device *device)
+{
+    return device->connection.generation;
+}
+
+int device_image(const struct device *device)
+{
+    return device->image;
+}
+
 void device_close(struct device *device)
 {
     if (!device)
@@ -200,6 +235,8 @@ void device_close(struct device *device)
         ring_journal_retire(device->journal, device->journal_size);
     }
     disk_close(device->disk);
+    if (device->image >= 0)
+        close(device->image);
     queue_close(device->queue);
     if (device->ring_pages)
         xendev_grants_unmap(device->host->grants, device->ring_pages, 1u << device->connection.ring_order);

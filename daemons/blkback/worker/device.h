@@ -26,6 +26,8 @@ struct device_host {
     int fence_fd;
     /* The device cannot go on; it stays until device_close(), which must not be called from within. */
     void (*failed)(uint32_t devid, const char *reason);
+    /* The device is drained, as device_drain() asked. */
+    void (*drained)(uint32_t devid);
 };
 
 /* Descriptors that came with BLKBACK_CONNECT. */
@@ -44,6 +46,14 @@ int device_check(const struct device_host *host, const struct blkback_image *ima
 int device_open(const struct device_host *host, uint32_t devid, const struct blkback_connection *connection,
                 bool recover, const struct device_files *files, struct device **ret_device,
                 struct disk_error *ret_error);
+
+/* See queue_drain() and queue_undrain(). */
+void device_drain(struct device *device);
+void device_undrain(struct device *device);
+
+/* What a new supervisor is told: the connection's generation, and a descriptor of the image that stays the device's. */
+uint64_t device_generation(const struct device *device);
+int device_image(const struct device *device);
 
 /* Stops, waits for the disk, lets go of everything. Takes NULL. */
 void device_close(struct device *device);

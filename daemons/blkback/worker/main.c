@@ -4,13 +4,14 @@
  *
  * Started by blkbackd as a spare, with its channel at descriptor CHANNEL_WORKER_FD and nothing else: it opens its
  * handles to Xen, enters its sandbox and waits. BLKBACK_SERVE gives it its guest and closes the sandbox for good; after
- * that it works on descriptors it is handed. It is killed, never asked to stop; a supervisor that goes away leaves it
- * serving.
+ * that it works on descriptors it is handed. It is killed, or told to drain, never asked to stop; a supervisor that goes away leaves it
+ * serving, and the next one is told what it holds (link.c).
  */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
@@ -22,8 +23,10 @@
 #include <xendev/grant.h>
 
 #include "device.h"
+#include "link.h"
 #include "spin.h"
 
+#define SERVE_FD_COUNT   2u
 #define IMAGE_FD_COUNT   1u
 #define CONNECT_FD_COUNT 3u
 
@@ -31,11 +34,18 @@ struct served {
     LIST_ENTRY(served) entry; /* in devices */
     uint32_t devid;
     struct device *device;
+    bool failed;
+    struct disk_error reason; /* of that */
+    bool unsaid;              /* ...which the supervisor has not been told */
+    bool drained;
 };
 
 static struct device_host host = {.fence_fd = -1};
 static LIST_HEAD(, served) devices = LIST_HEAD_INITIALIZER(devices);
 static bool serving;
+static bool draining;
+static struct served *to_report; /* what a new supervisor is told of next */
+static bool reporting;           /* until it was told all */
 
 __attribute__((noreturn)) static void die(const char *what, int error)
 {
@@ -47,11 +57,9 @@ __attribute__((noreturn)) static void die(const char *what, int error)
 
 static void say(struct blkback_message *message)
 {
-    message->version = BLKBACK_PROTOCOL_VERSION;
-    int result = channel_send(CHANNEL_WORKER_FD, message, sizeof *message, NULL, 0);
-    /* Without a supervisor we serve on; one that is alive reads, for it is never asked to read more than one message a
-     * device. */
-    if (result < 0 && result != -EPIPE)
+    /* A supervisor that is alive reads, for it is never asked to read more than one message a device. */
+    int result = link_say(message, NULL, 0);
+    if (result < 0)
         die("cannot answer the supervisor", result);
 }
 
@@ -64,16 +72,6 @@ static void say_result(enum blkback_message_type type, uint32_t devid, int resul
     say(&message);
 }
 
-static void on_device_failed(uint32_t devid, const char *reason)
-{
-    struct disk_error error;
-
-    snprintf(error.text, sizeof error.text, "%s", reason);
-    say_result(BLKBACK_FAILED, devid, -EPROTO, &error);
-}
-
-/* ---- What the supervisor asks for. ----------------------------------------------------------------------------------- */
-
 static struct served *find(uint32_t devid)
 {
     struct served *served;
@@ -83,6 +81,78 @@ static struct served *find(uint32_t devid)
             return served;
     return NULL;
 }
+
+static void say_failed(struct served *served)
+{
+    served->unsaid = reporting; /* then it is said at the end of the report */
+    if (!reporting)
+        say_result(BLKBACK_FAILED, served->devid, -EPROTO, &served->reason);
+}
+
+/* Ends when there is nothing left to drain. */
+static void end_if_drained(void)
+{
+    const struct served *served;
+
+    LIST_FOREACH (served, &devices, entry)
+        if (!served->drained && !served->failed)
+            return;
+    _exit(EXIT_SUCCESS);
+}
+
+static void on_device_failed(uint32_t devid, const char *reason)
+{
+    struct served *served = find(devid);
+
+    served->failed = true;
+    snprintf(served->reason.text, sizeof served->reason.text, "%s", reason);
+    say_failed(served);
+    if (draining)
+        end_if_drained();
+}
+
+static void on_device_drained(uint32_t devid)
+{
+    find(devid)->drained = true;
+    end_if_drained();
+}
+
+/* Says what is held, as far as there is room. */
+static void report(void)
+{
+    while (to_report) {
+        const struct served *served = to_report;
+        const int image = device_image(served->device);
+        struct blkback_message message = {.type = BLKBACK_HELD, .devid = served->devid};
+        message.held.generation = device_generation(served->device);
+        message.held.error = served->reason;
+        message.result = served->failed ? -EPROTO : 0;
+        int result = link_say(&message, &image, 1);
+        if (result == -EAGAIN)
+            result = link_await(report);
+        else if (result == 0)
+            to_report = LIST_NEXT(served, entry);
+        if (result < 0)
+            die("cannot tell the supervisor what is served", result);
+        if (to_report == served)
+            return;
+    }
+    struct blkback_message end = {.type = BLKBACK_HELD_ALL};
+    int result = link_say(&end, NULL, 0);
+    if (result == -EAGAIN)
+        result = link_await(report);
+    else if (result == 0)
+        reporting = false;
+    if (result < 0)
+        die("cannot tell the supervisor what is served", result);
+
+    struct served *served;
+    LIST_FOREACH (served, &devices, entry)
+        if (!reporting && served->unsaid)
+            say_failed(served);
+}
+
+/* ---- What the supervisor asks for. ----------------------------------------------------------------------------------- */
 
 static void serve(const struct blkback_message *message, const int *fds)
 {
@@ -104,7 +174,49 @@ static void serve(const struct blkback_message *message, const int *fds)
     result = sandbox_close(&step);
     if (result < 0)
         die(step, result);
+    result = link_listen(fds[1]);
+    if (result < 0)
+        die("cannot listen for the next supervisor", result);
     serving = true;
+}
+
+static void on_adopted(void)
+{
+    struct served *served;
+
+    LIST_FOREACH (served, &devices, entry)
+        served->unsaid = false; /* it is in the report */
+    reporting = true;
+    to_report = LIST_FIRST(&devices);
+    report();
+}
+
+static void drain(void)
+{
+    struct served *served;
+
+    draining = true;
+    LIST_FOREACH (served, &devices, entry)
+        device_drain(served->device);
+    end_if_drained();
+}
+
+/* Who wanted us to drain, or to be told, is gone. */
+static void on_alone(void)
+{
+    struct served *served;
+
+    if (!serving)
+        _exit(EXIT_SUCCESS);
+    reporting = false;
+    to_report = NULL;
+    if (!draining)
+        return;
+    draining = false;
+    LIST_FOREACH (served, &devices, entry) {
+        served->drained = false;
+        device_undrain(served->device);
+    }
 }
 
 static void check(const struct blkback_message *message, const int *fds)
@@ -166,11 +278,13 @@ static int descriptors_due(const struct blkback_message *message)
         return -1;
     switch (message->type) {
     case BLKBACK_SERVE:
+        return SERVE_FD_COUNT;
     case BLKBACK_CHECK:
         return IMAGE_FD_COUNT;
     case BLKBACK_CONNECT:
         return CONNECT_FD_COUNT;
     case BLKBACK_DISCONNECT:
+    case BLKBACK_DRAIN:
         return 0;
     default:
         return -1;
@@ -189,48 +303,37 @@ static void obey(const struct blkback_message *message, const int *fds)
     case BLKBACK_CONNECT:
         connect_device(message, fds);
         break;
+    case BLKBACK_DRAIN:
+        drain();
+        break;
     default:
         disconnect_device(message);
         break;
     }
 }
 
-static void on_channel(evutil_socket_t fd, short what, void *arg)
+static void on_message(const struct blkback_message *message, const int *fds, unsigned fd_count)
 {
-    struct event *event = *(struct event **)arg;
-    struct blkback_message message;
-    int fds[CHANNEL_FDS_MAX];
-    unsigned fd_count = 0;
-
-    (void)what;
-    ssize_t got = channel_receive(fd, &message, sizeof message, fds, &fd_count);
-    if (got == -EAGAIN)
-        return;
-    if (got < 0)
-        die("channel", (int)got);
-    if (got == 0) {
-        if (!serving)
-            _exit(EXIT_SUCCESS);
-        event_del(event);
-        return;
-    }
-    if (descriptors_due(&message) != (int)fd_count)
+    if (draining || descriptors_due(message) != (int)fd_count)
         die("the supervisor said something impossible", EPROTO);
-    obey(&message, fds);
+    obey(message, fds);
 }
 
 int main(void)
 {
-    struct event *channel = NULL;
+    static const struct link_user user = {
+        .message = on_message, .adopted = on_adopted, .drain = drain, .alone = on_alone};
     const char *step = "event loop";
     int result = -ENOMEM;
 
+    prctl(PR_SET_NAME, "blkbackd-worker"); /* it may have been started by a descriptor's name */
     host.failed = on_device_failed;
+    host.drained = on_device_drained;
     host.base = event_base_new();
     if (!host.base)
         die(step, result);
-    channel = event_new(host.base, CHANNEL_WORKER_FD, EV_READ | EV_PERSIST, on_channel, &channel);
-    if (!channel || event_add(channel, NULL) != 0)
+    result = link_open(host.base, &user);
+    if (result < 0)
         die(step, result);
     result = xendev_events_open(host.base, &host.events);
     if (result < 0)

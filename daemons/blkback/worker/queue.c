@@ -16,6 +16,9 @@
  *
  * Sleeping: the event channel stays masked from its event until the ring was found empty and re-armed, so an event
  * storm costs nothing while we work. A busy guest is served for TURNS_MAX turns, then the other devices get theirs.
+ *
+ * Draining: new requests stay on the ring; each turn only hands out what a dead worker left and answers what the disk has done, until
+ * nothing is in flight and the journal can be marked. The successor, or queue_undrain(), finds the new ones by looking at the ring.
  */
 #include "queue.h"
 
@@ -58,7 +61,9 @@ struct queue {
     struct event *again;      /* fires at once, after the others had their turn */
     struct spin_watch watch;  /* while idle and not asleep */
     bool stopped;
-    bool asleep; /* re-armed: the event channel will tell */
+    bool draining;
+    bool drained; /* the journal is marked */
+    bool asleep;  /* re-armed: the event channel will tell */
 
     uint8_t *buffers; /* buffers_size bytes: BUFFER_SIZE a slot */
     size_t buffers_size;
@@ -135,6 +140,8 @@ static int take_request(struct queue *queue, struct ring_request *ret_request)
         queue->params.counters->replayed++;
         return 1;
     }
+    if (queue->draining)
+        return 0;
     return ring_back_consume(&queue->ring, ret_request);
 }
 
@@ -313,6 +320,22 @@ static void go_to_sleep(struct queue *queue)
     xendev_channel_unmask(queue->channel);
 }
 
+/* A timer, not event_active(): the loop looks at all its descriptors before it fires. */
+static void run_soon(struct queue *queue)
+{
+    static const struct timeval at_once = {0};
+
+    event_add(queue->again, &at_once);
+}
+
+static void finish_draining(struct queue *queue)
+{
+    if (ring_back_drain(&queue->ring) < 0)
+        return; /* the disk goes on with it */
+    queue->drained = true;
+    queue->params.drained(queue->params.arg);
+}
+
 /* One turn. Returns whether there was something to do. */
 static bool turn(struct queue *queue)
 {
@@ -334,12 +357,16 @@ static bool turn(struct queue *queue)
 /* Until there is nothing to do: then it is watched for a while, or else slept on. */
 static void run(struct queue *queue)
 {
-    static const struct timeval at_once = {0};
-
+    if (queue->drained)
+        return;
     for (unsigned i = 0; i < TURNS_MAX; i++) {
         if (turn(queue)) {
             if (queue->stopped)
                 return;
+        } else if (queue->draining) {
+            note_indices(queue);
+            finish_draining(queue);
+            return;
         } else if (spin_idle(&queue->watch)) {
             note_indices(queue);
             return;
@@ -349,7 +376,7 @@ static void run(struct queue *queue)
         }
     }
     note_indices(queue);
-    event_add(queue->again, &at_once);
+    run_soon(queue);
 }
 
 static bool on_look(void *arg)
@@ -389,6 +416,22 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
     (void)what;
     if (!queue->stopped)
         run(queue);
+}
+
+void queue_drain(struct queue *queue)
+{
+    queue->draining = true;
+    if (!queue->stopped)
+        run_soon(queue);
+}
+
+void queue_undrain(struct queue *queue)
+{
+    if (queue->drained)
+        ring_back_undrain(&queue->ring);
+    queue->draining = queue->drained = false;
+    if (!queue->stopped)
+        run_soon(queue);
 }
 
 /* ---- Open and close. ------------------------------------------------------------------------------------------------- */

@@ -41,6 +41,8 @@ struct queue_params {
     bool recover;
     /* The guest broke the protocol and the queue has stopped. It may not be closed from within this call. */
     void (*failed)(void *arg, const char *reason);
+    /* Everything is answered and the journal is marked drained, as queue_drain() asked. */
+    void (*drained)(void *arg);
     void *arg;
 };
 
@@ -50,6 +52,12 @@ int queue_open(const struct queue_params *params, struct queue **ret_queue, stru
 
 /* Stops serving: nothing is taken, answered or published any more. May be repeated. */
 void queue_stop(struct queue *queue);
+
+/* Takes nothing more from the ring, answers what is in flight, marks the journal drained; then calls `drained`, from the loop. A queue that
+ * has failed never comes so far. */
+void queue_drain(struct queue *queue);
+/* Takes that back: serves on. */
+void queue_undrain(struct queue *queue);
 
 /* Lets go of the ring. Requests still on the disk use the queue's buffers: close the disk in between. Takes NULL. */
 void queue_close(struct queue *queue);

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# A guest that waits for an image does not get it in the moment in which the supervisor was restarted, its user's old worker is gone and the
-# new one not yet there. That moment lasts as long as the test holds the fence.
+# A guest that waits for an image does not get it in the moment in which the supervisor was restarted, its user's old worker died with it and the
+# new one is not yet there. That moment lasts as long as the test holds the fence.
 . "$(dirname "$0")/../../lib/blkback.sh"
 daemon_start
 first=$(simxen create)
@@ -18,8 +18,9 @@ wait_until "$LIMIT_REQUEST" "the second guest to wait" disk_is "$second/xvda" .a
 worker=$(cut -d' ' -f1 "$RUN/blkback/$first"-*/worker)
 exec 9>"$(echo "$RUN/blkback/$first"-*/fence)"
 daemon_end KILL
-daemon_start 9>&-
+kill -KILL "$worker"
 wait_until "$LIMIT_DAEMON" "the old worker to end" dead "$worker"
+daemon_start 9>&-
 wait_until "$LIMIT_REQUEST" "the second guest to wait again" disk_is "$second/xvda" .activity waiting-for-image
 sleep 1 # twenty attempts
 expect "the second guest's disk" waiting-for-image "$(disk_field "$second/xvda" .activity)"

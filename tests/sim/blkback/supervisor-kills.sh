@@ -14,7 +14,7 @@ daemon_again() {
 }
 
 daemon_run() {
-    blkbackd --config=/dev/null --run-dir="$RUN" --ram-dir="$WORK/ram" --worker="$RINGBACK_BUILD/daemons/blkback/worker/blkbackd-worker" \
+    "$daemon_program" --config=/dev/null --run-dir="$RUN" --ram-dir="$WORK/ram" --worker="$worker_program" \
         </dev/null >>"$DAEMON_LOG" 2>&1 &
     daemon_pid=$!
 }

@@ -13,7 +13,7 @@ disk_refused "$domain" xvda ram:16M worker "exited with status 9"
 sleep 3
 [ "$(wc -l <"$DAEMON_LOG")" -lt 60 ] || fail "the log grows"
 
-ln -sf "$RINGBACK_BUILD/daemons/blkback/worker/blkbackd-worker" "$program"
+printf '#!/bin/sh\nexec "%s"\n' "$worker_program" >"$program" # the daemon has opened this very file
 disk_attach "$domain" xvda ram:16M
 guest "$domain" blk --time 1 --blank --verify-all "$XVDA"
 disk_detach "$domain" xvda

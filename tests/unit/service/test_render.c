@@ -24,7 +24,7 @@ static const char device_text[] =
     "\"rsp_event\":7,\"in_flight\":1},\"requests\":{\"read\":4,\"write\":2,\"flush\":1},\"bytes\":{\"read\":1536,"
     "\"write\":8192,\"flush\":0},"
     "\"errors\":{\"operation\":5,\"range\":0},\"replayed\":1,\"events\":9,\"notifications\":8,\"polls\":{\"hit\":6,\"missed\":2},\"worker\":{\"state\":"
-    "\"served\",\"pid\":42,\"restarts\":1,"
+    "\"served\",\"pid\":42,\"version\":\"1.2.3\",\"origin\":\"adopted\",\"restarts\":1,"
     "\"guest_restarts\":1,\"last_death\":\"killed by signal 9\",\"last_recovery_ms\":12}}";
 
 static char *rendered(void (*render)(const json_t *value, FILE *stream), const char *text)
@@ -74,6 +74,8 @@ static void a_device_is_told_whole(void **state)
                                         "  polls missed    2\n",
                                         "  bytes read      1.5K (1536 bytes)\n",
                                         "errors\n  operation               5\n",
+                                        "  version         1.2.3\n",
+                                        "  origin          adopted\n",
                                         "  last death      killed by signal 9\n",
                                         "  recovery (ms)   12\n"};
     char *output = rendered(render_device, device_text);

@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -88,6 +89,7 @@ static int behave(const char *behaviour)
 
 static struct event_base *base;
 static struct worker_pool *pool;
+static int program; /* this one */
 static uint32_t answer;
 static unsigned answers, gone, troubles;
 static char reason[200];
@@ -110,12 +112,6 @@ static void on_gone(void *arg, const char *why)
     event_base_loopbreak(base);
 }
 
-static void on_orphan_gone(void *arg)
-{
-    (void)arg;
-    event_base_loopbreak(base);
-}
-
 static void on_trouble(void *arg, const char *why)
 {
     (void)arg;
@@ -129,7 +125,7 @@ static const struct worker_user user = {.message = on_message, .gone = on_gone};
 static void open_pool(const char *behaviour)
 {
     const struct worker_pool_params params = {
-        .program = "/proc/self/exe", .message_size = sizeof(struct message), .trouble = on_trouble};
+        .program = "/worker", .program_fd = program, .message_size = sizeof(struct message), .trouble = on_trouble};
 
     setenv(BEHAVIOUR, behaviour, 1);
     assert_int_equal(worker_pool_new(base, &params, &pool), 0);
@@ -139,6 +135,7 @@ static int setup(void **state)
 {
     (void)state;
     base = event_base_new();
+    program = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     pool = NULL;
     answers = gone = troubles = 0;
     return base == NULL ? -1 : 0;
@@ -149,6 +146,7 @@ static int teardown(void **state)
     (void)state;
     worker_pool_free(pool);
     event_base_free(base);
+    close(program);
     return 0;
 }
 
@@ -287,34 +285,172 @@ static void spare_that_talks_is_ended(void **state)
 static void program_that_is_missing_is_an_error(void **state)
 {
     const struct worker_pool_params params = {
-        .program = "/nonexistent", .message_size = sizeof(struct message), .trouble = on_trouble};
+        .program = "/nonexistent", .program_fd = -1, .message_size = sizeof(struct message), .trouble = on_trouble};
 
     (void)state;
     assert_int_equal(worker_pool_new(base, &params, &pool), -ENOENT);
     assert_null(pool);
 }
 
-/* What a supervisor that stops leaves: a worker that serves; its successor ends it. */
-static void worker_survives_its_pool_and_is_ended_as_an_orphan(void **state)
+/* ---- Adoption. ------------------------------------------------------------------------------------------------------------- */
+
+static struct greeting heard;
+static unsigned greetings;
+
+static void on_greeted(void *arg, const struct greeting *hello)
 {
-    struct worker_orphan *orphan;
+    (void)arg;
+    heard = *hello;
+    greetings++;
+    event_base_loopbreak(base);
+}
+
+static const struct worker_user adopter = {.greeted = on_greeted, .message = on_message, .gone = on_gone};
+
+/* Adopts a process that is no worker of the pool; `ret_end` is its end of the channel. */
+static struct worker *adopt_process(pid_t *ret_pid, int *ret_end)
+{
     struct worker *worker;
+    int pair[2];
+    const pid_t pid = fork();
+
+    if (pid == 0) {
+        for (;;)
+            pause();
+    }
+    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair), 0);
+    open_pool("serve");
+    assert_int_equal(worker_adopt(pool, pid, pidfd_open(pid, 0), pair[0], &adopter, &worker), 0);
+    assert_true(worker_is_adopted(worker));
+    assert_int_equal(worker_pid(worker), pid);
+    *ret_pid = pid;
+    *ret_end = pair[1];
+    greetings = gone = answers = 0;
+    return worker;
+}
+
+static void adopted_worker_greets_and_is_ordered(void **state)
+{
+    struct greeting hello, order;
+    struct message message = {.number = 7};
+    int fds[CHANNEL_FDS_MAX];
+    unsigned count;
     pid_t pid;
+    int end;
+    struct worker *worker = adopt_process(&pid, &end);
 
     (void)state;
-    open_pool("serve");
-    assert_int_equal(worker_take(pool, &user, &worker), 0);
-    pid = worker_pid(worker);
-    int pidfd = pidfd_open(pid, 0);
-    kill(pid, SIGSTOP); /* so that it cannot leave by itself when its channel closes */
-    worker_pool_free(pool);
-    pool = NULL;
-    assert_int_equal(kill(pid, 0), 0);
-    assert_int_equal(worker_orphan_end(base, pidfd, on_orphan_gone, NULL, &orphan), 0);
+    greeting_make(GREETING_HELLO, 3, 4, "1.2.3", &hello);
+    assert_int_equal(channel_send(end, &hello, sizeof(hello), NULL, 0), 0);
     event_base_dispatch(base);
-    worker_orphan_free(orphan);
-    assert_int_equal(waitpid(pid, NULL, 0), -1); /* reaped already */
-    assert_int_equal(gone, 0);
+    assert_int_equal(greetings, 1);
+    assert_int_equal(heard.channel_version, 3);
+    assert_int_equal(heard.journal_version, 4);
+    assert_string_equal(heard.build, "1.2.3");
+
+    greeting_make(GREETING_ADOPT, 3, 4, "1.2.4", &order);
+    worker_order(worker, &order);
+    assert_int_equal(channel_receive(end, &heard, sizeof(heard), fds, &count), sizeof(heard));
+    assert_int_equal(heard.order, GREETING_ADOPT);
+    assert_int_equal(channel_send(end, &message, sizeof(message), NULL, 0), 0);
+    event_base_dispatch(base);
+    assert_int_equal(answer, 7);
+
+    kill(pid, SIGKILL);
+    event_base_dispatch(base);
+    assert_int_equal(gone, 1);
+    close(end);
+}
+
+/* What it says after it was told to drain is not listened to; its end is seen. */
+static void drained_worker_says_nothing_more(void **state)
+{
+    struct greeting hello, order;
+    struct message message = {.number = 7};
+    pid_t pid;
+    int end;
+    struct worker *worker = adopt_process(&pid, &end);
+
+    (void)state;
+    greeting_make(GREETING_HELLO, 3, 4, "1.2.3", &hello);
+    assert_int_equal(channel_send(end, &hello, sizeof(hello), NULL, 0), 0);
+    event_base_dispatch(base);
+    greeting_make(GREETING_DRAIN, 9, 9, "1.2.4", &order);
+    worker_order(worker, &order);
+    assert_int_equal(channel_send(end, &message, 5, NULL, 0), 0);
+    kill(pid, SIGTERM);
+    event_base_dispatch(base);
+    assert_int_equal(gone, 1);
+    assert_int_equal(answers, 0);
+    assert_non_null(strstr(reason, "killed by signal 15")); /* not "for an impossible message" */
+    close(end);
+}
+
+static void impossible_greetings_are_death(void **state)
+{
+    struct greeting good, bad;
+
+    (void)state;
+    greeting_make(GREETING_HELLO, 1, 1, "1.2.3", &good);
+    for (unsigned wrong = 0; wrong < 7; wrong++) {
+        pid_t pid;
+        int end;
+        size_t size = sizeof(bad);
+        unsigned count = 0;
+
+        (void)adopt_process(&pid, &end);
+        bad = good;
+        switch (wrong) {
+        case 0:
+            bad.magic++;
+            break;
+        case 1:
+            bad.size++;
+            break;
+        case 2:
+            bad.order = GREETING_ADOPT;
+            break;
+        case 3:
+            memset(bad.build, 'x', sizeof(bad.build));
+            break;
+        case 4:
+            bad.build[1] = '\n';
+            break;
+        case 5:
+            size--;
+            break;
+        default:
+            count = 1;
+            break;
+        }
+        assert_int_equal(channel_send(end, &bad, size, &end, count), 0);
+        event_base_dispatch(base);
+        assert_int_equal(greetings, 0);
+        assert_int_equal(gone, 1);
+        assert_string_equal(reason, "killed for an impossible greeting");
+        close(end);
+        worker_pool_free(pool);
+        pool = NULL;
+    }
+}
+
+static void worker_that_cannot_be_reached_can_be_killed(void **state)
+{
+    struct worker *worker;
+    const pid_t pid = fork();
+
+    (void)state;
+    if (pid == 0) {
+        for (;;)
+            pause();
+    }
+    open_pool("serve");
+    gone = 0;
+    assert_int_equal(worker_adopt(pool, pid, pidfd_open(pid, 0), -1, &adopter, &worker), 0);
+    worker_kill(worker, "because");
+    event_base_dispatch(base);
+    assert_int_equal(gone, 1);
+    assert_string_equal(reason, "because");
 }
 
 static void restarts_slow_down_and_recover(void **state)
@@ -347,7 +483,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(worker_has_nothing_of_the_service_managers, setup, teardown),
         cmocka_unit_test_setup_teardown(spare_that_talks_is_ended, setup, teardown),
         cmocka_unit_test_setup_teardown(program_that_is_missing_is_an_error, setup, teardown),
-        cmocka_unit_test_setup_teardown(worker_survives_its_pool_and_is_ended_as_an_orphan, setup, teardown),
+        cmocka_unit_test_setup_teardown(adopted_worker_greets_and_is_ordered, setup, teardown),
+        cmocka_unit_test_setup_teardown(drained_worker_says_nothing_more, setup, teardown),
+        cmocka_unit_test_setup_teardown(impossible_greetings_are_death, setup, teardown),
+        cmocka_unit_test_setup_teardown(worker_that_cannot_be_reached_can_be_killed, setup, teardown),
         cmocka_unit_test(restarts_slow_down_and_recover),
     };
     const char *behaviour = getenv(BEHAVIOUR);

@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Theory of operation. While a guest is ADOPTING nothing of it is touched: its devices' effects wait. The report of its worker is a list of what
+ * is held; then, for each device, xenstore has the word:
+ *
+ *   to be resumed, and held as recorded       claimed: connected at once, nothing is said to anybody
+ *   to be resumed, and not held               recovered from its journal, as after a death: the worker was never told
+ *   to be disconnected                        claimed; the worker is told to let go
+ *   to be prepared (InitWait: an earlier      the worker is told to let go, first of all
+ *     supervisor died while it connected)
+ *   gone, with its run directory              the worker is told to let go
+ *   gone from xenstore, but that is in doubt  it stays held until it shows up or is found to be gone: see blkback.c
+ *
+ * A report is hostile. It can name any device of its own guest, once; a generation that is not the recorded one gets the worker killed; and a
+ * descriptor is only ever locked, compared with others, and handed to the next worker of the same guest.
+ */
+#include "adopt.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include <supervise/rundir.h>
+
+#include "device.h"
+#include "guest.h"
+
+/* A worker has no room for the files of more. */
+#define HELD_MAX 1024u
+
+/* How long a worker may take to let go of what nobody else waits for. */
+static const struct timeval leave_limit = {.tv_sec = 60};
+
+/* What a disk can be behind: a file or a block device, opened to read. Its mode is compared with the device's when that claims it. */
+static bool is_image(int fd)
+{
+    struct stat stat;
+    const int flags = fcntl(fd, F_GETFL);
+
+    return flags >= 0 && (flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_WRONLY && fstat(fd, &stat) == 0 &&
+           (S_ISREG(stat.st_mode) || S_ISBLK(stat.st_mode));
+}
+
+static unsigned count_held(const struct guest *guest)
+{
+    const struct held *held;
+    unsigned count = 0;
+
+    LIST_FOREACH (held, &guest->held, entry)
+        count++;
+    return count;
+}
+
+int adopt_report(struct guest *guest, const struct blkback_message *message, const int *fds, unsigned fd_count)
+{
+    struct held *held = NULL;
+
+    if (fd_count == 1 && is_image(fds[0]) && message->held.generation != 0 && message->result <= 0 &&
+        adopt_find(guest, message->devid) == NULL && count_held(guest) < HELD_MAX)
+        held = calloc(1, sizeof(*held));
+    if (held == NULL) {
+        for (unsigned i = 0; i < fd_count; i++)
+            close(fds[i]);
+        return -EPROTO;
+    }
+    held->devid = message->devid;
+    held->generation = message->held.generation;
+    held->image_fd = fds[0];
+    held->failed = message->result < 0;
+    held->reason = message->held.error;
+    held->reason.text[sizeof(held->reason.text) - 1] = '\0';
+    LIST_INSERT_HEAD(&guest->held, held, entry);
+    return 0;
+}
+
+struct held *adopt_find(struct guest *guest, uint32_t devid)
+{
+    struct held *held;
+
+    LIST_FOREACH (held, &guest->held, entry) {
+        if (held->devid == devid)
+            return held;
+    }
+    return NULL;
+}
+
+int adopt_claim(struct held *held)
+{
+    const int fd = held->image_fd;
+
+    LIST_REMOVE(held, entry);
+    free(held);
+    return fd;
+}
+
+void adopt_let_go(struct guest *guest, struct held *held)
+{
+    const struct blkback_message message = {
+        .version = BLKBACK_PROTOCOL_VERSION, .type = BLKBACK_DISCONNECT, .devid = held->devid};
+
+    if (held->leaving)
+        return;
+    held->leaving = true;
+    event_add(guest->limit_timer, &leave_limit);
+    guest_tell(guest, &message, NULL, 0);
+}
+
+void adopt_sweep(struct guest *guest)
+{
+    char name[RUNDIR_NAME_SIZE];
+    struct held *held;
+
+    if (guest->state != GUEST_SERVED)
+        return;
+    LIST_FOREACH (held, &guest->held, entry) {
+        rundir_device_name(held->devid, name);
+        if (held->leaving || guest_device(guest, held->devid) != NULL ||
+            faccessat(guest->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+            continue;
+        log_info(&guest->log, "disk %u is gone; its worker lets go of it", held->devid);
+        adopt_let_go(guest, held);
+    }
+}
+
+static bool is_any_leaving(const struct guest *guest)
+{
+    const struct held *held;
+
+    LIST_FOREACH (held, &guest->held, entry) {
+        if (held->leaving)
+            return true;
+    }
+    return false;
+}
+
+int adopt_left(struct guest *guest, uint32_t devid)
+{
+    struct held *held = adopt_find(guest, devid);
+
+    if (held == NULL || !held->leaving)
+        return -EPROTO;
+    close(adopt_claim(held));
+    if (!is_any_leaving(guest))
+        event_del(guest->limit_timer);
+    return 0;
+}
+
+void adopt_forget(struct guest *guest)
+{
+    struct held *held;
+
+    while ((held = LIST_FIRST(&guest->held)) != NULL)
+        close(adopt_claim(held));
+}

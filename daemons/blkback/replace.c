@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A worker of another build than ours (guest->outdated) is told to drain, and its successor, which is of ours, takes over at a ring with nothing
+ * in flight: nothing is executed again. `replace-parallel` guests at most are without a worker for that reason; the next one's turn comes when the
+ * disks of one of them are connected again, or have been given up.
+ *
+ * Those whose workers speak another version come first: nothing else can be done for their disks meanwhile. The others serve on as ours, and are
+ * let be while they are in the middle of something. Nothing is hurried: who has its turn is looked at PERIOD apart, as long as there is somebody.
+ */
+#include "replace.h"
+
+#include <errno.h>
+
+#include <event2/event.h>
+
+#include "blkback.h"
+#include "device.h"
+#include "guest.h"
+
+static const struct timeval period = {.tv_usec = 20000};
+
+/* Whether the successor serves what its predecessor did. */
+static bool is_back(const struct guest *guest)
+{
+    const struct device *device;
+
+    if (guest->state != GUEST_SERVED)
+        return false;
+    LIST_FOREACH (device, &guest->devices, entry) {
+        if (device->state == DEVICE_RECOVERING || device->state == DEVICE_ADOPTING || device->effect)
+            return false;
+    }
+    return true;
+}
+
+static bool is_ready(const struct guest *guest)
+{
+    if (!guest->outdated || guest->replacing)
+        return false;
+    return guest->state == GUEST_OUTDATED || (is_back(guest) && TAILQ_EMPTY(&guest->asked) && LIST_EMPTY(&guest->held));
+}
+
+static struct guest *choose(struct blkback *blkback)
+{
+    struct guest *guest, *chosen = NULL;
+
+    LIST_FOREACH (guest, &blkback->guests, entry) {
+        if (is_ready(guest) && (chosen == NULL || guest->state == GUEST_OUTDATED))
+            chosen = guest;
+    }
+    return chosen;
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct blkback *blkback = arg;
+    struct guest *guest;
+    unsigned under_way = 0;
+    bool more = false;
+
+    (void)fd;
+    (void)what;
+    LIST_FOREACH (guest, &blkback->guests, entry) {
+        if (guest->replacing && is_back(guest))
+            guest->replacing = false;
+        under_way += guest->replacing;
+    }
+    for (; under_way < blkback->config.replace_parallel && (guest = choose(blkback)) != NULL; under_way++)
+        guest_drain(guest);
+    LIST_FOREACH (guest, &blkback->guests, entry)
+        more = more || guest->outdated || guest->replacing;
+    if (more)
+        event_add(blkback->replace_timer, &period);
+}
+
+int replace_open(struct blkback *blkback)
+{
+    blkback->replace_timer = evtimer_new(blkback->base, on_timer, blkback);
+    return blkback->replace_timer == NULL ? -ENOMEM : 0;
+}
+
+void replace_close(struct blkback *blkback)
+{
+    if (blkback->replace_timer != NULL)
+        event_free(blkback->replace_timer);
+    blkback->replace_timer = NULL;
+}
+
+void replace_consider(struct blkback *blkback)
+{
+    if (!evtimer_pending(blkback->replace_timer, NULL))
+        event_add(blkback->replace_timer, &(const struct timeval){0});
+}
+
+void replace_stop(struct blkback *blkback)
+{
+    if (blkback->replace_timer != NULL)
+        event_del(blkback->replace_timer);
+}
