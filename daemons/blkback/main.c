@@ -42,6 +42,7 @@ static const struct config_key keys[] = {
      .fallback = "2",
      .min = 1,
      .max = 1000,
+     .live = true,
      .help = "after an upgrade, so many guests' workers are replaced at a time"},
 };
 

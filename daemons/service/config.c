@@ -297,6 +297,69 @@ int config_set_argument(const struct config_table *tables, unsigned count, const
     return config_refuse(ret_error, "unknown option '%s'", argument);
 }
 
+/* ---- Other values for a daemon that runs. --------------------------------------------------------------------------------------- */
+
+static size_t config_value_size(const struct config_key *key)
+{
+    switch (key->type) {
+    case CONFIG_NUMBER:
+    case CONFIG_SIZE:
+        return sizeof(uint64_t);
+    case CONFIG_CHOICE:
+        return sizeof(unsigned);
+    case CONFIG_BOOL:
+        return sizeof(bool);
+    default:
+        return sizeof(char *);
+    }
+}
+
+size_t config_values_size(const struct config_table *table)
+{
+    size_t size = 0;
+    for (unsigned k = 0; k < table->count; k++) {
+        size_t end = table->keys[k].offset + config_value_size(&table->keys[k]);
+        size = end > size ? end : size;
+    }
+    return size;
+}
+
+static bool config_is_text(const struct config_key *key)
+{
+    return key->type == CONFIG_STRING || key->type == CONFIG_PATH;
+}
+
+static bool config_value_differs(const struct config_key *key, const void *value, const void *other)
+{
+    if (config_is_text(key))
+        return strcmp(*(char *const *)value, *(char *const *)other) != 0;
+    return memcmp(value, other, config_value_size(key)) != 0;
+}
+
+unsigned config_take(const struct config_table *tables, const struct config_table *fresh, unsigned count,
+                     void (*kept)(const struct config_key *key))
+{
+    unsigned taken = 0;
+    for (unsigned t = 0; t < count; t++)
+        for (unsigned k = 0; k < tables[t].count; k++) {
+            const struct config_key *key = &tables[t].keys[k];
+            void *value = (char *)tables[t].values + key->offset;
+            void *other = (char *)fresh[t].values + key->offset;
+            if (!config_value_differs(key, value, other))
+                continue;
+            if (!key->live) {
+                kept(key);
+                continue;
+            }
+            unsigned char swapped[sizeof(uint64_t)];
+            memcpy(swapped, value, config_value_size(key));
+            memcpy(value, other, config_value_size(key));
+            memcpy(other, swapped, config_value_size(key)); /* for config_fini() */
+            taken++;
+        }
+    return taken;
+}
+
 void config_print_help(const struct config_table *tables, unsigned count, FILE *stream)
 {
     for (unsigned t = 0; t < count; t++) {
@@ -314,7 +377,7 @@ void config_fini(const struct config_table *tables, unsigned count)
     for (unsigned t = 0; t < count; t++)
         for (unsigned k = 0; tables[t].values != NULL && k < tables[t].count; k++) {
             const struct config_key *key = &tables[t].keys[k];
-            if (key->type != CONFIG_STRING && key->type != CONFIG_PATH)
+            if (!config_is_text(key))
                 continue;
             char **value = (char **)(void *)((char *)tables[t].values + key->offset);
             free(*value);

@@ -10,6 +10,7 @@
 #ifndef SERVICE_CONFIG_H
 #define SERVICE_CONFIG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -32,6 +33,7 @@ struct config_key {
     uint64_t min, max;    /* CONFIG_NUMBER, CONFIG_SIZE; max 0: no limit */
     const char *choices;  /* CONFIG_CHOICE: "error|warning|info" */
     const char *help;     /* one line, no full stop */
+    bool live;            /* can change while the daemon runs; else it takes effect at the next start */
 };
 
 struct config_table {
@@ -58,6 +60,14 @@ int config_read_file(const struct config_table *tables, unsigned count, const ch
 /* Sets one value from the command line: `argument` is "--KEY=VALUE". Returns 0, or -EINVAL with `ret_error` filled. */
 int config_set_argument(const struct config_table *tables, unsigned count, const char *argument,
                         struct config_error *ret_error);
+
+/* Bytes of a struct that has room for a table's values. */
+size_t config_values_size(const struct config_table *table);
+
+/* Takes over from `fresh`, the same tables with other values, those of live keys; calls `kept` for each other key whose value differs. Returns how
+ * many live ones did. */
+unsigned config_take(const struct config_table *tables, const struct config_table *fresh, unsigned count,
+                     void (*kept)(const struct config_key *key));
 
 /* Prints the options the tables make, one line of help each with its default. */
 void config_print_help(const struct config_table *tables, unsigned count, FILE *stream);

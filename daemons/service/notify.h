@@ -20,6 +20,8 @@ int notify_open(struct event_base *base, bool (*progress)(void *arg), void *arg,
 void notify_close(struct notify *notify);
 
 void notify_ready(void);
+/* A reload begins; it ends with notify_ready(). */
+void notify_reloading(void);
 void notify_stopping(void);
 /* The line `systemctl status` shows. */
 void notify_status(const char *format, ...) __attribute__((format(printf, 1, 2)));

@@ -39,6 +39,7 @@ static const struct config_key service_keys[] = {
      .offset = offsetof(struct service_values, log_level),
      .fallback = "info",
      .choices = LOG_LEVEL_CHOICES,
+     .live = true,
      .help = "what is logged: this and what is worse"},
 };
 
@@ -127,49 +128,65 @@ static bool service_is_key_option(const char *argument)
     return strcmp(argument, "--check-config") != 0 && strncmp(argument, "--config=", 9) != 0;
 }
 
-/* Defaults, file, command line, in that order. Returns 0, or the status to exit with, the reason logged. */
-static int service_configure(struct service *service)
+/* Defaults, file, command line, in that order. Returns 0, or the status to exit with and the reason. */
+static int service_read(const struct service *service, const struct config_table *tables,
+                        struct config_error *ret_error)
 {
-    struct config_error error = {""};
-    if (config_set_defaults(service->tables, service->table_count, &error) < 0) {
-        log_error(NULL, "default of %s", error.text);
+    if (config_set_defaults(tables, service->table_count, ret_error) < 0)
         return EXIT_FAILURE;
-    }
-    int result = config_read_file(service->tables, service->table_count, service->config_file, &error);
-    if (result < 0 && (result != -ENOENT || service->config_required)) {
-        log_error(NULL, "%s", error.text);
+    int result = config_read_file(tables, service->table_count, service->config_file, ret_error);
+    if (result < 0 && (result != -ENOENT || service->config_required))
         return SERVICE_EXIT_CONFIG;
-    }
     for (int i = 1; i < service->argc; i++) {
         if (!service_is_key_option(service->argv[i]))
             continue;
-        if (config_set_argument(service->tables, service->table_count, service->argv[i], &error) < 0) {
-            log_error(NULL, "%s", error.text);
+        if (config_set_argument(tables, service->table_count, service->argv[i], ret_error) < 0)
             return SERVICE_EXIT_USAGE;
-        }
     }
-    log_set_level((enum log_level)service->values.log_level);
     return 0;
 }
 
-/* Checks the whole file again, keeps the log level only: the daemon's values are in use. */
+static int service_configure(struct service *service)
+{
+    struct config_error error = {""};
+    int status = service_read(service, service->tables, &error);
+    if (status == 0)
+        log_set_level((enum log_level)service->values.log_level);
+    else
+        log_error(NULL, "%s", error.text);
+    return status;
+}
+
+static void service_say_kept(const struct config_key *key)
+{
+    log_warning(NULL, "%s has changed, which takes effect at the next start", key->name);
+}
+
+/* Reads everything again, beside the values in use. */
 static void service_reload(struct service *service)
 {
-    struct service_values values = {NULL, service->values.log_level};
-    struct config_table tables[1 + SERVICE_TABLES_MAX];
+    struct config_table fresh[1 + SERVICE_TABLES_MAX];
+    struct config_error error = {"out of memory"};
+    int status = 0;
+
     for (unsigned i = 0; i < service->table_count; i++) {
-        tables[i] = service->tables[i];
-        tables[i].values = i == 0 ? &values : NULL;
+        fresh[i] = service->tables[i];
+        fresh[i].values = calloc(1, config_values_size(&fresh[i]));
+        if (fresh[i].values == NULL)
+            status = EXIT_FAILURE;
     }
-    struct config_error error;
-    if (config_read_file(tables, service->table_count, service->config_file, &error) < 0) {
+    if (status == 0)
+        status = service_read(service, fresh, &error);
+    if (status != 0) {
         log_error(NULL, "not reloaded: %s", error.text);
     } else {
-        service->values.log_level = values.log_level;
-        log_set_level((enum log_level)values.log_level);
-        log_info(NULL, "read %s again; all but log-level takes effect at the next start", service->config_file);
+        unsigned taken = config_take(service->tables, fresh, service->table_count, service_say_kept);
+        log_set_level((enum log_level)service->values.log_level);
+        log_info(NULL, "reloaded %s: %u changes taken over", service->config_file, taken);
     }
-    config_fini(tables, 1);
+    config_fini(fresh, service->table_count);
+    for (unsigned i = 0; i < service->table_count; i++)
+        free(fresh[i].values);
 }
 
 /* ---- Signals. --------------------------------------------------------------------------------------------------- */
@@ -178,10 +195,13 @@ static void service_signal(evutil_socket_t number, short what, void *arg)
 {
     (void)what;
     struct service *service = arg;
-    if (number == SIGHUP)
-        service_reload(service);
-    else
+    if (number != SIGHUP) {
         service_stop(service, EXIT_SUCCESS);
+        return;
+    }
+    notify_reloading();
+    service_reload(service);
+    notify_ready();
 }
 
 static int service_catch_signals(struct service *service)

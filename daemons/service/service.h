@@ -5,8 +5,9 @@
  *
  *   DAEMON [--config=FILE] [--check-config] [--KEY=VALUE]... [--help] [--version]
  *
- * Defaults, then the file, then the command line. SIGTERM and SIGINT stop it in order; SIGHUP reads the file again, of
- * which only the log level takes effect: for the rest restart the daemon, which its guests do not notice.
+ * Defaults, then the file, then the command line. SIGTERM and SIGINT stop it in order; SIGHUP reads all of that again and
+ * takes over what can change while it runs (struct config_key); the other keys that have changed are named in the log. A
+ * wrong file changes nothing.
  */
 #ifndef SERVICE_SERVICE_H
 #define SERVICE_SERVICE_H

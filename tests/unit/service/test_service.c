@@ -26,14 +26,21 @@
 #include <service/notify.h>
 #include <service/service.h>
 
-static struct {
+static struct values {
     char *greeting;
+    uint64_t live;
 } values;
 
 static const struct config_key keys[] = {
     {.name = "greeting", .type = CONFIG_STRING, .offset = 0, .fallback = "hello", .help = "what is said"},
+    {.name = "live",
+     .type = CONFIG_NUMBER,
+     .offset = offsetof(struct values, live),
+     .fallback = "1",
+     .live = true,
+     .help = "what can change"},
 };
-static const struct config_table tables[] = {{"test", keys, 1, &values}};
+static const struct config_table tables[] = {{"test", keys, 2, &values}};
 
 static int start(struct service *service, void *arg)
 {
@@ -51,7 +58,7 @@ static int start(struct service *service, void *arg)
 static void stop(void *arg)
 {
     (void)arg;
-    log_info(NULL, "stopped in order");
+    log_info(NULL, "stopped in order, %llu", (unsigned long long)values.live);
 }
 
 static bool progress(void *arg)
@@ -172,6 +179,16 @@ static void expect_started(const struct fixture *fixture, const char *greeting)
     expect_notice(fixture, "READY=1");
 }
 
+static void expect_reloaded(const struct fixture *fixture)
+{
+    char text[256];
+    ssize_t length = recv(fixture->manager, text, sizeof(text) - 1, 0);
+    assert_true(length > 0);
+    text[length] = '\0';
+    assert_int_equal(strncmp(text, "RELOADING=1\nMONOTONIC_USEC=", 27), 0);
+    expect_notice(fixture, "READY=1");
+}
+
 static void it_starts_and_stops_in_order(void **state)
 {
     struct fixture *fixture = *state;
@@ -180,7 +197,7 @@ static void it_starts_and_stops_in_order(void **state)
     kill(fixture->child, SIGTERM);
     expect_notice(fixture, "STOPPING=1");
     assert_int_equal(wait_for_exit(fixture), 0);
-    assert_non_null(strstr(logged(fixture), "stopped in order\n"));
+    assert_non_null(strstr(logged(fixture), "stopped in order, "));
     char socket_path[64];
     snprintf(socket_path, sizeof(socket_path), "%s/run/testd.sock", fixture->directory);
     assert_int_equal(access(socket_path, F_OK), -1);
@@ -206,7 +223,7 @@ static void its_own_exit_status_is_kept(void **state)
     struct fixture *fixture = *state;
     launch(fixture, "--greeting=leave", NULL);
     assert_int_equal(wait_for_exit(fixture), 5);
-    assert_non_null(strstr(logged(fixture), "stopped in order\n"));
+    assert_non_null(strstr(logged(fixture), "stopped in order, "));
 }
 
 static void a_refused_start_is_a_failure(void **state)
@@ -214,7 +231,7 @@ static void a_refused_start_is_a_failure(void **state)
     struct fixture *fixture = *state;
     launch(fixture, "--greeting=refuse", NULL);
     assert_int_equal(wait_for_exit(fixture), EXIT_FAILURE);
-    assert_null(strstr(logged(fixture), "stopped in order\n"));
+    assert_null(strstr(logged(fixture), "stopped in order, "));
 }
 
 static void wrong_options_and_files_have_their_status(void **state)
@@ -293,21 +310,39 @@ static void expect_logged(struct fixture *fixture, const char *text)
     assert_non_null(strstr(logged(fixture), text));
 }
 
-static void sighup_takes_the_log_level(void **state)
+static void sighup_takes_what_is_live(void **state)
 {
     struct fixture *fixture = *state;
     launch(fixture, NULL, NULL);
     expect_started(fixture, "hello");
-    write_config(fixture, "[test]\nnonsense = 1\n");
+    write_config(fixture, "[test]\nlive = 3\nnonsense = 1\n");
     kill(fixture->child, SIGHUP);
-    expect_logged(fixture, "not reloaded: ");
-    write_config(fixture, "[test]\ngreeting = other\n");
+    expect_reloaded(fixture);
+    expect_logged(fixture, "conf:3: unknown key 'nonsense' in [test]\n");
+    write_config(fixture, "[test]\ngreeting = other\nlive = 3\n");
     kill(fixture->child, SIGHUP);
-    expect_logged(fixture, "conf again; all but log-level takes effect at the next start\n");
-    write_config(fixture, "[ringback]\nlog-level = error\n");
+    expect_reloaded(fixture);
+    expect_logged(fixture, "greeting has changed, which takes effect at the next start\n");
+    expect_logged(fixture, "conf: 1 changes taken over\n"); /* so of the wrong file nothing was */
+    write_config(fixture, "[ringback]\nlog-level = error\n[test]\nlive = 3\n");
     kill(fixture->child, SIGHUP);
+    expect_reloaded(fixture);
     kill(fixture->child, SIGTERM);
     assert_int_equal(wait_for_exit(fixture), 0);
+    assert_null(strstr(logged(fixture), "stopped in order")); /* the log level was taken over */
+}
+
+static void the_command_line_outranks_a_reload(void **state)
+{
+    struct fixture *fixture = *state;
+    launch(fixture, "--live=7", NULL);
+    expect_started(fixture, "hello");
+    write_config(fixture, "[test]\nlive = 3\n");
+    kill(fixture->child, SIGHUP);
+    expect_reloaded(fixture);
+    kill(fixture->child, SIGTERM);
+    assert_int_equal(wait_for_exit(fixture), 0);
+    assert_non_null(strstr(logged(fixture), "stopped in order, 7"));
 }
 
 static void the_watchdog_is_fed_while_work_goes_on(void **state)
@@ -346,7 +381,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(help_and_version_do_not_start, setup, teardown),
         cmocka_unit_test_setup_teardown(a_second_daemon_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_run_dir_not_on_a_tmpfs_is_warned_of, setup, teardown),
-        cmocka_unit_test_setup_teardown(sighup_takes_the_log_level, setup, teardown),
+        cmocka_unit_test_setup_teardown(sighup_takes_what_is_live, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_command_line_outranks_a_reload, setup, teardown),
         cmocka_unit_test_setup_teardown(the_watchdog_is_fed_while_work_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(the_watchdog_is_not_fed_without_progress, setup, teardown),
     };
