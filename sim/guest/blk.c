@@ -39,6 +39,7 @@ static const char usage[] =
     "  --reconnect N           start N new lives, each in the middle of the former one's requests\n"
     "  --allow-errors          error answers are counted, not failures\n"
     "  --hold                  stay connected until the back end closes\n"
+    "  --pauses MS             a line on standard error whenever requests waited so long without any answer\n"
     "  --progress              a line a second on standard error\n"
     "  --json                  the result as JSON\n";
 
@@ -57,6 +58,7 @@ enum {
     OPTION_RECONNECT,
     OPTION_ALLOW_ERRORS,
     OPTION_HOLD,
+    OPTION_PAUSES,
     OPTION_PROGRESS,
     OPTION_JSON,
 };
@@ -77,6 +79,7 @@ static const struct option long_options[] = {
     {"reconnect", required_argument, NULL, OPTION_RECONNECT},
     {"allow-errors", no_argument, NULL, OPTION_ALLOW_ERRORS},
     {"hold", no_argument, NULL, OPTION_HOLD},
+    {"pauses", required_argument, NULL, OPTION_PAUSES},
     {"progress", no_argument, NULL, OPTION_PROGRESS},
     {"json", no_argument, NULL, OPTION_JSON},
     {0},
@@ -94,6 +97,7 @@ struct blk {
     struct workload_config workload;
     uint64_t time; /* nanoseconds, 0: no limit */
     uint64_t requests;
+    uint64_t pause; /* nanoseconds, 0: not told */
     unsigned reconnects;
     bool verify_all, hold, progress, json;
 
@@ -153,6 +157,9 @@ static void take_option(struct blk *blk, int key, const char *value)
         break;
     case OPTION_HOLD:
         blk->hold = true;
+        break;
+    case OPTION_PAUSES:
+        blk->pause = options_number("--pauses", value, 1, 1000000) * (SECOND / 1000);
         break;
     case OPTION_PROGRESS:
         blk->progress = true;
@@ -358,6 +365,7 @@ static int run(struct blk *blk)
     for (unsigned i = 0; i < blk->count; i++) {
         struct blk_device *device = &blk->devices[i];
         struct blkfront_config config = options_front_config(&blk->front, device->devid, BLKIF_DIRECT_SEGMENTS);
+        config.pause = blk->pause;
         rc = blkfront_open(&device->front, &blk->guest, &config);
         if (rc < 0)
             return rc;

@@ -105,7 +105,8 @@ void blkfront_send(struct blkfront *front, unsigned tag, struct blkif_message *m
 
     message->id = (uint64_t)++front->serial << ID_SERIAL_SHIFT | (uint64_t)tag << ID_TAG_SHIFT;
     *entry = (struct blkfront_tag){.id = message->id, .sent = guest_now(), .code = blkif_response_code(message)};
-    front->in_flight++;
+    if (front->in_flight++ == 0)
+        front->heard = entry->sent;
     blkif_encode(front->config.abi, message, bytes);
     ring_front_request(&front->ring, bytes);
 }
@@ -142,9 +143,12 @@ static void take_answer(struct blkfront *front, uint64_t id, uint8_t code, int16
     if (entry->code != code && !front->config.racing)
         complain(front, "named another operation than was asked", id);
 
-    uint64_t took = guest_now() - entry->sent;
-    if (took > front->longest)
-        front->longest = took;
+    uint64_t now = guest_now();
+    if (now - entry->sent > front->longest)
+        front->longest = now - entry->sent;
+    if (front->config.pause != 0 && now - front->heard >= front->config.pause)
+        guest_say("vbd %u: no answer for %.3f ms", front->config.devid, (double)(now - front->heard) / 1e6);
+    front->heard = now;
     entry->id = 0;
     front->in_flight--;
     front->answered(front->arg, tag, status);

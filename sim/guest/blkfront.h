@@ -37,6 +37,7 @@ struct blkfront_config {
     unsigned pages;  /* of data for each tag */
     bool persistent; /* promise to use the same grants for ever */
     bool racing; /* requests are rewritten while they are served: the low half of ids and the operation say nothing */
+    uint64_t pause; /* nanoseconds without an answer that are told; 0: none */
     /* One key with another value than ours, or left out (NULL). */
     const char *odd_key, *odd_value;
 };
@@ -82,6 +83,7 @@ struct blkfront {
     unsigned depth; /* tags usable on this ring */
     unsigned in_flight;
     uint32_t serial;
+    uint64_t heard;      /* when the last answer came, or since when one is waited for */
     uint64_t longest;    /* nanoseconds: the longest time a request took */
     char complaint[160]; /* what the back end may never do, and did; "" if nothing */
 

@@ -18,7 +18,7 @@ readonly LIMIT_REQUEST=60  # a guest gets an answer
 readonly LIMIT_RECOVERY=30 # a successor serves
 
 readonly WORK=$SIMXEN_DIR/test
-readonly RUN=$WORK/run
+RUN=$WORK/run
 readonly DAEMON_LOG=$WORK/blkbackd.log
 readonly XVDA=51712 XVDB=51728
 
