@@ -60,6 +60,7 @@ struct device {
     TAILQ_ENTRY(device) asked_entry; /* in guest->asked, while `asked` */
     bool asked;                      /* the worker owes an answer */
     bool lock_missed;
+    int lock_us; /* until the next try */
     struct blkback_connection connection;
     uint64_t sectors; /* of 512 bytes; 0: not known yet */
     uint32_t sector_size;

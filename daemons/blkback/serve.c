@@ -43,8 +43,9 @@
 #include "offer.h"
 #include "record.h"
 
-/* How often a lock is tried that somebody else holds. */
-static const struct timeval lock_period = {.tv_usec = 50000};
+/* How often a lock is tried that somebody else holds: soon at first, for the kernel may only be about to let go of a dead worker's; each time later. */
+#define LOCK_PERIOD_MIN_US 1000
+#define LOCK_PERIOD_MAX_US 50000
 
 /* A worker that owes an answer for so long is replaced. Opening an image and waiting for its disk take part of it. A worker does one thing
  * after the other: the time of an order begins when the ones before it are answered. */
@@ -259,8 +260,11 @@ static void lock(struct device *device)
         if (!device->lock_missed)
             log_warning(&device->log, "waits for %s, which somebody else uses or may go on using",
                         device->image.source.path);
+        device->lock_us = device->lock_missed ? 2 * device->lock_us : LOCK_PERIOD_MIN_US;
+        if (device->lock_us > LOCK_PERIOD_MAX_US)
+            device->lock_us = LOCK_PERIOD_MAX_US;
         device->lock_missed = true;
-        event_add(device->lock_timer, &lock_period);
+        event_add(device->lock_timer, &(const struct timeval){.tv_usec = device->lock_us});
     } else if (err < 0) {
         device_give_up(device, err, "%s cannot be locked: %s", device->image.source.path, strerror(-err));
     } else {

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What a worker may do. Two steps, because a spare is started before it is known whom it will serve.
+ * What a worker may do. Two steps, both at its start, with the handles to Xen already open.
  *
- *   sandbox_enter()  at start, with the handles to Xen already open: an empty root, empty namespaces (network, IPC), no capability, no new
- *                    privileges, not dumpable, bounded resources.
- *   sandbox_close()  once the guest is known: the seccomp filter. From then on no path can be opened and no process started.
+ *   sandbox_enter()  an empty root, empty namespaces (network, IPC), no capability, no new privileges, not dumpable, bounded resources.
+ *   sandbox_close()  the seccomp filter. From then on no path can be opened and no process started.
  */
 #ifndef SUPERVISE_SANDBOX_H
 #define SUPERVISE_SANDBOX_H

@@ -33,7 +33,8 @@
 /* Messages taken from one worker before the rest of the loop gets its turn. */
 #define MESSAGES_A_TURN 16
 
-static const struct timeval spare_soon = {.tv_usec = 1000};
+/* When the one who took the spare no longer needs the processor for its guest. */
+static const struct timeval spare_soon = {.tv_usec = 20000};
 static const struct timeval spare_retry = {.tv_sec = 1};
 
 struct worker {

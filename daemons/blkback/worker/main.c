@@ -3,8 +3,8 @@
  * blkbackd-worker: serves the disks of one guest.
  *
  * Started by blkbackd as a spare, with its channel at descriptor CHANNEL_WORKER_FD and nothing else: it opens its
- * handles to Xen, enters its sandbox and waits. BLKBACK_SERVE gives it its guest and closes the sandbox for good; after
- * that it works on descriptors it is handed. It is killed, or told to drain, never asked to stop; a supervisor that goes away leaves it
+ * handles to Xen, shuts itself in and waits. BLKBACK_SERVE gives it its guest; what it works on are descriptors it is
+ * handed. It is killed, or told to drain, never asked to stop; a supervisor that goes away leaves it
  * serving, and the next one is told what it holds (link.c).
  */
 #include <errno.h>
@@ -160,20 +160,16 @@ static void serve(const struct blkback_message *message, const int *fds)
         .time_ns = UINT64_C(1000) * message->serve.poll_time_us,
         .percent = message->serve.poll_percent,
     };
-    const char *step = "watching";
 
     host.domid = message->serve.domid;
     host.fence_fd = fds[0];
     int result = spin_new(host.base, &limits, &host.spin);
     if (result < 0)
-        die(step, result);
+        die("cannot watch rings", result);
     /* Domain 0's event channels cannot be restricted to; everybody else's are. */
     result = host.domid == 0 ? 0 : xendev_events_restrict(host.events, host.domid);
     if (result < 0)
         die("cannot restrict the event channels to the guest", result);
-    result = sandbox_close(&step);
-    if (result < 0)
-        die(step, result);
     result = link_listen(fds[1]);
     if (result < 0)
         die("cannot listen for the next supervisor", result);
@@ -342,6 +338,8 @@ int main(void)
     if (result < 0)
         die("cannot open the grant device", result);
     result = sandbox_enter(&step);
+    if (result == 0)
+        result = sandbox_close(&step); /* now, not when a guest waits: to make the filter takes milliseconds */
     if (result < 0)
         die(step, result);
 
