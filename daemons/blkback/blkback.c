@@ -29,6 +29,7 @@
 #include "adopt.h"
 #include "device.h"
 #include "guest.h"
+#include "mappings.h"
 #include "protocol.h"
 #include "replace.h"
 #include "report.h"
@@ -301,6 +302,11 @@ static int open_directories(struct blkback *blkback)
         log_error(NULL, "%s cannot be used: %s", blkback->config.ram_dir, strerror(-blkback->ram_dir));
         return blkback->ram_dir;
     }
+    blkback->budget = mappings_open(service_run_dir(blkback->service), (uint32_t)blkback->config.grant_budget);
+    if (blkback->budget < 0) {
+        log_error(NULL, "%s cannot be used: %s", service_run_dir(blkback->service), strerror(-blkback->budget));
+        return blkback->budget;
+    }
     return 0;
 }
 
@@ -324,7 +330,7 @@ int blkback_start(struct service *service, void *arg)
 
     blkback->service = service;
     blkback->base = service_base(service);
-    blkback->run_dir = blkback->ram_dir = blkback->worker = -1;
+    blkback->run_dir = blkback->ram_dir = blkback->worker = blkback->budget = -1;
     LIST_INIT(&blkback->guests);
     log_source_init(&blkback->spare_log, "spare worker");
     log_source_init(&blkback->store_log, "xenstore");
@@ -370,6 +376,8 @@ void blkback_stop(void *arg)
         event_free(blkback->settle_timer);
     if (blkback->reconnect_timer != NULL)
         event_free(blkback->reconnect_timer);
+    if (blkback->budget >= 0)
+        close(blkback->budget);
     if (blkback->ram_dir >= 0)
         close(blkback->ram_dir);
     if (blkback->run_dir >= 0)

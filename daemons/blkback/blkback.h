@@ -10,6 +10,7 @@
  *   replace.c    workers of another build make room for ours
  *   record.c     what is recorded of a connection, by any version
  *   offer.c      what a front end finds in xenstore
+ *   mappings.c   how much of guests' memory may be mapped
  *   image.c      what a disk's configuration names
  *   opening.c    images opened away from the loop
  *   frontend.c   what the guest says about its ring
@@ -33,12 +34,14 @@ struct xendev_bus;
 struct xendev_store;
 
 struct blkback_config {
-    char *kind;                /* of back end directories: "vbd" */
-    char *worker;              /* program */
-    char *ram_dir;             /* RAM disks */
-    uint64_t replace_parallel; /* guests that are without a worker at a time because theirs is replaced by plan */
-    uint64_t poll_time;        /* microseconds */
-    uint64_t poll_budget;      /* percent of a processor, of each worker */
+    char *kind;                 /* of back end directories: "vbd" */
+    char *worker;               /* program */
+    char *ram_dir;              /* RAM disks */
+    uint64_t replace_parallel;  /* guests that are without a worker at a time because theirs is replaced by plan */
+    uint64_t poll_time;         /* microseconds */
+    uint64_t poll_budget;       /* percent of a processor, of each worker */
+    uint64_t persistent_grants; /* most references of a disk that are kept mapped; 0: none are offered */
+    uint64_t grant_budget;      /* of all disks together */
 };
 
 struct blkback {
@@ -49,6 +52,7 @@ struct blkback {
     int run_dir;
     int ram_dir;
     int worker; /* the workers' program, as it was when we were started */
+    int budget; /* of mapped references, see mappings.h */
     /* What fails again and again must not fill the log. */
     struct log_source spare_log;
     struct log_source store_log;

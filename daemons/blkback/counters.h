@@ -26,7 +26,9 @@ struct blkback_counters {
     uint64_t notifications;                 /* sent to the guest */
     uint64_t polls_hit;                     /* times the ring was watched while idle, and work came */
     uint64_t polls_missed;                  /* the same, in vain */
-    uint64_t recovery_ns; /* the last recovery: from the worker being told to the guest being notified */
+    uint64_t requests_mapped; /* served straight from or to the guest's memory; the others with data were copied */
+    uint64_t grants_mapped;   /* references kept mapped now */
+    uint64_t recovery_ns;     /* the last recovery: from the worker being told to the guest being notified */
     /* The ring when the worker last went idle or last finished a batch. */
     uint64_t req_prod, req_event, rsp_prod, rsp_event, req_cons, in_flight, slots;
 };

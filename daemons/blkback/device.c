@@ -333,6 +333,8 @@ static void op_connect(struct xendev_backend *backend)
     }
     device->effect = true;
     err = frontend_read(device->guest->blkback->store, xendev_backend_front(backend), &device->connection, &error);
+    if (device->connection.persistent != 0)
+        device->connection.persistent = (uint32_t)device->guest->blkback->config.persistent_grants;
     if (err == 0)
         err = read_image(device, true, &error);
     if (err < 0) {

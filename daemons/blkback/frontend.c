@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The keys, as the public blkif.h has them: `ring-page-order` with `ring-ref0`... or without it `ring-ref`, `event-channel`, `protocol`.
+ * The keys, as the public blkif.h has them: `ring-page-order` with `ring-ref0`... or without it `ring-ref`, `event-channel`, `protocol`, `feature-persistent`.
  *
  * A front end that states no protocol gets the 32-bit x86 layout on x86, as from Linux: such front ends are older than the key, and than 64-bit
  * guests. Elsewhere there is one layout.
@@ -100,6 +100,7 @@ int frontend_read(struct xendev_store *store, const char *directory, struct blkb
 {
     const struct frontend frontend = {.store = store, .directory = directory, .error = ret_error};
     struct blkback_connection connection = {.version = BLKBACK_CONNECTION_VERSION};
+    uint32_t persistent = 0;
     int err = read_ring(&frontend, &connection);
 
     if (err < 0)
@@ -112,6 +113,8 @@ int frontend_read(struct xendev_store *store, const char *directory, struct blkb
     err = read_abi(&frontend, &connection.abi);
     if (err < 0)
         return err;
+    if (xendev_store_read_u32(store, XENDEV_NO_TXN, directory, "feature-persistent", &persistent) == 0)
+        connection.persistent = persistent == 1; /* anything else declines */
     *ret_connection = connection;
     return 0;
 }

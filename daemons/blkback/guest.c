@@ -45,6 +45,7 @@
 #include "adopt.h"
 #include "blkback.h"
 #include "device.h"
+#include "mappings.h"
 #include "record.h"
 #include "replace.h"
 #include "serve.h"
@@ -253,8 +254,9 @@ static int introduce(struct guest *guest)
                                             .type = BLKBACK_SERVE,
                                             .serve = {.domid = guest->domid,
                                                       .poll_time_us = (uint32_t)config->poll_time,
-                                                      .poll_percent = (uint32_t)config->poll_budget}};
-    int fds[] = {-1, -1};
+                                                      .poll_percent = (uint32_t)config->poll_budget,
+                                                      .grant_slot = guest->slot}};
+    int fds[] = {-1, -1, guest->blkback->budget}; /* fence, listener, budget */
     int err = rundir_worker_write(guest->dir, worker_pid(guest->worker));
 
     if (err == 0) {
@@ -264,7 +266,7 @@ static int introduce(struct guest *guest)
     }
     if (err == 0)
         err = worker_send(guest->worker, &message, fds, sizeof(fds) / sizeof(fds[0]));
-    for (size_t i = 0; i < sizeof(fds) / sizeof(fds[0]); i++) {
+    for (size_t i = 0; i < 2; i++) {
         if (fds[i] >= 0)
             close(fds[i]);
     }
@@ -324,6 +326,7 @@ static void on_fence_passed(void *arg)
     struct guest *guest = arg;
     struct device *device, *next;
 
+    mappings_reclaim(guest);
     for (device = LIST_FIRST(&guest->devices); device != NULL; device = next) {
         next = LIST_NEXT(device, entry);
         serve_fenced(device);
@@ -428,6 +431,7 @@ static int guest_new(struct blkback *blkback, uint32_t domid, const char *name, 
     guest->blkback = blkback;
     guest->domid = domid;
     guest->dir = -1;
+    guest->slot = MAPPINGS_NO_SLOT;
     snprintf(guest->name, sizeof(guest->name), "%s", name);
     LIST_INIT(&guest->devices);
     LIST_INIT(&guest->held);
@@ -444,6 +448,8 @@ static int guest_new(struct blkback *blkback, uint32_t domid, const char *name, 
         guest->dir = rundir_enter(blkback->run_dir, name);
         err = guest->dir < 0 ? guest->dir : 0;
     }
+    if (err == 0)
+        err = mappings_assign(guest);
     if (err == 0 && rundir_read(guest->dir, RESTARTS_FILE, &guest->restarts, sizeof(guest->restarts)) < 0)
         memset(&guest->restarts, 0, sizeof(guest->restarts)); /* none yet */
     guest->restarts.last_death[GUEST_REASON_SIZE - 1] = '\0';

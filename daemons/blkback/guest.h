@@ -51,6 +51,7 @@ struct guest {
     unsigned expected; /* devices found at start in the run directory that have not shown up yet; it is kept for them */
     LIST_HEAD(, device) devices;
     struct log_source log;
+    uint32_t slot; /* of the budget of mapped references, or MAPPINGS_NO_SLOT */
 
     enum guest_state state;
     struct worker *worker;           /* ADOPTING to ENDING, and SERVED */

@@ -44,6 +44,18 @@ static const struct config_key keys[] = {
      .max = 1000,
      .live = true,
      .help = "after an upgrade, so many guests' workers are replaced at a time"},
+    {.name = "persistent-grants",
+     .type = CONFIG_NUMBER,
+     .offset = offsetof(struct blkback_config, persistent_grants),
+     .fallback = "1056",
+     .max = 16384,
+     .help = "most pages of a guest that are kept mapped for a disk; 0: all data is copied"},
+    {.name = "grant-budget",
+     .type = CONFIG_NUMBER,
+     .offset = offsetof(struct blkback_config, grant_budget),
+     .fallback = "65536",
+     .max = 1000000,
+     .help = "most pages that are kept mapped for all disks together"},
 };
 
 int main(int argc, char **argv)

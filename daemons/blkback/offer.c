@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The keys a back end writes, in two steps: what any front end may use, before it writes its part; and what the disk is, in one transaction,
- * before Connected. Names and meanings: xen/io/blkif.h. Multiple queues, indirect requests, persistent grants and discard are not offered: their
- * keys are not written.
+ * before Connected. Names and meanings: xen/io/blkif.h. Multiple queues, indirect requests and discard are not offered: their keys are
+ * not written.
  */
 #include "offer.h"
 
@@ -41,6 +41,9 @@ static int write_disk(struct xendev_store *store, xendev_txn txn, void *arg)
 
     if (err == 0)
         err = write_number(store, txn, device, "feature-barrier", 0);
+    if (err == 0)
+        err = write_number(store, txn, device, "feature-persistent",
+                           device->guest->blkback->config.persistent_grants > 0);
     if (err == 0)
         err = write_number(store, txn, device, "sectors", device->sectors);
     if (err == 0)

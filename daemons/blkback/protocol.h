@@ -4,7 +4,7 @@
  * (supervise/channel.h). Descriptors ride along as noted. Either end treats what the other says as hostile.
  *
  *   supervisor                                worker
- *   BLKBACK_SERVE  [fence, listener]     ->   becomes that guest's worker
+ *   BLKBACK_SERVE  [fence, listener, budget] ->   becomes that guest's worker
  *   BLKBACK_CHECK  [image]               ->   opens the disk, looks, closes it
  *                                        <-   BLKBACK_CHECKED
  *   BLKBACK_CONNECT [image, journal, counters] ->  attaches or recovers the ring, serves
@@ -69,6 +69,7 @@ struct blkback_connection {
     uint32_t ring_order;
     uint32_t ring_refs[BLKBACK_RING_PAGES_MAX]; /* 1 << ring_order of them */
     uint32_t event_channel;
+    uint32_t persistent; /* references to keep mapped at most; 0: the front end does not take part in that */
     struct blkback_image image;
 };
 
@@ -82,6 +83,7 @@ struct blkback_message {
             uint32_t domid;
             uint32_t poll_time_us; /* struct poll_limits */
             uint32_t poll_percent;
+            uint32_t grant_slot; /* of the budget of mapped references; XENDEV_BUDGET_SLOTS or more: map none */
         } serve;
         struct blkback_image check;
         struct {

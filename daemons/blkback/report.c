@@ -111,6 +111,16 @@ static json_t *report_polls(const struct blkback_counters *counters)
     return polls;
 }
 
+static json_t *report_grants(const struct device *device, const struct blkback_counters *counters)
+{
+    json_t *grants = json_object();
+
+    put_number(&grants, "persistent", device->connection.persistent);
+    put_number(&grants, "mapped", counters->grants_mapped);
+    put_number(&grants, "requests", counters->requests_mapped);
+    return grants;
+}
+
 static json_t *report_worker(const struct device *device)
 {
     const struct guest *guest = device->guest;
@@ -159,6 +169,7 @@ static json_t *report_device(const struct device *device)
     put_number(&report, "events", counters.events);
     put_number(&report, "notifications", counters.notifications);
     put(&report, "polls", report_polls(&counters));
+    put(&report, "grants", report_grants(device, &counters));
     put_number(&report, "recovery_ns", counters.recovery_ns);
     put(&report, "worker", report_worker(device));
     return report;
@@ -265,6 +276,24 @@ static void sample_polls(struct evbuffer *out, const struct device *device, cons
     control_metric_sample(out, "ringback_blkback_polls_total", missed, counters.polls_missed);
 }
 
+static void sample_mapped(struct evbuffer *out, const struct device *device, const char *name)
+{
+    const char *const labels[] = {"device", name, NULL};
+    struct blkback_counters counters;
+
+    read_counters(device, &counters);
+    control_metric_sample(out, "ringback_blkback_grants_mapped", labels, counters.grants_mapped);
+}
+
+static void sample_requests_mapped(struct evbuffer *out, const struct device *device, const char *name)
+{
+    const char *const labels[] = {"device", name, NULL};
+    struct blkback_counters counters;
+
+    read_counters(device, &counters);
+    control_metric_sample(out, "ringback_blkback_requests_mapped_total", labels, counters.requests_mapped);
+}
+
 static void sample_restarts(struct evbuffer *out, const struct device *device, const char *name)
 {
     const char *const labels[] = {"device", name, NULL};
@@ -282,6 +311,11 @@ static void on_metrics(struct evbuffer *out, void *arg)
     each_device(blkback, out, sample_bytes);
     control_metric_describe(out, "ringback_blkback_faults_total", "counter", "Requests refused or failed.");
     each_device(blkback, out, sample_faults);
+    control_metric_describe(out, "ringback_blkback_grants_mapped", "gauge", "Pages of the guest that are kept mapped.");
+    each_device(blkback, out, sample_mapped);
+    control_metric_describe(out, "ringback_blkback_requests_mapped_total", "counter",
+                            "Requests served without a copy of their data.");
+    each_device(blkback, out, sample_requests_mapped);
     control_metric_describe(out, "ringback_blkback_polls_total", "counter",
                             "Times an idle disk was watched, and a request came or not.");
     each_device(blkback, out, sample_polls);

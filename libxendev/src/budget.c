@@ -12,6 +12,8 @@
  * with it, so the slot is simply zeroed by the supervisor once the process is reaped. Adding up 1024 slots is 4 KiB of
  * reads beside a hypercall for each page.
  *
+ * The supervisor, which sets the limit and takes slots back, does so through the file: it maps nothing that workers can write.
+ *
  * A worker that went bad can write nonsense here: others then map less or more than they should, which the kernel's own
  * limit bounds. The sum is 64 bits wide, so that no nonsense makes it wrap.
  */
@@ -19,6 +21,8 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stddef.h>
+#include <unistd.h>
 
 struct xendev_grant_budget {
     _Atomic uint32_t limit;
@@ -30,16 +34,24 @@ size_t xendev_grant_budget_size(void)
     return sizeof(struct xendev_grant_budget);
 }
 
-void xendev_grant_budget_init(void *memory, uint32_t limit)
+static int file_store(int fd, size_t offset, uint32_t value)
 {
-    struct xendev_grant_budget *budget = memory;
+    ssize_t written = pwrite(fd, &value, sizeof(value), (off_t)offset);
 
-    atomic_store(&budget->limit, limit);
+    if (written < 0)
+        return -errno;
+    return written == (ssize_t)sizeof(value) ? 0 : -EIO;
 }
 
-void xendev_grant_budget_reclaim(struct xendev_grant_budget *budget, unsigned slot)
+int xendev_grant_budget_init(int fd, uint32_t limit)
 {
-    atomic_store(&budget->used[slot % XENDEV_BUDGET_SLOTS], 0);
+    return file_store(fd, offsetof(struct xendev_grant_budget, limit), limit);
+}
+
+int xendev_grant_budget_reclaim(int fd, unsigned slot)
+{
+    slot %= XENDEV_BUDGET_SLOTS;
+    return file_store(fd, offsetof(struct xendev_grant_budget, used) + slot * sizeof(uint32_t), 0);
 }
 
 uint64_t xendev_grant_budget_used(const struct xendev_grant_budget *budget)

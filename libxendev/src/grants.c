@@ -36,6 +36,7 @@
 struct mapping {
     void *address;
     uint32_t count;
+    bool optional;            /* claimed of the budget */
     LIST_ENTRY(mapping) link; /* grants->mappings */
 };
 LIST_HEAD(mapping_list, mapping);
@@ -44,6 +45,7 @@ struct xendev_grants {
     xengnttab_handle *handle;
     struct xendev_grant_budget *budget; /* NULL: no limit */
     unsigned slot;
+    uint32_t optional; /* references mapped by xendev_grants_map_optional() */
     struct mapping_list mappings;
     xengnttab_grant_copy_segment_t segments[GRANTS_BATCH];
     struct xendev_copy *pieces[GRANTS_BATCH]; /* of each segment */
@@ -64,12 +66,29 @@ int xendev_grants_open(struct xendev_grants **ret_grants)
     return 0;
 }
 
+static int optional_claim(struct xendev_grants *grants, uint32_t count)
+{
+    if (count > XENDEV_OPTIONAL_MAX - grants->optional)
+        return -ENOSPC;
+    int result = grants->budget != NULL ? budget_claim(grants->budget, grants->slot, count) : 0;
+    if (result == 0)
+        grants->optional += count;
+    return result;
+}
+
+static void optional_release(struct xendev_grants *grants, uint32_t count)
+{
+    grants->optional -= count;
+    if (grants->budget != NULL)
+        budget_release(grants->budget, grants->slot, count);
+}
+
 static void mapping_undo(struct xendev_grants *grants, struct mapping *mapping)
 {
     /* The claim goes after the mapping: counted too long, never too short. */
     xengnttab_unmap(grants->handle, mapping->address, mapping->count);
-    if (grants->budget != NULL)
-        budget_release(grants->budget, grants->slot, mapping->count);
+    if (mapping->optional)
+        optional_release(grants, mapping->count);
     LIST_REMOVE(mapping, link);
     free(mapping);
 }
@@ -189,8 +208,8 @@ static void *map_refs(struct xendev_grants *grants, uint32_t domid, const uint32
     return address;
 }
 
-int xendev_grants_map(struct xendev_grants *grants, uint32_t domid, const uint32_t *grefs, unsigned count,
-                      void **ret_address)
+static int map(struct xendev_grants *grants, uint32_t domid, const uint32_t *grefs, unsigned count, bool optional,
+               void **ret_address)
 {
     if (count == 0 || domid >= DOMID_FIRST_RESERVED)
         return -EINVAL;
@@ -198,7 +217,7 @@ int xendev_grants_map(struct xendev_grants *grants, uint32_t domid, const uint32
     if (mapping == NULL)
         return -ENOMEM;
 
-    int result = grants->budget != NULL ? budget_claim(grants->budget, grants->slot, count) : 0;
+    int result = optional ? optional_claim(grants, count) : 0;
     if (result < 0)
         goto free_mapping;
 
@@ -209,16 +228,29 @@ int xendev_grants_map(struct xendev_grants *grants, uint32_t domid, const uint32
         goto release_claim;
     }
     mapping->count = count;
+    mapping->optional = optional;
     LIST_INSERT_HEAD(&grants->mappings, mapping, link);
     *ret_address = mapping->address;
     return 0;
 
 release_claim:
-    if (grants->budget != NULL)
-        budget_release(grants->budget, grants->slot, count);
+    if (optional)
+        optional_release(grants, count);
 free_mapping:
     free(mapping);
     return result;
+}
+
+int xendev_grants_map(struct xendev_grants *grants, uint32_t domid, const uint32_t *grefs, unsigned count,
+                      void **ret_address)
+{
+    return map(grants, domid, grefs, count, false, ret_address);
+}
+
+int xendev_grants_map_optional(struct xendev_grants *grants, uint32_t domid, const uint32_t *grefs, unsigned count,
+                               void **ret_address)
+{
+    return map(grants, domid, grefs, count, true, ret_address);
 }
 
 void xendev_grants_unmap(struct xendev_grants *grants, void *address, unsigned count)

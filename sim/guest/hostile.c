@@ -286,7 +286,6 @@ int command_hostile(int argc, char **argv)
     }
     options.depth = HOSTILE_TAGS;
     hostile.config = options_front_config(&options, options_devid(argv[optind]), BLKIF_DIRECT_SEGMENTS);
-    hostile.config.persistent = false;
     check_names(argv + optind + 1, argc - optind - 1);
 
     if (guest_open(&hostile.guest, options.limit) < 0)

@@ -4,6 +4,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <xendev/grant.h>
@@ -225,7 +226,55 @@ static enum hostile_result run_revoked(struct hostile *hostile, const void *para
         hostile_see(hostile, "not even served while granted");
         return HOSTILE_FAILED;
     }
+    if (front->config.persistent && front->disk.persistent) {
+        /* We broke our promise: it may have the page still. */
+        if (hostile_ask(hostile, 1, &message, &status) < 0)
+            return HOSTILE_FAILED;
+        hostile_see(hostile, "answered %d", status);
+        return hostile_is_served(hostile) ? HOSTILE_OK : HOSTILE_FAILED;
+    }
     return hostile_is_answered(hostile, 1, &message, BLKIF_STATUS_ERROR) ? HOSTILE_OK : HOSTILE_FAILED;
+}
+
+#define MANY_REFS 3000u
+
+/* Never the same page again: a back end that keeps pages mapped may not keep them all. */
+static enum hostile_result run_many_refs(struct hostile *hostile, const void *param)
+{
+    struct blkfront *front = &hostile->front;
+    uint32_t *refs = calloc(MANY_REFS, sizeof *refs);
+    enum hostile_result result = HOSTILE_FAILED;
+    unsigned served = 0;
+    int16_t status;
+    void *pages;
+
+    (void)param;
+    if (refs == NULL)
+        return HOSTILE_FAILED;
+    int rc =
+        xendev_share_pages(hostile->guest.share, xendev_frontend_backend_domid(front->xenbus), MANY_REFS, refs, &pages);
+    if (rc == -ENOSPC || rc == -ENOMEM) {
+        hostile_see(hostile, "this guest cannot share %u pages", MANY_REFS);
+        free(refs);
+        return HOSTILE_SKIPPED;
+    }
+    if (rc < 0) {
+        hostile_see(hostile, "no pages to share: %s", strerror(-rc));
+        free(refs);
+        return HOSTILE_FAILED;
+    }
+    for (; served < MANY_REFS; served++) {
+        struct blkif_message message = hostile_message(hostile, BLKIF_CODE_READ, 1, 0);
+        message.segments[0].gref = refs[served];
+        if (hostile_ask(hostile, 1, &message, &status) < 0 || status != BLKIF_STATUS_OKAY)
+            break;
+    }
+    hostile_see(hostile, "%u of %u references served", served, MANY_REFS);
+    if (served == MANY_REFS && hostile_is_served(hostile))
+        result = HOSTILE_OK;
+    xendev_share_free(hostile->guest.share, pages, MANY_REFS);
+    free(refs);
+    return result;
 }
 
 #define BAD(...)                                 \
@@ -277,5 +326,6 @@ const struct hostile_case hostile_request_cases[] = {
     {"bad-segment", "each segment bad in turn (XSA-361, 362, 365)", run_bad_segment, NULL},
     {"bad-in-batch", "each request of a batch bad in turn (XSA-361, 362, 365)", run_bad_in_batch, NULL},
     {"revoked", "a page used, taken back, and used again", run_revoked, NULL},
+    {"many-refs", "a new page with each request (XSA-300)", run_many_refs, NULL},
     {0},
 };

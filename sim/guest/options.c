@@ -119,6 +119,13 @@ static enum blkif_abi parse_abi(const char *value)
     return abi;
 }
 
+static bool parse_yes(const char *name, const char *value)
+{
+    if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0)
+        options_die("%s: '%s' is not yes or no", name, value);
+    return strcmp(value, "yes") == 0;
+}
+
 void options_front_take(struct options_front *options, int key, const char *value, const char *usage)
 {
     switch (key) {
@@ -137,6 +144,9 @@ void options_front_take(struct options_front *options, int key, const char *valu
     case OPTION_LIMIT:
         options->limit = (unsigned)options_number("--limit", value, 1, 86400);
         break;
+    case OPTION_PERSISTENT:
+        options->not_persistent = !parse_yes("--persistent", value);
+        break;
     case OPTION_HELP:
         fputs(usage, stdout);
         exit(EXIT_SUCCESS);
@@ -154,5 +164,5 @@ struct blkfront_config options_front_config(const struct options_front *options,
                                     .order = options->order,
                                     .depth = options->depth,
                                     .pages = pages,
-                                    .persistent = true};
+                                    .persistent = !options->not_persistent};
 }

@@ -6,6 +6,7 @@
 #define GUEST_OPTIONS_H
 
 #include <getopt.h>
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "blkfront.h"
@@ -19,6 +20,7 @@ struct options_front {
     unsigned order;
     unsigned depth;
     unsigned limit; /* seconds */
+    bool not_persistent;
 };
 
 #define OPTIONS_FRONT_DEFAULT                               \
@@ -32,6 +34,7 @@ enum options_front_key {
     OPTION_ORDER,
     OPTION_DEPTH,
     OPTION_LIMIT,
+    OPTION_PERSISTENT,
     OPTION_HELP,
     OPTION_OWN /* a command's own options start here */
 };
@@ -44,15 +47,17 @@ enum options_front_key {
     {"order", required_argument, NULL, OPTION_ORDER}, \
     {"depth", required_argument, NULL, OPTION_DEPTH}, \
     {"limit", required_argument, NULL, OPTION_LIMIT}, \
+    {"persistent", required_argument, NULL, OPTION_PERSISTENT}, \
     {"help", no_argument, NULL, OPTION_HELP}
 /* clang-format on */
 
-#define OPTIONS_FRONT_USAGE                                              \
-    "  --as linux|minios|grub  whose habits the front end has (linux)\n" \
-    "  --abi ABI               x86_32, x86_64 or arm (native)\n"         \
-    "  --order N               ring of 2^N pages, 0..4 (0)\n"            \
-    "  --depth N               requests in flight (32)\n"                \
-    "  --limit S               seconds to wait for any one thing (60)\n" \
+#define OPTIONS_FRONT_USAGE                                                    \
+    "  --as linux|minios|grub  whose habits the front end has (linux)\n"       \
+    "  --abi ABI               x86_32, x86_64 or arm (native)\n"               \
+    "  --order N               ring of 2^N pages, 0..4 (0)\n"                  \
+    "  --depth N               requests in flight (32)\n"                      \
+    "  --limit S               seconds to wait for any one thing (60)\n"       \
+    "  --persistent yes|no     whether it agrees to persistent grants (yes)\n" \
     "  --help                  this text\n"
 
 /* Takes one of OPTIONS_FRONT; --help, and anything else, shows `usage` and ends. */

@@ -211,6 +211,8 @@ static const struct {
     {"requests", "replayed", "replayed", false},
     {"requests", "events", "events", false},
     {"requests", "notifications", "notifications", false},
+    {"requests", "not copied", "grants.requests", false},
+    {"requests", "pages mapped", "grants.mapped", false},
     {"requests", "polls hit", "polls.hit", false},
     {"requests", "polls missed", "polls.missed", false},
     {"worker", "state", "worker.state", false},

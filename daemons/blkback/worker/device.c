@@ -147,6 +147,7 @@ static int open_queue(struct device *device, bool recover, struct disk_error *re
         .event_channel = connection->event_channel,
         .abi = (enum blkif_abi)connection->abi,
         .ring_order = connection->ring_order,
+        .persistent = device->host->may_map ? connection->persistent : 0,
         .ring_pages = device->ring_pages,
         .journal = device->journal,
         .journal_size = device->journal_size,

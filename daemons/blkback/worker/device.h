@@ -23,6 +23,7 @@ struct device_host {
     struct xendev_events *events;
     struct xendev_grants *grants;
     uint32_t domid;
+    bool may_map; /* pages of the guest, to keep them mapped */
     int fence_fd;
     /* The device cannot go on; it stays until device_close(), which must not be called from within. */
     void (*failed)(uint32_t devid, const char *reason);

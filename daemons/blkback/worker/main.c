@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/queue.h>
 #include <unistd.h>
@@ -26,7 +27,7 @@
 #include "link.h"
 #include "spin.h"
 
-#define SERVE_FD_COUNT   2u
+#define SERVE_FD_COUNT   3u
 #define IMAGE_FD_COUNT   1u
 #define CONNECT_FD_COUNT 3u
 
@@ -154,6 +155,18 @@ static void report(void)
 
 /* ---- What the supervisor asks for. ----------------------------------------------------------------------------------- */
 
+/* Has what is mapped for speed counted in the budget of the host. Takes the descriptor over. */
+static void join_budget(int fd, uint32_t slot)
+{
+    void *budget = mmap(NULL, xendev_grant_budget_size(), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+    if (budget == MAP_FAILED)
+        die("cannot map the budget", errno);
+    close(fd);
+    host.may_map = slot < XENDEV_BUDGET_SLOTS;
+    xendev_grants_set_budget(host.grants, budget, slot);
+}
+
 static void serve(const struct blkback_message *message, const int *fds)
 {
     const struct poll_limits limits = {
@@ -163,6 +176,7 @@ static void serve(const struct blkback_message *message, const int *fds)
 
     host.domid = message->serve.domid;
     host.fence_fd = fds[0];
+    join_budget(fds[2], message->serve.grant_slot);
     int result = spin_new(host.base, &limits, &host.spin);
     if (result < 0)
         die("cannot watch rings", result);

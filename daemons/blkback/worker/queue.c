@@ -4,12 +4,12 @@
  *
  * One turn moves a batch through the whole path, each step one function on private memory:
  *
- *     take -> accept (decode, validate) -> fetch (copy what is to be written from the guest) -> disk_submit
- *     disk_reap -> deliver (copy what was read to the guest) -> answer -> publish
+ *     take -> accept (decode, validate, bind to memory) -> fetch what is to be written from the guest -> disk_submit
+ *     disk_reap -> deliver what was read to the guest -> answer -> publish
  *
- * A request lives in the slot of the same index as its journal entry, with a buffer of its own, from accept to answer;
- * so the ring bounds everything and nothing is allocated after open. Disks that complete within disk_submit() are
- * reaped in the same turn; the others make the disk's descriptor readable.
+ * A request lives in the slot of the same index as its journal entry, from accept to answer; so the ring bounds everything.
+ * Where its data is, and whether fetching and delivering it is any work, is for memory.h. Disks that complete within
+ * disk_submit() are reaped in the same turn; the others make the disk's descriptor readable.
  *
  * Idle: when a turn finds nothing, the ring is watched for a while (spin.h): then the guest need not send an event for
  * its next request. Else it sleeps.
@@ -26,7 +26,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <event2/event.h>
 
@@ -34,22 +33,19 @@
 #include <xendev/event_channel.h>
 #include <xendev/grant.h>
 
+#include "memory.h"
 #include "spin.h"
 
-#define BATCH_MAX   16u /* requests in one turn: bounds the pieces of one grant copy */
-#define TURNS_MAX   64u /* turns before other devices are served */
-#define BUFFER_SIZE (BLKIF_DIRECT_SEGMENTS * (size_t)XENDEV_PAGE_SIZE)
-#define PIECES_MAX  (BATCH_MAX * BLKIF_DIRECT_SEGMENTS)
+#define BATCH_MAX 16u /* requests in one turn: bounds the pieces of one grant copy */
+#define TURNS_MAX 64u /* turns before other devices are served */
 
 /* One request in progress. */
 struct slot {
     struct disk_io io;
-    struct iovec iov;
     uint64_t id;
     uint8_t response_code;
-    bool bad_grant; /* during one fetch or deliver */
     struct blkif_job job;
-    struct blkif_extent extents[BLKIF_DIRECT_SEGMENTS];
+    struct memory_data data;
 };
 
 struct queue {
@@ -65,17 +61,9 @@ struct queue {
     bool drained; /* the journal is marked */
     bool asleep;  /* re-armed: the event channel will tell */
 
-    uint8_t *buffers; /* buffers_size bytes: BUFFER_SIZE a slot */
-    size_t buffers_size;
+    struct memory *memory;
     struct slot *slots;
-    struct xendev_copy pieces[PIECES_MAX];
-    struct slot *piece_slots[PIECES_MAX]; /* whose piece it is */
 };
-
-static uint8_t *slot_buffer(const struct queue *queue, const struct slot *slot)
-{
-    return queue->buffers + (size_t)(slot - queue->slots) * BUFFER_SIZE;
-}
 
 static struct slot *slot_of_io(struct disk_io *io)
 {
@@ -117,7 +105,7 @@ static struct slot *accept_request(struct queue *queue, const struct ring_reques
     slot->id = message.id;
     slot->response_code = blkif_response_code(&message);
 
-    enum blkif_fault fault = blkif_validate(&message, message.segments, &queue->limits, &slot->job, slot->extents);
+    enum blkif_fault fault = blkif_validate(&message, message.segments, &queue->limits, &slot->job, slot->data.extents);
     if (fault != BLKIF_FAULT_NONE) {
         answer(queue, slot, fault);
         return NULL;
@@ -127,9 +115,10 @@ static struct slot *accept_request(struct queue *queue, const struct ring_reques
     if (request->attempts == 1)
         queue->params.counters->requests[slot->io.op]++;
     slot->io.offset = slot->io.op == DISK_FLUSH ? 0 : slot->job.offset;
-    slot->iov = (struct iovec){.iov_base = slot_buffer(queue, slot), .iov_len = slot->job.length};
-    slot->io.iov = &slot->iov;
-    slot->io.iov_count = slot->io.op == DISK_FLUSH ? 0 : 1;
+    slot->data.extent_count = slot->job.extent_count;
+    memory_bind(queue->memory, request->index, &slot->data);
+    slot->io.iov = slot->data.iov;
+    slot->io.iov_count = slot->data.iov_count;
     return slot;
 }
 
@@ -145,52 +134,29 @@ static int take_request(struct queue *queue, struct ring_request *ret_request)
     return ring_back_consume(&queue->ring, ret_request);
 }
 
-/* Lists a slot's pieces for a grant copy; returns how many there are now. */
-static unsigned add_pieces(struct queue *queue, struct slot *slot, unsigned count)
+/* Ends a request that memory was found for. */
+static void finish(struct queue *queue, struct slot *slot, enum blkif_fault fault)
 {
-    uint8_t *local = slot_buffer(queue, slot);
-
-    slot->bad_grant = false;
-    for (unsigned i = 0; i < slot->job.extent_count; i++) {
-        const struct blkif_extent *extent = &slot->extents[i];
-        queue->pieces[count] = (struct xendev_copy){
-            .gref = extent->gref,
-            .offset = extent->offset,
-            .length = extent->length,
-            .local = local,
-        };
-        queue->piece_slots[count++] = slot;
-        local += extent->length;
-    }
-    return count;
-}
-
-static void copy_pieces(struct queue *queue, enum xendev_copy_direction direction, unsigned count)
-{
-    if (count == 0 ||
-        xendev_grants_copy(queue->params.grants, queue->params.domid, direction, queue->pieces, count) == 0)
-        return;
-    for (unsigned i = 0; i < count; i++)
-        if (queue->pieces[i].status != 0)
-            queue->piece_slots[i]->bad_grant = true;
+    memory_release(queue->memory, &slot->data);
+    answer(queue, slot, fault);
 }
 
 /* Brings in the data of the writes of a batch, and answers those whose references are bad. Returns how many requests
  * are left for the disk. */
 static unsigned fetch(struct queue *queue, struct slot **batch, unsigned count)
 {
-    unsigned pieces = 0, kept = 0;
+    struct memory_data *writes[BATCH_MAX];
+    unsigned write_count = 0, kept = 0;
 
     for (unsigned i = 0; i < count; i++) {
-        batch[i]->bad_grant = false;
         if (batch[i]->io.op == DISK_WRITE)
-            pieces = add_pieces(queue, batch[i], pieces);
+            writes[write_count++] = &batch[i]->data;
     }
-    copy_pieces(queue, XENDEV_COPY_FROM_GUEST, pieces);
+    memory_fetch(queue->memory, writes, write_count);
 
     for (unsigned i = 0; i < count; i++) {
-        if (batch[i]->bad_grant)
-            answer(queue, batch[i], BLKIF_FAULT_GRANT);
+        if (batch[i]->data.failed)
+            finish(queue, batch[i], BLKIF_FAULT_GRANT);
         else
             batch[kept++] = batch[i];
     }
@@ -228,26 +194,25 @@ static int start_requests(struct queue *queue)
 /* Hands out the data of the reads of a batch, and answers all of it. */
 static void deliver(struct queue *queue, struct disk_io *const *ios, unsigned count)
 {
-    unsigned pieces = 0;
+    struct memory_data *reads[BATCH_MAX];
+    unsigned read_count = 0;
 
     for (unsigned i = 0; i < count; i++) {
-        struct slot *slot = slot_of_io(ios[i]);
-        slot->bad_grant = false;
         if (ios[i]->op == DISK_READ && ios[i]->result == 0)
-            pieces = add_pieces(queue, slot, pieces);
+            reads[read_count++] = &slot_of_io(ios[i])->data;
     }
-    copy_pieces(queue, XENDEV_COPY_TO_GUEST, pieces);
+    memory_deliver(queue->memory, reads, read_count);
 
     for (unsigned i = 0; i < count; i++) {
         struct slot *slot = slot_of_io(ios[i]);
         enum blkif_fault fault = BLKIF_FAULT_NONE;
         if (ios[i]->result != 0)
             fault = BLKIF_FAULT_IO;
-        else if (slot->bad_grant)
+        else if (slot->data.failed)
             fault = BLKIF_FAULT_GRANT;
         else
             queue->params.counters->bytes[ios[i]->op] += slot->job.length;
-        answer(queue, slot, fault);
+        finish(queue, slot, fault);
     }
 }
 
@@ -438,15 +403,24 @@ void queue_undrain(struct queue *queue)
 
 static int allocate(struct queue *queue, uint32_t slots)
 {
+    const struct queue_params *params = &queue->params;
+    struct memory_params memory = {
+        .base = params->base,
+        .grants = params->grants,
+        .counters = params->counters,
+        .domid = params->domid,
+        .slots = slots,
+        .batch = BATCH_MAX,
+        .persistent = params->persistent,
+    };
+
     queue->slots = calloc(slots, sizeof *queue->slots);
-    /* Touched only as far as the guest uses its ring. */
-    queue->buffers_size = slots * BUFFER_SIZE;
-    void *buffers =
-        mmap(NULL, queue->buffers_size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    queue->buffers = buffers == MAP_FAILED ? NULL : buffers;
-    queue->again = evtimer_new(queue->params.base, on_again, queue);
-    if (!queue->slots || !queue->buffers || !queue->again)
+    queue->again = evtimer_new(params->base, on_again, queue);
+    if (!queue->slots || !queue->again)
         return -ENOMEM;
+    int result = memory_open(&memory, &queue->memory);
+    if (result < 0)
+        return result;
 
     int disk = disk_fd(queue->params.disk);
     if (disk >= 0) {
@@ -524,8 +498,7 @@ void queue_close(struct queue *queue)
         event_free(queue->disk_event);
     if (queue->again)
         event_free(queue->again);
-    if (queue->buffers)
-        munmap(queue->buffers, queue->buffers_size);
+    memory_close(queue->memory);
     free(queue->slots);
     free(queue);
 }

@@ -34,6 +34,7 @@ struct queue_params {
     uint32_t event_channel;
     enum blkif_abi abi;
     unsigned ring_order;
+    unsigned persistent; /* references to keep mapped at most; 0: the front end did not agree to that */
     void *ring_pages;
     void *journal;
     size_t journal_size;
@@ -59,7 +60,7 @@ void queue_drain(struct queue *queue);
 /* Takes that back: serves on. */
 void queue_undrain(struct queue *queue);
 
-/* Lets go of the ring. Requests still on the disk use the queue's buffers: close the disk in between. Takes NULL. */
+/* Lets go of the ring and of the guest's memory. Requests still on the disk use that: close the disk in between. Takes NULL. */
 void queue_close(struct queue *queue);
 
 #endif

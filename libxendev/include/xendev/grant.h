@@ -33,10 +33,15 @@ struct xendev_copy {
 unsigned xendev_grants_copy(struct xendev_grants *grants, uint32_t domid, enum xendev_copy_direction direction,
                             struct xendev_copy *pieces, unsigned count);
 
-/* Maps `count` references contiguously, writable. Returns 0; -EFAULT when a reference is bad; -ENOSPC when the budget
- * is used up. Undone only as a whole. */
+/* Maps `count` references contiguously, writable: what cannot be done without, as a ring. Returns 0; -EFAULT when a
+ * reference is bad. Undone only as a whole. */
 int xendev_grants_map(struct xendev_grants *grants, uint32_t domid, const uint32_t *grefs, unsigned count,
                       void **ret_address);
+/* The same for what could be copied as well: within the host-wide budget, and XENDEV_OPTIONAL_MAX references of one handle (the
+ * kernel gives a process some 65,000 mappings in all). Returns as above, or -ENOSPC. */
+#define XENDEV_OPTIONAL_MAX 32768u
+int xendev_grants_map_optional(struct xendev_grants *grants, uint32_t domid, const uint32_t *grefs, unsigned count,
+                               void **ret_address);
 void xendev_grants_unmap(struct xendev_grants *grants, void *address, unsigned count);
 
 /*
@@ -48,13 +53,13 @@ void xendev_grants_unmap(struct xendev_grants *grants, void *address, unsigned c
 struct xendev_grant_budget;
 #define XENDEV_BUDGET_SLOTS 1024u
 size_t xendev_grant_budget_size(void);
-/* Sets the limit in `memory`: xendev_grant_budget_size() bytes, 8-aligned, zeroed when new. Slots in use are kept. */
-void xendev_grant_budget_init(void *memory, uint32_t limit);
-/* Gives back what a dead process held. Only after it was reaped. */
-void xendev_grant_budget_reclaim(struct xendev_grant_budget *budget, unsigned slot);
+/* Sets the limit in its file: xendev_grant_budget_size() bytes, zeroed when new. Slots in use are kept. Returns 0 or -errno. */
+int xendev_grant_budget_init(int fd, uint32_t limit);
+/* Gives back what a dead process held. Only after it was reaped. Returns 0 or -errno. */
+int xendev_grant_budget_reclaim(int fd, unsigned slot);
 /* References mapped or being mapped by all processes. */
 uint64_t xendev_grant_budget_used(const struct xendev_grant_budget *budget);
-/* Maps within `budget` from now on, as `slot` (below XENDEV_BUDGET_SLOTS, of this process alone; its handles share it).
+/* Maps optional references within `budget` from now on, as `slot` (below XENDEV_BUDGET_SLOTS, of this process alone; its handles share it).
  * NULL, as at first: no limit. Only while nothing is mapped. */
 void xendev_grants_set_budget(struct xendev_grants *grants, struct xendev_grant_budget *budget, unsigned slot);
 

@@ -5,7 +5,7 @@
 daemon_start
 domain=$(simxen create)
 disk_attach "$domain" xvda ram:32M
-guest_start "$domain" blk --time 0 --allow-errors --blank --verify-all --json "$XVDA"
+guest_start "$domain" blk --persistent no --time 0 --allow-errors --blank --verify-all --json "$XVDA"
 faults() {
     [ "$(disk_field "$domain/xvda" .errors.grant)" -eq "$1" ]
 }

@@ -13,7 +13,9 @@ guest_start "$good" blk --time 0 --blank --verify-all "$XVDA"
 wait_until "$LIMIT_REQUEST" "the good guest to be served" has_served "$good/xvda" 100
 served=$(disk_field "$good/xvda" .requests.read)
 
-guest "$bad" hostile --count "${RINGBACK_HOSTILE_COUNT:-5000}" "$XVDA"
+for agreed in yes no; do
+    guest "$bad" hostile --persistent $agreed --count "${RINGBACK_HOSTILE_COUNT:-5000}" "$XVDA"
+done
 
 wait_until "$LIMIT_REQUEST" "the good guest to be served afterwards" has_served "$good/xvda" "$((served + 100))"
 expect "restarts of the good guest's worker" 0 "$(disk_field "$good/xvda" .worker.guest_restarts)"

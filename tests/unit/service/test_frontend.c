@@ -83,6 +83,7 @@ static void linux_with_one_page(void **state)
     assert_int_equal(connection.ring_refs[0], 8);
     assert_int_equal(connection.event_channel, 15);
     assert_int_equal(connection.abi, BLKIF_ABI_X86_64);
+    assert_int_equal(connection.persistent, 1);
     assert_int_equal(connection.generation, 0);
 }
 
@@ -135,6 +136,24 @@ static void without_protocol_x86_means_32_bits(void **state)
     (void)state;
     assert_int_equal(read_keys(keys, &connection, &error), 0);
     assert_int_equal(connection.abi, native == BLKIF_ABI_X86_64 ? BLKIF_ABI_X86_32 : native);
+}
+
+/* Only a plain 1 promises that the same references are used for ever. */
+static void anything_else_declines_persistent_grants(void **state)
+{
+    static const char *const values[] = {"0", "", "2", "yes", "-1", "4294967296", "1 "};
+    struct blkback_connection connection;
+    struct disk_error error;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        const char *const keys[] = {"ring-ref", "1", "event-channel", "5", "feature-persistent", values[i], NULL};
+        assert_int_equal(read_keys(keys, &connection, &error), 0);
+        assert_int_equal(connection.persistent, 0);
+    }
+    static const char *const absent[] = {"ring-ref", "1", "event-channel", "5", NULL};
+    assert_int_equal(read_keys(absent, &connection, &error), 0);
+    assert_int_equal(connection.persistent, 0);
 }
 
 /* ---- What is refused. ------------------------------------------------------------------------------------------------------------ */
@@ -248,6 +267,7 @@ int main(void)
         cmocka_unit_test(linux_with_four_pages),
         cmocka_unit_test(one_page_is_named_in_two_ways),
         cmocka_unit_test(without_protocol_x86_means_32_bits),
+        cmocka_unit_test(anything_else_declines_persistent_grants),
         cmocka_unit_test(hostile_numbers_are_refused),
         cmocka_unit_test(impossible_orders_are_refused),
         cmocka_unit_test(missing_keys_are_refused),

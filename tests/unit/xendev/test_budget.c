@@ -19,18 +19,24 @@
 
 #include "budget.h"
 
+static int file;
+
 static struct xendev_grant_budget *budget_new(uint32_t limit)
 {
-    void *memory = mmap(NULL, xendev_grant_budget_size(), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    file = memfd_create("budget", MFD_CLOEXEC);
+    assert_true(file >= 0);
+    assert_int_equal(ftruncate(file, (off_t)xendev_grant_budget_size()), 0);
+    void *memory = mmap(NULL, xendev_grant_budget_size(), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
 
     assert_ptr_not_equal(memory, MAP_FAILED);
-    xendev_grant_budget_init(memory, limit);
+    assert_int_equal(xendev_grant_budget_init(file, limit), 0);
     return memory;
 }
 
 static void budget_free(struct xendev_grant_budget *budget)
 {
     munmap(budget, xendev_grant_budget_size());
+    close(file);
 }
 
 static void the_limit_holds_for_all_slots_together(void **state)
@@ -65,7 +71,7 @@ static void a_new_limit_keeps_what_is_in_use(void **state)
 
     (void)state;
     assert_int_equal(budget_claim(budget, 3, 8), 0);
-    xendev_grant_budget_init(budget, 9);
+    assert_int_equal(xendev_grant_budget_init(file, 9), 0);
     assert_int_equal(xendev_grant_budget_used(budget), 8);
     assert_int_equal(budget_claim(budget, 4, 2), -ENOSPC);
     assert_int_equal(budget_claim(budget, 4, 1), 0);
@@ -97,7 +103,7 @@ static void what_a_killed_process_held_is_given_back(void **state)
         if (pids[slot] != 0) {
             kill(pids[slot], SIGKILL);
             assert_int_equal(waitpid(pids[slot], NULL, 0), pids[slot]);
-            xendev_grant_budget_reclaim(budget, slot);
+            assert_int_equal(xendev_grant_budget_reclaim(file, slot), 0);
         }
         uint32_t before = atomic_load(rounds);
         pids[slot] = fork();
@@ -110,7 +116,7 @@ static void what_a_killed_process_held_is_given_back(void **state)
     for (unsigned slot = 0; slot < PROCESSES; slot++) {
         kill(pids[slot], SIGKILL);
         waitpid(pids[slot], NULL, 0);
-        xendev_grant_budget_reclaim(budget, slot);
+        assert_int_equal(xendev_grant_budget_reclaim(file, slot), 0);
     }
     assert_int_equal(xendev_grant_budget_used(budget), 0);
     assert_int_equal(budget_claim(budget, 0, 16), 0);

@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A slot is written down before it is first used. Two guests cannot have the same: a supervisor takes over what was recorded before it gives a
+ * slot to a guest that is new, and a record that is taken, or none, is replaced.
+ */
+#include "mappings.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <supervise/rundir.h>
+#include <xendev/grant.h>
+
+#include "blkback.h"
+#include "guest.h"
+
+#define BUDGET_FILE "grants"
+#define SLOT_FILE   "slot"
+
+int mappings_open(const char *run_dir, uint32_t limit)
+{
+    const size_t size = xendev_grant_budget_size();
+    int dir = rundir_open(run_dir);
+    int fd;
+
+    if (dir < 0)
+        return dir;
+    fd = rundir_file(dir, BUDGET_FILE, size);
+    if (fd < 0) /* none yet, or not of this build */
+        fd = rundir_create(dir, BUDGET_FILE, size);
+    close(dir);
+    int err = fd < 0 ? fd : xendev_grant_budget_init(fd, limit);
+    if (fd >= 0 && err < 0)
+        close(fd);
+    return err < 0 ? err : fd;
+}
+
+static bool is_taken(const struct guest *guest, uint32_t slot)
+{
+    const struct guest *other;
+
+    LIST_FOREACH (other, &guest->blkback->guests, entry) {
+        if (other != guest && other->slot == slot)
+            return true;
+    }
+    return false;
+}
+
+int mappings_assign(struct guest *guest)
+{
+    uint32_t slot = MAPPINGS_NO_SLOT;
+
+    if (rundir_read(guest->dir, SLOT_FILE, &slot, sizeof(slot)) == 0 && slot < XENDEV_BUDGET_SLOTS &&
+        !is_taken(guest, slot)) {
+        guest->slot = slot;
+        return 0;
+    }
+    for (slot = 0; slot < XENDEV_BUDGET_SLOTS && is_taken(guest, slot);)
+        slot++;
+    guest->slot = slot < XENDEV_BUDGET_SLOTS ? slot : MAPPINGS_NO_SLOT;
+    return rundir_write(guest->dir, SLOT_FILE, &guest->slot, sizeof(guest->slot));
+}
+
+void mappings_reclaim(const struct guest *guest)
+{
+    if (guest->slot != MAPPINGS_NO_SLOT)
+        (void)xendev_grant_budget_reclaim(guest->blkback->budget,
+                                          guest->slot); /* what stays counted only makes others copy */
+}
