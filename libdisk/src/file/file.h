@@ -5,7 +5,7 @@
  * Three engines implement struct file_ops:
  *
  *   uring.c        io_uring, for block devices and file systems that serve it without threads;
- *   sync.c         preadv() and pwritev() on the spot, for file systems that would only use threads (tmpfs);
+ * *   sync.c         preadv() and pwritev() within file_kick(), for file systems that would only use threads (tmpfs);
  *   ../ram/map.c   memcpy(), for RAM disks.
  *
  * file_start() takes an operation, file_kick() gives what was taken to the kernel in one system call, file_poll() calls
@@ -62,7 +62,7 @@ struct file {
     bool is_block_device;
     int poll_fd;        /* readable when file_poll() may find something; -1: it always finds all within file_kick() */
     unsigned in_flight; /* started and not done */
-    struct file_io_list ended; /* of engines that carry an operation out within file_start(): to be announced */
+    struct file_io_list ended; /* of engines that carry operations out on the spot: to be announced */
 };
 
 /* Makes the engine for `fd`, which it takes over also on failure. `fence_fd`: see struct disk_params. `depth`: how
@@ -101,8 +101,9 @@ bool file_io_account(struct file_io *io, int64_t returned);
 /* Ends an operation: leaves the count of those in flight, calls done(). */
 void file_io_end(struct file *file, struct file_io *io);
 
-/* kick and poll of engines that carry an operation out within file_start(). It waits in file.ended for file_poll(),
- * so that a completion that starts the next operation does not recurse. */
+/* kick of engines that carry an operation out within file_start(), and poll of these and of those that do so within
+ * file_kick(). It waits in file.ended for file_poll(), so that a completion that starts the next operation does not
+ * recurse. */
 void file_kick_nothing(struct file *file);
 unsigned file_poll_ended(struct file *file, bool wait);
 

@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* I/O on the spot: an operation is one system call after the other within file_start(). */
+/*
+ * I/O on the spot: what was started is carried out within file_kick(), in the order in which it came.
+ *
+ * Reads that follow each other, in the queue and in the file, are one system call, and so are writes: that is what a guest's
+ * sequential I/O comes as. When such a call ends early or fails, its operations go on one by one, so that an error is the error of its
+ * own operation.
+ */
 #include "file/file.h"
 
 #include <errno.h>
@@ -7,38 +13,100 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#define SYNC_MERGED 64 /* most buffers in a merged call */
+
 struct sync_file {
     struct file file;
     int fd;
+    struct file_io_list started;
 };
+
+static int64_t sync_transfer(int fd, enum file_op op, const struct iovec *iov, int count, uint64_t offset)
+{
+    ssize_t returned;
+    if (op == FILE_READ)
+        returned = preadv(fd, iov, count, (off_t)offset);
+    else
+        returned = pwritev(fd, iov, count, (off_t)offset);
+    return returned < 0 ? -errno : returned;
+}
 
 static int64_t sync_call(int fd, struct file_io *io)
 {
+    if (io->op == FILE_SYNC)
+        return fdatasync(fd) < 0 ? -errno : 0;
     int count = 0;
-    const struct iovec *iov;
-    ssize_t returned = -1;
-    switch (io->op) {
-    case FILE_READ:
-        iov = file_io_next(io, &count);
-        returned = preadv(fd, iov, count, (off_t)io->offset);
-        break;
-    case FILE_WRITE:
-        iov = file_io_next(io, &count);
-        returned = pwritev(fd, iov, count, (off_t)io->offset);
-        break;
-    case FILE_SYNC:
-        returned = fdatasync(fd);
-        break;
+    const struct iovec *iov = file_io_next(io, &count);
+    return sync_transfer(fd, io->op, iov, count, io->offset);
+}
+
+static void sync_run(struct sync_file *sync, struct file_io *io)
+{
+    while (!file_io_account(io, sync_call(sync->fd, io)))
+        ;
+}
+
+/* Appends the buffers of an operation to the `*count` there are. False when it does not fit. */
+static bool sync_add(struct file_io *io, struct iovec *iov, int *count)
+{
+    int own = 0;
+    size_t length = 0;
+    const struct iovec *next = file_io_next(io, &own);
+    if (own > SYNC_MERGED - *count)
+        return false;
+    for (int i = 0; i < own; i++) {
+        iov[*count + i] = next[i];
+        length += next[i].iov_len;
     }
-    return returned < 0 ? -errno : returned;
+    if (length != io->length)
+        return false;
+    *count += own;
+    return true;
+}
+
+/* Carries out the operations from the first of those started to the last, exclusively, in one call as far as it goes. */
+static void sync_run_merged(struct sync_file *sync, const struct file_io *end, const struct iovec *iov, int count)
+{
+    struct file_io *io = TAILQ_FIRST(&sync->started);
+    int64_t left = sync_transfer(sync->fd, io->op, iov, count, io->offset);
+    for (; io != end; io = TAILQ_NEXT(io, entry)) {
+        int64_t part = left < (int64_t)io->length ? left : (int64_t)io->length;
+        if (part > 0)
+            left -= part;
+        if (part <= 0 || !file_io_account(io, part))
+            sync_run(sync, io);
+    }
+}
+
+static void sync_kick(struct file *file)
+{
+    struct sync_file *sync = (struct sync_file *)file;
+    struct iovec iov[SYNC_MERGED];
+    struct file_io *first, *io;
+    while ((first = TAILQ_FIRST(&sync->started))) {
+        uint64_t end = first->offset + first->length;
+        int count = 0;
+        io = TAILQ_NEXT(first, entry);
+        if (io && io->op == first->op && io->offset == end && first->op != FILE_SYNC && sync_add(first, iov, &count)) {
+            while (io && io->op == first->op && io->offset == end && sync_add(io, iov, &count)) {
+                end += io->length;
+                io = TAILQ_NEXT(io, entry);
+            }
+            sync_run_merged(sync, io, iov, count);
+        } else {
+            sync_run(sync, first);
+        }
+        while ((first = TAILQ_FIRST(&sync->started)) != io) {
+            TAILQ_REMOVE(&sync->started, first, entry);
+            TAILQ_INSERT_TAIL(&file->ended, first, entry);
+        }
+    }
 }
 
 static void sync_start(struct file *file, struct file_io *io)
 {
     struct sync_file *sync = (struct sync_file *)file;
-    while (!file_io_account(io, sync_call(sync->fd, io)))
-        ;
-    TAILQ_INSERT_TAIL(&file->ended, io, entry);
+    TAILQ_INSERT_TAIL(&sync->started, io, entry);
 }
 
 static void sync_close(struct file *file)
@@ -51,7 +119,7 @@ static void sync_close(struct file *file)
 static const struct file_ops sync_ops = {
     .name = "pread",
     .start = sync_start,
-    .kick = file_kick_nothing,
+    .kick = sync_kick,
     .poll = file_poll_ended,
     .close = sync_close,
 };
@@ -64,6 +132,7 @@ int file_open_sync(int fd, struct file **ret_file)
     sync->file.ops = &sync_ops;
     sync->file.poll_fd = -1;
     sync->fd = fd;
+    TAILQ_INIT(&sync->started);
     TAILQ_INIT(&sync->file.ended);
     *ret_file = &sync->file;
     return 0;

@@ -342,6 +342,82 @@ static void test_shrunk_file(void **state)
     shrunk("tmpfs", shm_path);
 }
 
+/* ---- Requests of a batch that follow each other, which an engine may carry out as one. ------------------------------ */
+
+#define ROW      RIG_DEPTH
+#define ROW_SIZE ((size_t)8192) /* of each of them, in two buffers */
+
+struct row {
+    struct disk_io io; /* first */
+    struct iovec iov[2];
+    uint8_t *buffer;
+};
+
+static void submit_row(struct disk *disk, struct row *row, enum disk_op op, const uint8_t *content)
+{
+    struct disk_io *batch[ROW], *done[ROW];
+    unsigned reaped = 0;
+    for (unsigned i = 0; i < ROW; i++) {
+        for (unsigned half = 0; half < 2; half++)
+            row[i].iov[half] =
+                (struct iovec){.iov_base = row[i].buffer + half * (ROW_SIZE / 2), .iov_len = ROW_SIZE / 2};
+        row[i].io = (struct disk_io){.op = op, .offset = (uint64_t)i * ROW_SIZE, .iov = row[i].iov, .iov_count = 2};
+        if (op == DISK_WRITE)
+            memcpy(row[i].buffer, content + (size_t)i * ROW_SIZE, ROW_SIZE);
+        else
+            memset(row[i].buffer, 0, ROW_SIZE);
+        batch[i] = &row[i].io;
+    }
+    disk_submit(disk, batch, ROW);
+    while (reaped < ROW)
+        reaped += wait_some(disk, done + reaped, ROW - reaped);
+}
+
+static void in_a_row(const char *which, const char *path)
+{
+    struct disk_error error;
+    struct disk *disk = open_kind(which, false, -1, &error);
+    uint8_t *content = rig_alloc(ROW * ROW_SIZE);
+    static struct row row[ROW];
+    uint64_t random = rig_seed();
+    for (size_t i = 0; i < ROW * ROW_SIZE; i += 8) {
+        uint64_t value = log_random(&random);
+        memcpy(content + i, &value, 8);
+    }
+    for (unsigned i = 0; i < ROW; i++)
+        row[i].buffer = rig_alloc(ROW_SIZE);
+
+    submit_row(disk, row, DISK_WRITE, content);
+    for (unsigned i = 0; i < ROW; i++)
+        assert_int_equal(row[i].io.result, 0);
+    submit_row(disk, row, DISK_READ, NULL);
+    for (unsigned i = 0; i < ROW; i++) {
+        assert_int_equal(row[i].io.result, 0);
+        assert_memory_equal(row[i].buffer, content + (size_t)i * ROW_SIZE, ROW_SIZE);
+    }
+
+    /* The file ends within the fourth of them now: it fails, and those behind it, and none before it. */
+    assert_int_equal(truncate(path, 3 * ROW_SIZE + 512), 0);
+    submit_row(disk, row, DISK_READ, NULL);
+    for (unsigned i = 0; i < ROW; i++) {
+        assert_int_equal(row[i].io.result, i < 3 ? 0 : -EIO);
+        if (i < 3)
+            assert_memory_equal(row[i].buffer, content + (size_t)i * ROW_SIZE, ROW_SIZE);
+    }
+    disk_close(disk);
+    for (unsigned i = 0; i < ROW; i++)
+        free(row[i].buffer);
+    free(content);
+    remove_files();
+}
+
+static void test_in_a_row(void **state)
+{
+    (void)state;
+    in_a_row("file", rig_path("disk"));
+    in_a_row("tmpfs", shm_path);
+}
+
 /* ---- io_uring: closed behind itself, and held by the fence. -------------------------------------------------------- */
 
 static bool uses_io_uring(const struct disk *disk)
@@ -408,12 +484,13 @@ static void test_fence(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_transfer_file),      cmocka_unit_test(test_transfer_tmpfs),
-        cmocka_unit_test(test_transfer_ram),       cmocka_unit_test(test_block_device),
-        cmocka_unit_test(test_bad_requests),       cmocka_unit_test(test_read_only),
-        cmocka_unit_test(test_too_deep),           cmocka_unit_test(test_close_in_flight),
-        cmocka_unit_test(test_bad_files),          cmocka_unit_test(test_shrunk_file),
-        cmocka_unit_test(test_ring_is_restricted), cmocka_unit_test(test_fence),
+        cmocka_unit_test(test_in_a_row),        cmocka_unit_test(test_transfer_file),
+        cmocka_unit_test(test_transfer_tmpfs),  cmocka_unit_test(test_transfer_ram),
+        cmocka_unit_test(test_block_device),    cmocka_unit_test(test_bad_requests),
+        cmocka_unit_test(test_read_only),       cmocka_unit_test(test_too_deep),
+        cmocka_unit_test(test_close_in_flight), cmocka_unit_test(test_bad_files),
+        cmocka_unit_test(test_shrunk_file),     cmocka_unit_test(test_ring_is_restricted),
+        cmocka_unit_test(test_fence),
     };
     snprintf(shm_path, sizeof shm_path, "/dev/shm/ringback-test.%d", getpid());
     return cmocka_run_group_tests(tests, NULL, NULL);
