@@ -122,6 +122,8 @@ static const int calls_allowed[] = {
     SCMP_SYS(read),
     SCMP_SYS(write),
     SCMP_SYS(writev),
+    SCMP_SYS(pread64),
+    SCMP_SYS(pwrite64),
     SCMP_SYS(preadv),
     SCMP_SYS(pwritev),
     SCMP_SYS(preadv2),

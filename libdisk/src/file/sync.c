@@ -24,8 +24,12 @@ struct sync_file {
 static int64_t sync_transfer(int fd, enum file_op op, const struct iovec *iov, int count, uint64_t offset)
 {
     ssize_t returned;
-    if (op == FILE_READ)
+    if (op == FILE_READ && count == 1) /* without a list to copy it is a little cheaper */
+        returned = pread(fd, iov->iov_base, iov->iov_len, (off_t)offset);
+    else if (op == FILE_READ)
         returned = preadv(fd, iov, count, (off_t)offset);
+    else if (count == 1)
+        returned = pwrite(fd, iov->iov_base, iov->iov_len, (off_t)offset);
     else
         returned = pwritev(fd, iov, count, (off_t)offset);
     return returned < 0 ? -errno : returned;
