@@ -16,7 +16,9 @@ qemu-img create -q -f vpc "$WORK/disk.vhd" 32M 2>/dev/null || skip "qemu-img is 
 for disk in "raw:$WORK/disk.img" "vhd:$WORK/disk.vhd" ram:32M; do
     for agreed in yes no; do
         # Another disk, and a RAM disk each time, begins anew.
-        [ $agreed = no ] && [ "$disk" != ram:32M ] || rm -f "$WORK/state".*
+        if [ $agreed = yes ] || [ "$disk" = ram:32M ]; then
+            rm -f "$WORK/state".*
+        fi
         disk_attach "$domain" xvda "$disk"
         guest_start "$domain" blk --persistent $agreed --requests 3000 --flush 5 --state "$WORK/state" --verify-all --hold "$XVDA"
         wait_until "$LIMIT_REQUEST" "3000 requests" disk_is "$domain/xvda" '.requests | .read + .write + .flush >= 3000' true
