@@ -42,6 +42,7 @@ int table_bind(struct ring_back *back, void *pages, size_t pages_size, const str
     back->free_head = TABLE_END;
     back->done_head = TABLE_END;
     back->replay_head = TABLE_END;
+    back->suspects = 0;
     return 0;
 }
 
@@ -82,13 +83,13 @@ int ring_back_consume(struct ring_back *back, struct ring_request *ret_request)
     struct journal_entry *entry = &back->journal->entries[index];
     shared_slot_read(shared_slot(back->shared, &back->layout, back->req_cons), entry->request,
                      back->layout.request_size);
-    entry->attempts = 1;
+    atomic_store_explicit(&entry->attempts, journal_attempts(0, false, JOURNAL_START_TOGETHER), memory_order_relaxed);
     journal_commit(&entry->word, journal_word(JOURNAL_IN_FLIGHT, back->next_sequence));
 
     back->next_sequence++;
     back->req_cons++;
     back->in_flight++;
-    *ret_request = (struct ring_request){.bytes = entry->request, .index = index, .attempts = 1};
+    *ret_request = (struct ring_request){.bytes = entry->request, .index = index};
     return 1;
 }
 

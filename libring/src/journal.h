@@ -22,20 +22,31 @@
  *
  * What a kill leaves after each store (s: scratch, C: commit, P: what the peer sees):
  *
- *   consume  s  request, attempts = 1   The entry is FREE, the slot is read again. No response can have replaced it:
- *                                       responses go only to slots of requests that were consumed.
+ *   consume  s  request, attempts =     The entry is FREE, the slot is read again. No response can have replaced it:
+ *               (0, TOGETHER)           responses go only to slots of requests that were consumed.
  *            C  IN_FLIGHT(sequence)     Replayed.
  *   respond  s  response to its slot    Still IN_FLIGHT: replayed. Nothing announces the slot; another may take it.
  *            C  DONE(index)             Published by the recovery; the response is in its slot.
  *   publish  C  batch (base, target)    rsp_prod is base, and DONE(base) to DONE(target - 1) exist: published again.
  *            P  rsp_prod = target       These entries are announced: freed, never answered again.
  *            C  FREE, for each          The rest is freed.
- *   recover  C  FREE, for each          The same, for entries that were announced; then a publish as above.
- *   replay   C  attempts + 1            Replayed again, having been counted.
+ *   recover  C  attempts = (n', NO),    Replayed. What is not settled yet is settled by the next recovery, which is told
+ *               for each IN_FLIGHT      how *this* process died.
+ *            C  FREE, for each          The same, for entries that were announced; then a publish as above.
+ *   pardon   C  attempts = (0, NO)      Replayed, as one that never crashed a process.
+ *   replay   C  attempts = (n, ALONE    Replayed again, after having been settled.
+ *               or TOGETHER)
  *
  * A respond after a publish writes DONE(index >= target), so entries of two batches cannot be confused; a second
  * publish starts only when the entries of the first are FREE. Consuming into an entry that was just freed is a new
  * sequence number in an old place, again by one commit.
+ *
+ * The attempts of an entry are one more such word: how many processes *crashed* while they executed the request, and how
+ * the latest one started it: not at all, together with others, or alone. The latter is stored before execution and says
+ * nothing yet; the recovery settles it. After a crash, one that was started is counted; after any other death (somebody
+ * killed the process) it is not: whatever is done to a process from outside, the count of a request stays. A request
+ * that crashed a process in company is a suspect, one that did so alone has been proved to. Settling leaves "not at
+ * all", so however often it is repeated, a crash counts once.
  *
  * The shared rsp_prod can be written by the peer. At recovery only base and target are legitimate, and base only
  * together with the whole batch in its entries. A peer that forges the value within these rules only loses or repeats
@@ -59,6 +70,7 @@
 
 #include <assert.h>
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -77,10 +89,18 @@ enum journal_state {
     JOURNAL_DONE = 2,
 };
 
+/* How the latest process started an entry's request: the lower half of its attempts. Journals of before there were any
+ * crashes to count hold some other number there, and zero in the upper half: it was started, in company. */
+#define JOURNAL_START_NO       0u
+#define JOURNAL_START_TOGETHER 1u
+#define JOURNAL_START_ALONE    0x80000000u
+
+/* The upper half: crashes << 1 | whether one of them was alone. */
+#define JOURNAL_CRASHES_MAX (UINT32_MAX >> 1)
+
 struct journal_entry {
     _Atomic uint64_t word; /* number << 2 | enum journal_state */
-    uint32_t attempts;
-    uint32_t reserved;
+    _Atomic uint64_t attempts;
     uint32_t request[RING_REQUEST_MAX / 4];
 };
 
@@ -129,6 +149,26 @@ static inline enum journal_state journal_word_state(uint64_t word)
 static inline uint64_t journal_word_number(uint64_t word)
 {
     return word >> 2;
+}
+
+static inline uint64_t journal_attempts(uint32_t crashes, bool proved, uint32_t start)
+{
+    return (uint64_t)(crashes << 1 | (uint32_t)proved) << 32 | start;
+}
+
+static inline uint32_t journal_attempts_crashes(uint64_t attempts)
+{
+    return (uint32_t)(attempts >> 33);
+}
+
+static inline bool journal_attempts_proved(uint64_t attempts)
+{
+    return (attempts >> 32 & 1) != 0;
+}
+
+static inline uint32_t journal_attempts_start(uint64_t attempts)
+{
+    return (uint32_t)attempts;
 }
 
 static inline uint64_t journal_load(const _Atomic uint64_t *word)

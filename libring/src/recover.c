@@ -7,7 +7,7 @@
  * corrupted: each word is loaded once and bounded before it is used as a number. The ring's indices are loaded once,
  * too; they are the peer's.
  *
- * A kill in here is like a kill in what it does: it frees announced entries, and publishes (journal.h).
+ * A kill in here is like a kill in what it does: it settles attempts, frees announced entries, and publishes (journal.h).
  */
 #include <errno.h>
 
@@ -113,8 +113,28 @@ static int check_consistency(struct ring_back *back, const struct scan *scan, ui
     return requested < consumed || requested > back->layout.slots ? -EPROTO : 0;
 }
 
+/* Holds a crash against every request that the dead process had started; forgets that it did, after any other death. */
+static void settle_attempts(struct ring_back *back, bool crashed)
+{
+    for (uint32_t i = back->replay_head; i != TABLE_END; i = back->next[i]) {
+        struct journal_entry *entry = &back->journal->entries[i];
+        uint64_t attempts = journal_load(&entry->attempts);
+        uint32_t crashes = journal_attempts_crashes(attempts);
+        uint32_t start = journal_attempts_start(attempts);
+        bool proved = journal_attempts_proved(attempts);
+
+        if (crashed && start != JOURNAL_START_NO) {
+            crashes += crashes < JOURNAL_CRASHES_MAX;
+            proved = proved || start == JOURNAL_START_ALONE;
+        }
+        if (start != JOURNAL_START_NO)
+            journal_commit(&entry->attempts, journal_attempts(crashes, proved, JOURNAL_START_NO));
+        back->suspects += crashes > 0;
+    }
+}
+
 int ring_back_recover(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout,
-                      void *journal, size_t journal_size, uint64_t generation)
+                      void *journal, size_t journal_size, uint64_t generation, bool crashed)
 {
     int rc = table_bind(back, pages, pages_size, layout, journal, journal_size, generation);
     if (rc == 0 && back->journal->magic == JOURNAL_MAGIC && journal_load(&back->journal->drained) == generation)
@@ -143,22 +163,81 @@ int ring_back_recover(struct ring_back *back, void *pages, size_t pages_size, co
 
     back->req_cons = back->rsp_prod + back->in_flight + back->done_count;
     back->req_seen = back->req_cons;
+    settle_attempts(back, crashed);
     table_release(back, &scan.announced_head);
     (void)ring_back_publish(back); /* the caller notifies anyway */
     return 0;
 }
 
-int ring_back_replay(struct ring_back *back, struct ring_request *ret_request)
+void ring_back_pardon(struct ring_back *back)
+{
+    for (uint32_t i = back->replay_head; i != TABLE_END; i = back->next[i])
+        journal_commit(&back->journal->entries[i].attempts, journal_attempts(0, false, JOURNAL_START_NO));
+    back->suspects = 0;
+}
+
+static void request_of(const struct ring_back *back, uint32_t index, struct ring_request *ret_request)
+{
+    const struct journal_entry *entry = &back->journal->entries[index];
+    uint64_t attempts = journal_load(&entry->attempts);
+
+    *ret_request = (struct ring_request){.bytes = entry->request,
+                                         .index = index,
+                                         .crashes = journal_attempts_crashes(attempts),
+                                         .proved = journal_attempts_proved(attempts)};
+}
+
+/* The link to the next entry to be replayed: the first of those with the fewest crashes. The list is not empty. */
+static uint32_t *replay_next(struct ring_back *back)
+{
+    uint32_t *best = NULL;
+    uint32_t fewest = UINT32_MAX;
+
+    for (uint32_t *link = &back->replay_head; *link != TABLE_END && fewest > 0; link = &back->next[*link]) {
+        uint32_t crashes = journal_attempts_crashes(journal_load(&back->journal->entries[*link].attempts));
+        if (crashes < fewest) {
+            fewest = crashes;
+            best = link;
+        }
+    }
+    return best;
+}
+
+int ring_back_peek(struct ring_back *back, struct ring_request *ret_request)
+{
+    if (back->replay_head == TABLE_END)
+        return 0;
+    request_of(back, *replay_next(back), ret_request);
+    return 1;
+}
+
+int ring_back_replay(struct ring_back *back, bool alone, struct ring_request *ret_request)
 {
     if (back->replay_head == TABLE_END)
         return 0;
 
-    uint32_t index = table_pop(back, &back->replay_head);
-    struct journal_entry *entry = &back->journal->entries[index];
-    uint32_t attempts = entry->attempts < UINT32_MAX ? entry->attempts + 1 : UINT32_MAX;
-    entry->attempts = attempts;
-    /* Before: the attempt is counted. After: the request is executed, and may kill us. */
-    atomic_signal_fence(memory_order_seq_cst);
-    *ret_request = (struct ring_request){.bytes = entry->request, .index = index, .attempts = attempts};
+    uint32_t index = table_pop(back, replay_next(back));
+    request_of(back, index, ret_request);
+    back->suspects -= ret_request->crashes > 0;
+    /* Before: how it was started. After: the request is executed, and may kill us. */
+    journal_commit(&back->journal->entries[index].attempts,
+                   journal_attempts(ret_request->crashes, ret_request->proved,
+                                    alone ? JOURNAL_START_ALONE : JOURNAL_START_TOGETHER));
     return 1;
+}
+
+uint32_t ring_back_suspects(const struct ring_back *back)
+{
+    return back->suspects;
+}
+
+uint32_t ring_back_suspects_list(const struct ring_back *back, struct ring_request *ret_requests, uint32_t room)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = back->replay_head; i != TABLE_END && count < room; i = back->next[i]) {
+        request_of(back, i, &ret_requests[count]);
+        count += ret_requests[count].crashes > 0;
+    }
+    return count;
 }

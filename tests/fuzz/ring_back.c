@@ -79,7 +79,7 @@ static void consume(struct work *work)
     int rc = ring_back_consume(&work->back, &request);
     assert(rc == 0 || rc == 1 || rc == -EPROTO);
     if (rc == 1) {
-        assert(request.index < work->layout.slots && !work->busy[request.index] && request.attempts == 1);
+        assert(request.index < work->layout.slots && !work->busy[request.index] && request.crashes == 0);
         work->busy[request.index] = true;
         work->in_flight++;
     }
@@ -102,12 +102,12 @@ static void respond(struct work *work, uint8_t which)
 static void die(struct work *work)
 {
     struct ring_request request;
-    int rc = ring_back_recover(&work->back, pages, sizeof pages, &work->layout, journal, sizeof journal, 1);
+    int rc = ring_back_recover(&work->back, pages, sizeof pages, &work->layout, journal, sizeof journal, 1, true);
     assert(rc == 0 || rc == -EPROTO);
     if (rc == 0) {
         uint32_t replayed = 0;
-        for (; ring_back_replay(&work->back, &request) == 1; replayed++)
-            assert(work->busy[request.index] && request.attempts > 1);
+        for (; ring_back_replay(&work->back, false, &request) == 1; replayed++)
+            assert(work->busy[request.index] && request.crashes > 0);
         assert(replayed == work->in_flight);
         return;
     }

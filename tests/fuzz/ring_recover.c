@@ -40,7 +40,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static uint8_t pages_before[sizeof pages], journal_before[sizeof journal];
     memcpy(pages_before, pages, sizeof pages);
     memcpy(journal_before, journal, sizeof journal);
-    int rc = ring_back_recover(&back, pages, sizeof pages, &layout, journal, sizeof journal, GENERATION);
+    int rc = ring_back_recover(&back, pages, sizeof pages, &layout, journal, sizeof journal, GENERATION, true);
     if (rc < 0) {
         assert(rc == -EBADMSG || rc == -ESTALE || rc == -EPROTO);
         assert(memcmp(pages, pages_before, sizeof pages) == 0 && memcmp(journal, journal_before, sizeof journal) == 0);
@@ -51,7 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ring_request request;
     bool busy[SLOTS_MAX] = {false};
     uint32_t served = 0;
-    while (ring_back_replay(&back, &request) == 1 || ring_back_consume(&back, &request) == 1) {
+    while (ring_back_replay(&back, true, &request) == 1 || ring_back_consume(&back, &request) == 1) {
         assert(request.index < layout.slots && !busy[request.index] && served < layout.slots);
         busy[request.index] = true;
         served++;
@@ -64,7 +64,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct ring_indices indices;
     ring_back_indices(&back, &indices);
     assert(indices.in_flight == 0 && indices.rsp_prod == indices.req_cons && indices.req_cons == indices.req_prod);
-    assert(ring_back_recover(&back, pages, sizeof pages, &layout, journal, sizeof journal, GENERATION) == 0);
-    assert(ring_back_replay(&back, &request) == 0);
+    assert(ring_back_recover(&back, pages, sizeof pages, &layout, journal, sizeof journal, GENERATION, true) == 0);
+    assert(ring_back_replay(&back, false, &request) == 0 && ring_back_suspects(&back) == 0);
     return 0;
 }

@@ -96,7 +96,7 @@ static enum disk_op disk_op_of(enum blkif_code code)
 }
 
 /* Decodes and checks one request. Returns its slot, ready to be executed, or NULL when it was answered already. */
-static struct slot *accept_request(struct queue *queue, const struct ring_request *request)
+static struct slot *accept_request(struct queue *queue, const struct ring_request *request, bool replayed)
 {
     struct slot *slot = &queue->slots[request->index];
     struct blkif_message message;
@@ -112,7 +112,7 @@ static struct slot *accept_request(struct queue *queue, const struct ring_reques
     }
 
     slot->io.op = disk_op_of(slot->job.code);
-    if (request->attempts == 1)
+    if (!replayed)
         queue->params.counters->requests[slot->io.op]++;
     slot->io.offset = slot->io.op == DISK_FLUSH ? 0 : slot->job.offset;
     slot->data.extent_count = slot->job.extent_count;
@@ -123,9 +123,10 @@ static struct slot *accept_request(struct queue *queue, const struct ring_reques
 }
 
 /* The requests of a dead worker first, then new ones. As ring_back_consume(). */
-static int take_request(struct queue *queue, struct ring_request *ret_request)
+static int take_request(struct queue *queue, struct ring_request *ret_request, bool *ret_replayed)
 {
-    if (ring_back_replay(&queue->ring, ret_request) == 1) {
+    *ret_replayed = ring_back_replay(&queue->ring, false, ret_request) == 1;
+    if (*ret_replayed) {
         queue->params.counters->replayed++;
         return 1;
     }
@@ -170,10 +171,11 @@ static int start_requests(struct queue *queue)
     struct disk_io *ios[BATCH_MAX];
     struct ring_request request;
     unsigned taken = 0, count = 0;
+    bool replayed;
     int got = 0;
 
-    while (taken < BATCH_MAX && (got = take_request(queue, &request)) == 1) {
-        struct slot *slot = accept_request(queue, &request);
+    while (taken < BATCH_MAX && (got = take_request(queue, &request, &replayed)) == 1) {
+        struct slot *slot = accept_request(queue, &request, replayed);
         if (slot)
             batch[count++] = slot;
         taken++;
@@ -438,7 +440,7 @@ static int take_ring(struct queue *queue, const struct ring_layout *layout)
 
     if (params->recover)
         return ring_back_recover(&queue->ring, params->ring_pages, pages_size, layout, params->journal,
-                                 params->journal_size, params->generation);
+                                 params->journal_size, params->generation, false);
     return ring_back_attach(&queue->ring, params->ring_pages, pages_size, layout, params->journal, params->journal_size,
                             params->generation);
 }

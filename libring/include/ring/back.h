@@ -43,7 +43,8 @@ enum ring_journal_use {
 struct ring_request {
     const void *bytes; /* `request_size` bytes in private memory: decode from here, as often as needed */
     uint32_t index;    /* 0..slots-1, unique among the requests in flight: use it to index your own table */
-    uint32_t attempts; /* how many processes have started it, this one included: 1 unless replayed */
+    uint32_t crashes;  /* how many processes crashed while they executed it; 0 unless replayed */
+    bool proved;       /* one of them was executing nothing else */
 };
 
 /* Embedded by its user, its fields private. */
@@ -60,6 +61,7 @@ struct ring_back {
     uint32_t free_head;     /* entries in lists linked through `next`, see src/table.h */
     uint32_t done_head;
     uint32_t replay_head;
+    uint32_t suspects; /* entries to be replayed that saw a crash */
     uint32_t next[RING_SLOTS_MAX];
 };
 
@@ -75,15 +77,29 @@ int ring_back_attach(struct ring_back *back, void *pages, size_t pages_size, con
 
 /* Continues a connection whose process died; or, with a drained journal, takes the ring over as ring_back_attach(). Restores the table, completes or repeats the publication that was under
  * way, and leaves the requests that were in progress to ring_back_replay(). The caller notifies the peer once,
- * unconditionally, when done.
+ * unconditionally, when done. `crashed`: that process ended by its own doing, which is held against the requests it had
+ * started; false when somebody killed it, which says nothing about them.
  * Returns 0; -ESTALE when the journal is of another generation or retired; -EBADMSG when it is damaged or of another
  * layout or version; -EPROTO when the peer changed the ring to impossible indices; -EINVAL as attach. */
 int ring_back_recover(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout,
-                      void *journal, size_t journal_size, uint64_t generation);
+                      void *journal, size_t journal_size, uint64_t generation, bool crashed);
 
-/* Hands out, in the order they were consumed, the requests that were in progress when the former process died. To be
- * drained before the first ring_back_consume(). Returns 1, or 0 when there are no more. */
-int ring_back_replay(struct ring_back *back, struct ring_request *ret_request);
+/* Hands out the requests that were in progress when the former process died: in the order they were consumed, but those
+ * that saw the fewest crashes first. To be drained before the first ring_back_consume(). `alone`: nothing else is being
+ * executed by this process, nor will be before this request is responded to; a crash then proves that it is to blame.
+ * Returns 1, or 0 when there are no more. */
+int ring_back_replay(struct ring_back *back, bool alone, struct ring_request *ret_request);
+
+/* Tells which request ring_back_replay() hands out next. Returns 1, or 0 when there are no more. */
+int ring_back_peek(struct ring_back *back, struct ring_request *ret_request);
+
+/* How many of the requests left to be replayed saw a crash: as long as there are any, replay one at a time. */
+uint32_t ring_back_suspects(const struct ring_back *back);
+/* Lists them, `room` at most, in the order they were consumed. Returns how many. */
+uint32_t ring_back_suspects_list(const struct ring_back *back, struct ring_request *ret_requests, uint32_t room);
+
+/* Forgets every crash that was held against the requests left to be replayed. */
+void ring_back_pardon(struct ring_back *back);
 
 /* Marks the journal as drained: the ring can be taken over by another process, of any version. Nothing may be consumed any more. Returns
  * 0, or -EBUSY while something is in flight or not published. */

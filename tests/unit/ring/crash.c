@@ -10,13 +10,15 @@
  * process; with an argument, deeper still.
  *
  * Demanded of each: every request is answered exactly once, with its own id and payload; none is executed after its
- * response was announced; replay goes in the order of consumption; attempts count the processes that started a request;
- * nothing is left behind.
+ * response was announced; replay goes in the order of consumption, what saw fewer crashes first; crashes count the
+ * processes that started a request and crashed, not one more or less, and none that was killed; nothing is left behind.
+ * So all of it is done twice: with processes that crash, and with processes that are killed.
  *
  * That it can fail was tried by breaking libring: with respond's commit before its slot store, publish's batch after
  * rsp_prod, FREE before rsp_prod, IN_FLIGHT before the copy or before the first attempt, DONE and its index in two
- * stores, no batch, a drained mark before the last publication or taken away before a format is complete, or a replay that does not count or not sort, a recovery that does not free or not publish, or that
- * starts its sequence anew, it fails.
+ * stores, no batch, a drained mark before the last publication or taken away before a format is complete, or a replay
+ * that does not count or not sort, a recovery that does not free or not publish, that starts its sequence anew, does not
+ * settle, or settles in two stores, it fails.
  *
  * Exit status 77 where tracing is not allowed.
  */
@@ -53,9 +55,11 @@ struct world {
     _Alignas(64) uint8_t pages[RING_HEADER_SIZE + SLOTS_MAX * sizeof(struct request)];
     _Alignas(64) uint8_t journal[RING_PAGE_SIZE];
     struct ring_front front;
-    uint32_t submitted;         /* ids below were put on the ring */
-    uint32_t kills;             /* how many processes died so far */
-    uint8_t executed[REQUESTS]; /* how often each was started */
+    uint32_t submitted; /* ids below were put on the ring */
+    uint32_t kills;     /* how many processes died so far */
+    uint8_t
+        entered[REQUESTS + 1]; /* how often libring was called to hand each out: one killed there may have started it */
+    uint8_t executed[REQUESTS]; /* how often each was handed out */
     uint8_t answered[REQUESTS]; /* how often the front end got its response */
     bool stepping;              /* whether this process is inside libring, single-stepped */
 };
@@ -70,6 +74,7 @@ struct worker {
 static struct world *world;
 static struct ring_layout layout = {.request_size = 16, .slot_size = 16, .response_size = 8, .response_mask = 0xff};
 static bool traced;
+static bool crashing; /* processes crash; else somebody kills them */
 
 static unsigned long kill_points, states_total;
 
@@ -145,7 +150,9 @@ static uint32_t execute(struct worker *worker, const struct ring_request *handed
     demand(id < world->submitted && request.seal == ~id && request.payload[0] == id * 3 &&
            request.payload[1] == id * 5);
     demand(!announced(id));
-    demand(world->executed[id] < handed->attempts && handed->attempts <= world->kills + 1);
+    /* By others than this process. */
+    demand(handed->crashes < (crashing ? world->entered[id] : 1));
+    demand(!crashing || world->executed[id] <= handed->crashes);
     demand(handed->index < layout.slots && !worker->in_flight[id]);
     world->executed[id]++;
     worker->in_flight[id] = true;
@@ -156,13 +163,17 @@ static uint32_t execute(struct worker *worker, const struct ring_request *handed
 static bool worker_consume(struct worker *worker)
 {
     struct ring_request handed;
+    uint32_t next = 0;
+    while (next < world->submitted && world->executed[next] > 0)
+        next++;
+    world->entered[next]++;
     enter();
     int rc = ring_back_consume(&worker->back, &handed);
     leave();
     demand(rc >= 0);
     if (rc == 1) {
         uint32_t id = execute(worker, &handed);
-        demand(handed.attempts == 1);
+        demand(handed.crashes == 0);
         for (uint32_t later = id + 1; later < world->submitted; later++)
             demand(world->executed[later] == 0);
     }
@@ -264,7 +275,7 @@ static void succeed(const char *script)
 
     enter();
     int rc = ring_back_recover(&worker.back, world->pages, sizeof world->pages, &layout, world->journal,
-                               sizeof world->journal, GENERATION);
+                               sizeof world->journal, GENERATION, crashing);
     leave();
     demand(rc == 0);
     struct ring_indices indices;
@@ -272,16 +283,21 @@ static void succeed(const char *script)
     demand(indices.rsp_prod + indices.in_flight == indices.req_cons);
 
     struct ring_request handed;
+    uint32_t crashes = 0;
     for (int64_t last = -1;;) {
+        if (ring_back_peek(&worker.back, &handed) == 1)
+            world->entered[((const struct request *)handed.bytes)->id]++;
         enter();
-        rc = ring_back_replay(&worker.back, &handed);
+        rc = ring_back_replay(&worker.back, ring_back_suspects(&worker.back) > 0, &handed);
         leave();
         if (rc == 0)
             break;
         uint32_t id = execute(&worker, &handed);
-        demand(handed.attempts >= 2 && (int64_t)id > last);
+        demand(handed.crashes > crashes || (handed.crashes == crashes && (int64_t)id > last));
+        crashes = handed.crashes;
         last = id;
     }
+    demand(ring_back_suspects(&worker.back) == 0);
     while (worker_consume(&worker))
         ;
     answer_all(&worker);
@@ -408,14 +424,14 @@ static void attach_is_all_or_nothing(void)
         static struct worker worker;
         *world = states.list[i];
         int rc_old = ring_back_recover(&worker.back, world->pages, sizeof world->pages, &layout, world->journal,
-                                       sizeof world->journal, GENERATION);
+                                       sizeof world->journal, GENERATION, false);
         int rc_new = ring_back_recover(&worker.back, world->pages, sizeof world->pages, &layout, world->journal,
-                                       sizeof world->journal, GENERATION + 1);
+                                       sizeof world->journal, GENERATION + 1, false);
         demand(rc_old == -ESTALE || (i == 0 && rc_old == 0));
         demand(rc_new == -ESTALE || (i == states.count - 1 && rc_new == 0));
         if (rc_new == 0) {
             struct ring_request handed;
-            demand(ring_back_replay(&worker.back, &handed) == 0);
+            demand(ring_back_replay(&worker.back, false, &handed) == 0);
         }
         refused += rc_old < 0 && rc_new < 0;
         attach_anew(NULL);
@@ -463,7 +479,10 @@ int main(int argc, char **argv)
 
         struct states states = {0};
         trace(live, scenarios[i].script, &states);
-        recover_from_all(&states, depth);
+        for (int how = 0; how < 2; how++) {
+            crashing = how != 0;
+            recover_from_all(&states, depth);
+        }
         free(states.list);
         printf("%-50s %8lu kill points, %6lu states\n", scenarios[i].name, kill_points - points_before,
                states_total - states_before);

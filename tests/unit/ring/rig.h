@@ -68,11 +68,16 @@ static inline int rig_attach(struct rig *rig)
 }
 
 /* As a new process would: nothing of the old struct ring_back survives. */
-static inline int rig_recover(struct rig *rig)
+static inline int rig_recover_after(struct rig *rig, bool crashed)
 {
     memset(&rig->back, 0xee, sizeof rig->back);
     return ring_back_recover(&rig->back, rig->pages, rig->pages_size, &rig->layout, rig->journal, rig->journal_size,
-                             RIG_GENERATION);
+                             RIG_GENERATION, crashed);
+}
+
+static inline int rig_recover(struct rig *rig)
+{
+    return rig_recover_after(rig, false);
 }
 
 static inline void rig_init(struct rig *rig, struct ring_layout layout, uint32_t start)

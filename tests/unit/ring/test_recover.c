@@ -44,7 +44,7 @@ static void assert_refused(struct rig *rig, int expected)
 static uint64_t replay_id(struct rig *rig, struct ring_request *ret_request)
 {
     uint64_t id;
-    assert_int_equal(ring_back_replay(&rig->back, ret_request), 1);
+    assert_int_equal(ring_back_replay(&rig->back, false, ret_request), 1);
     memcpy(&id, ret_request->bytes, sizeof id);
     return id;
 }
@@ -62,11 +62,11 @@ static void continues_where_the_other_died(void **state)
         assert_int_equal(rig_collect(&rig), published[i]);
 
     assert_int_equal(replay_id(&rig, &request), 3);
-    assert_int_equal(request.attempts, 2);
+    assert_int_equal(request.crashes, 0);
     ring_back_respond(&rig.back, request.index, &(uint64_t){3});
     assert_int_equal(replay_id(&rig, &request), 5);
     ring_back_respond(&rig.back, request.index, &(uint64_t){5});
-    assert_int_equal(ring_back_replay(&rig.back, &request), 0);
+    assert_int_equal(ring_back_replay(&rig.back, false, &request), 0);
 
     uint32_t index;
     assert_int_equal(rig_consume(&rig, &index), 6);
@@ -75,27 +75,133 @@ static void continues_where_the_other_died(void **state)
     for (uint64_t id = 3; id <= 6; id += id == 3 ? 2 : 1)
         assert_int_equal(rig_collect(&rig), id);
     assert_int_equal(rig_recover(&rig), 0);
-    assert_int_equal(ring_back_replay(&rig.back, &request), 0);
+    assert_int_equal(ring_back_replay(&rig.back, false, &request), 0);
     rig_fini(&rig);
 }
 
-static void attempts_count_starts_and_do_not_wrap(void **state)
+/* Replays the next one, which must be `id` with so many crashes. */
+static void assert_replays(struct rig *rig, bool alone, uint64_t id, uint32_t crashes, bool proved)
+{
+    struct ring_request peeked, request;
+    uint64_t found;
+    assert_int_equal(ring_back_peek(&rig->back, &peeked), 1);
+    assert_int_equal(ring_back_replay(&rig->back, alone, &request), 1);
+    memcpy(&found, request.bytes, sizeof found);
+    assert_int_equal(found, id);
+    assert_int_equal(request.crashes, crashes);
+    assert_int_equal(request.proved, proved);
+    assert_true(peeked.index == request.index && peeked.crashes == crashes && peeked.proved == proved);
+}
+
+static void a_crash_is_held_against_what_was_started(void **state)
 {
     (void)state;
     struct rig rig;
-    struct ring_request request;
+    struct ring_request request, listed[4];
     rig_busy(&rig);
-    for (uint32_t attempts = 2; attempts < 6; attempts++) {
+    assert_int_equal(rig_recover_after(&rig, true), 0);
+    assert_int_equal(ring_back_suspects(&rig.back), 2);
+    assert_int_equal(ring_back_suspects_list(&rig.back, listed, 4), 2);
+    assert_true(listed[0].crashes == 1 && listed[1].crashes == 1);
+    assert_int_equal(ring_back_suspects_list(&rig.back, listed, 1), 1);
+    assert_replays(&rig, true, 3, 1, false); /* and kills it */
+
+    /* What it had not started is not to blame, and goes first. */
+    assert_int_equal(rig_recover_after(&rig, true), 0);
+    assert_int_equal(ring_back_suspects(&rig.back), 2);
+    assert_replays(&rig, true, 5, 1, false);
+    ring_back_respond(&rig.back, 5, &(uint64_t){5});
+    assert_int_equal(ring_back_suspects(&rig.back), 1);
+    assert_replays(&rig, true, 3, 2, true);
+    assert_int_equal(ring_back_suspects(&rig.back), 0);
+    assert_int_equal(ring_back_peek(&rig.back, &request), 0);
+    assert_int_equal(ring_back_replay(&rig.back, true, &request), 0);
+
+    assert_int_equal(rig_recover_after(&rig, true), 0);
+    assert_replays(&rig, true, 3, 3, true);
+    rig_fini(&rig);
+}
+
+static void other_deaths_are_not_held_against_anything(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    for (unsigned deaths = 0; deaths < 50; deaths++) {
         assert_int_equal(rig_recover(&rig), 0);
-        assert_int_equal(replay_id(&rig, &request), 3);
-        assert_int_equal(request.attempts, attempts);
+        assert_int_equal(ring_back_suspects(&rig.back), 0);
+        assert_replays(&rig, deaths % 2 == 0, 3, 0, false);
+        assert_replays(&rig, false, 5, 0, false);
     }
-    journal_of(&rig)->entries[request.index].attempts = UINT32_MAX;
+    assert_int_equal(rig_recover_after(&rig, true), 0);
+    for (unsigned deaths = 0; deaths < 50; deaths++) {
+        assert_replays(&rig, true, 3, 1, false);
+        assert_int_equal(rig_recover(&rig), 0);
+        assert_int_equal(ring_back_suspects(&rig.back), 2);
+    }
+    /* It died before it started anything: nothing is to blame. */
+    assert_int_equal(rig_recover_after(&rig, true), 0);
+    assert_replays(&rig, true, 3, 1, false);
+    rig_fini(&rig);
+}
+
+static void a_crash_in_company_proves_nothing(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    for (uint32_t crashes = 1; crashes < 6; crashes++) {
+        assert_int_equal(rig_recover_after(&rig, true), 0);
+        assert_replays(&rig, false, 3, crashes, false);
+        assert_replays(&rig, false, 5, crashes, false);
+    }
+    rig_fini(&rig);
+}
+
+static void crashes_are_forgotten_when_told_to(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    assert_int_equal(rig_recover_after(&rig, true), 0);
+    assert_replays(&rig, true, 3, 1, false);
+    assert_int_equal(rig_recover_after(&rig, true), 0);
+    ring_back_pardon(&rig.back);
+    assert_int_equal(ring_back_suspects(&rig.back), 0);
+    assert_int_equal(rig_recover_after(&rig, true), 0); /* kept, and nothing was started since */
+    assert_int_equal(ring_back_suspects(&rig.back), 0);
+    assert_replays(&rig, false, 3, 0, false);
+    assert_replays(&rig, false, 5, 0, false);
+    rig_fini(&rig);
+}
+
+static void crashes_do_not_wrap(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    for (unsigned i = 0; i < 8; i++)
+        atomic_store(&journal_of(&rig)->entries[i].attempts,
+                     journal_attempts(JOURNAL_CRASHES_MAX, false, JOURNAL_START_TOGETHER));
+    assert_int_equal(rig_recover_after(&rig, true), 0);
+    assert_replays(&rig, true, 3, JOURNAL_CRASHES_MAX, false);
+    rig_fini(&rig);
+}
+
+/* Journals made before crashes were counted: each start was counted in the lower half. */
+static void an_older_journal_has_no_crashes(void **state)
+{
+    (void)state;
+    struct rig rig;
+    rig_busy(&rig);
+    for (unsigned i = 0; i < 8; i++)
+        atomic_store(&journal_of(&rig)->entries[i].attempts, 7);
     assert_int_equal(rig_recover(&rig), 0);
-    assert_int_equal(replay_id(&rig, &request), 3);
-    assert_int_equal(request.attempts, UINT32_MAX);
-    assert_int_equal(replay_id(&rig, &request), 5);
-    assert_int_equal(request.attempts, 2); /* never started by the others */
+    assert_int_equal(ring_back_suspects(&rig.back), 0);
+    for (unsigned i = 0; i < 8; i++)
+        atomic_store(&journal_of(&rig)->entries[i].attempts, 7);
+    assert_int_equal(rig_recover_after(&rig, true), 0);
+    assert_replays(&rig, true, 3, 1, false);
     rig_fini(&rig);
 }
 
@@ -105,10 +211,10 @@ static void refuses_another_generation(void **state)
     struct rig rig;
     rig_busy(&rig);
     assert_int_equal(ring_back_recover(&rig.back, rig.pages, rig.pages_size, &rig.layout, rig.journal, rig.journal_size,
-                                       RIG_GENERATION + 1),
+                                       RIG_GENERATION + 1, false),
                      -ESTALE);
     assert_int_equal(
-        ring_back_recover(&rig.back, rig.pages, rig.pages_size, &rig.layout, rig.journal, rig.journal_size, 0),
+        ring_back_recover(&rig.back, rig.pages, rig.pages_size, &rig.layout, rig.journal, rig.journal_size, 0, false),
         -EINVAL);
     assert_int_equal(rig_recover(&rig), 0);
     rig_fini(&rig);
@@ -315,7 +421,7 @@ static void rig_calm(struct rig *rig)
     struct ring_request request;
     rig_busy(rig);
     assert_int_equal(rig_recover(rig), 0);
-    while (ring_back_replay(&rig->back, &request) == 1)
+    while (ring_back_replay(&rig->back, false, &request) == 1)
         ring_back_respond(&rig->back, request.index, request.bytes);
     ring_back_publish(&rig->back);
 }
@@ -359,7 +465,7 @@ static void takes_over_a_drained_ring_of_any_version(void **state)
     assert_int_equal(judge(&rig, RIG_GENERATION), RING_JOURNAL_DRAINED);
     assert_int_equal(rig_recover(&rig), 0);
     assert_int_equal(judge(&rig, RIG_GENERATION), RING_JOURNAL_IN_USE);
-    assert_int_equal(ring_back_replay(&rig.back, &request), 0);
+    assert_int_equal(ring_back_replay(&rig.back, false, &request), 0);
     assert_int_equal(rig_consume(&rig, &index), 6);
     rig_fini(&rig);
 
@@ -386,7 +492,7 @@ static void a_drained_mark_is_for_its_generation_and_can_be_taken_back(void **st
     assert_int_equal(judge(&rig, RIG_GENERATION), RING_JOURNAL_IN_USE);
     assert_int_equal(rig_consume(&rig, &index), 6);
     assert_int_equal(rig_recover(&rig), 0);
-    assert_int_equal(ring_back_replay(&rig.back, &request), 1); /* it was not lost */
+    assert_int_equal(ring_back_replay(&rig.back, false, &request), 1); /* it was not lost */
     rig_fini(&rig);
 }
 
@@ -408,7 +514,12 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(continues_where_the_other_died),
-        cmocka_unit_test(attempts_count_starts_and_do_not_wrap),
+        cmocka_unit_test(a_crash_is_held_against_what_was_started),
+        cmocka_unit_test(other_deaths_are_not_held_against_anything),
+        cmocka_unit_test(a_crash_in_company_proves_nothing),
+        cmocka_unit_test(crashes_are_forgotten_when_told_to),
+        cmocka_unit_test(crashes_do_not_wrap),
+        cmocka_unit_test(an_older_journal_has_no_crashes),
         cmocka_unit_test(refuses_another_generation),
         cmocka_unit_test(refuses_a_retired_journal),
         cmocka_unit_test(refuses_an_empty_file),
