@@ -262,7 +262,8 @@ static int do_fault(struct connection *connection, const struct sim_request *req
     struct sim_fault_rule rule = {.op = (enum sim_fault_op)(request->arg[1] >> 16),
                                   .action = (enum sim_fault_action)(request->arg[1] & 0xffff),
                                   .n = request->arg[2],
-                                  .argument = request->arg[3]};
+                                  .argument = request->arg[3],
+                                  .bytes = request->arg[4]};
 
     (void)connection, (void)data, (void)answer;
     if (!domain)

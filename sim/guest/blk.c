@@ -38,6 +38,8 @@ static const char usage[] =
     "  --verify-all            at the end, read and verify every sector\n"
     "  --reconnect N           start N new lives, each in the middle of the former one's requests\n"
     "  --allow-errors          error answers are counted, not failures\n"
+    "  --poison N              the N-th request is a write of 1536 bytes in one segment, the others are of whole "
+    "pages\n"
     "  --hold                  stay connected until the back end closes\n"
     "  --pauses MS             a line on standard error whenever requests waited so long without any answer\n"
     "  --progress              a line a second on standard error\n"
@@ -57,6 +59,7 @@ enum {
     OPTION_VERIFY_ALL,
     OPTION_RECONNECT,
     OPTION_ALLOW_ERRORS,
+    OPTION_POISON,
     OPTION_HOLD,
     OPTION_PAUSES,
     OPTION_PROGRESS,
@@ -78,6 +81,7 @@ static const struct option long_options[] = {
     {"verify-all", no_argument, NULL, OPTION_VERIFY_ALL},
     {"reconnect", required_argument, NULL, OPTION_RECONNECT},
     {"allow-errors", no_argument, NULL, OPTION_ALLOW_ERRORS},
+    {"poison", required_argument, NULL, OPTION_POISON},
     {"hold", no_argument, NULL, OPTION_HOLD},
     {"pauses", required_argument, NULL, OPTION_PAUSES},
     {"progress", no_argument, NULL, OPTION_PROGRESS},
@@ -154,6 +158,9 @@ static void take_option(struct blk *blk, int key, const char *value)
         break;
     case OPTION_ALLOW_ERRORS:
         workload->allow_errors = true;
+        break;
+    case OPTION_POISON:
+        workload->poison = options_number("--poison", value, 1, UINT64_MAX);
         break;
     case OPTION_HOLD:
         blk->hold = true;

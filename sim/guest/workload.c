@@ -51,7 +51,7 @@ static void plan_segments(struct workload *workload, struct workload_request *re
     uint8_t pages[BLKIF_DIRECT_SEGMENTS];
     unsigned left = request->count;
     unsigned full = (request->count + BLKIF_SECTORS_PER_PAGE - 1) / BLKIF_SECTORS_PER_PAGE;
-    bool scatter = random_below(&workload->random, 2) != 0;
+    bool scatter = workload->config.poison == 0 && random_below(&workload->random, 2) != 0;
 
     for (unsigned i = 0; i < BLKIF_DIRECT_SEGMENTS; i++)
         pages[i] = (uint8_t)i;
@@ -87,14 +87,21 @@ static bool plan_mixed(struct workload *workload, struct workload_request *reque
     uint64_t total = model_count(workload->model);
     uint64_t min = config->min / BLKIF_SECTOR_SIZE;
     uint64_t max = config->max / BLKIF_SECTOR_SIZE;
+    bool poisoned = config->poison != 0 && workload->planned + 1 == config->poison;
 
     request->code = BLKIF_CODE_READ;
-    if (random_below(random, 100) >= config->read_percent)
+    if (poisoned)
+        request->code = BLKIF_CODE_WRITE;
+    else if (random_below(random, 100) >= config->read_percent)
         request->code = random_below(random, 100) < config->flush_percent ? BLKIF_CODE_FLUSH : BLKIF_CODE_WRITE;
     if (request->code == BLKIF_CODE_FLUSH)
         return true;
     for (unsigned tries = 0; tries < PLACE_TRIES; tries++) {
         request->count = (unsigned)(min + random_below(random, max - min + 1));
+        if (poisoned)
+            request->count = WORKLOAD_POISON / BLKIF_SECTOR_SIZE;
+        else if (config->poison != 0)
+            request->count = (request->count + BLKIF_SECTORS_PER_PAGE - 1) & ~(BLKIF_SECTORS_PER_PAGE - 1);
         if (request->count > total)
             request->count = (unsigned)total;
         request->sector = first + random_below(random, total - request->count + 1);
@@ -112,6 +119,7 @@ static bool plan(struct workload *workload, struct workload_request *request)
         if (workload->left == 0 || !plan_mixed(workload, request))
             return false;
         workload->left--;
+        workload->planned++;
     } else if (workload->phase == WORKLOAD_VERIFYING) {
         uint64_t left = model_first(workload->model) + model_count(workload->model) - workload->next;
         if (left == 0)

@@ -21,8 +21,11 @@ struct workload_config {
     const char *state; /* file of the model, NULL: none */
     bool blank;        /* the disk is known to be zeroes */
     bool allow_errors; /* answers with an error are counted, not complained about */
+    uint64_t
+        poison; /* this one of the requests is a write of WORKLOAD_POISON bytes in one segment, others are of whole pages; 0: none */
 };
 
+#define WORKLOAD_POISON   UINT64_C(1536)
 #define WORKLOAD_SPAN_MAX (UINT64_C(1) << 30)
 
 struct workload_counts {
@@ -49,6 +52,7 @@ struct workload {
     struct random random;
     enum workload_phase phase;
     uint64_t left;                     /* MIXED: requests still to send */
+    uint64_t planned;                  /* MIXED: requests sent so far */
     uint64_t next;                     /* VERIFYING: the next sector */
     struct workload_request *requests; /* by tag */
     unsigned *free_tags;

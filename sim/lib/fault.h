@@ -2,7 +2,8 @@
 /*
  * Fault injection: the simulator misbehaves on request, so that no daemon needs a test hook.
  *
- * A rule is OP:ACTION[=ARGUMENT]@N, several are separated by commas: the N-th OP from now gets ACTION, once.  Rules come from
+ * A rule is OP[/BYTES]:ACTION[=ARGUMENT]@N, several are separated by commas: the N-th OP from now (of those of BYTES bytes) gets
+ * ACTION, once; with @* each one does, until the rules are forgotten.  Rules come from
  * the environment (SIMXEN_FAULT: this process's own operations) and from `simxen fault DOMID RULE` (operations of other domains'
  * processes directed at DOMID).
  */
@@ -36,14 +37,18 @@ enum sim_fault_action {
     SIM_FAULT_DELAY,   /* notify only: the event comes ARGUMENT milliseconds later */
     SIM_FAULT_KILL,    /* SIGKILL to the calling process, before the operation */
     SIM_FAULT_STOP,    /* SIGSTOP to the calling process, before the operation */
+    SIM_FAULT_CRASH,   /* the calling process writes to address SIM_FAULT_ADDRESS, where nothing is: SIGSEGV */
     SIM_FAULT_ACTIONS
 };
+
+#define SIM_FAULT_ADDRESS 0x20u
 
 struct sim_fault_rule {
     enum sim_fault_op op;
     enum sim_fault_action action;
-    uint32_t n;
+    uint32_t n; /* 0: each one */
     uint32_t argument;
+    uint32_t bytes; /* copy only: segments of this length; 0: of any */
 };
 
 /* Parse the rule at *@text and step over it and its comma.  0, or -EINVAL. */
@@ -52,7 +57,9 @@ int sim_fault_parse(const char **text, struct sim_fault_rule *ret_rule);
 /* Store @rule in the first unused place of @table.  0, or -ENOSPC. */
 int sim_fault_store(struct sim_fault *table, _Atomic uint32_t *used, const struct sim_fault_rule *rule);
 
-/* What this operation, directed at @remote (may be NULL), is to suffer.  Kill and stop are done here.  Outputs the argument. */
+/* What this operation, directed at @remote (may be NULL), is to suffer.  Kill, stop and crash are done here.  Outputs the argument. */
 enum sim_fault_action sim_fault_next(struct sim_domain *remote, enum sim_fault_op op, uint32_t *ret_argument);
+/* The same for a grant copy's segment of @bytes. */
+enum sim_fault_action sim_fault_next_copy(struct sim_domain *remote, uint32_t bytes, uint32_t *ret_argument);
 
 #endif

@@ -233,7 +233,7 @@ static int16_t segment_copy(xengnttab_handle *xgt, const xengnttab_grant_copy_se
 
     remote = sim_client_domain(&xgt->client,
                                seg->flags & GNTCOPY_source_gref ? seg->source.foreign.domid : seg->dest.foreign.domid);
-    if (sim_fault_next(remote, SIM_FAULT_COPY, &argument) == SIM_FAULT_FAIL)
+    if (sim_fault_next_copy(remote, seg->len, &argument) == SIM_FAULT_FAIL)
         return GNTST_general_error;
     if (!seg->len)
         return GNTST_okay; /* Linux hands Xen nothing to check */

@@ -62,6 +62,8 @@ struct sim_fault {
     _Atomic uint32_t op_action; /* enum sim_fault_op << 16 | enum sim_fault_action; 0: unused */
     _Atomic int32_t countdown;
     _Atomic uint32_t argument;
+    _Atomic uint32_t bytes;  /* of the operation; 0: any */
+    _Atomic uint32_t always; /* no countdown */
 };
 
 enum sim_domain_state { SIM_DOMAIN_FREE, SIM_DOMAIN_ALIVE, SIM_DOMAIN_DYING };
@@ -116,7 +118,7 @@ enum sim_op {
     SIM_OP_UNSHARE, /* id */
     SIM_OP_CREATE,  /* domid or 0, uuid -> domid, xenstore port */
     SIM_OP_DESTROY, /* domid */
-    SIM_OP_FAULT,   /* domid, op << 16 | action, n, argument; op 0 clears */
+    SIM_OP_FAULT,   /* domid, op << 16 | action, n, argument, bytes; op 0 clears */
 };
 
 struct sim_request {

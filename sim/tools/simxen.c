@@ -179,6 +179,7 @@ static int do_fault(char **argv)
         request.arg[1] = (uint32_t)rule.op << 16 | (uint32_t)rule.action;
         request.arg[2] = rule.n;
         request.arg[3] = rule.argument;
+        request.arg[4] = rule.bytes;
         if (control(&request, &reply))
             return fail("fault");
     }

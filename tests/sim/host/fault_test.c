@@ -144,6 +144,35 @@ static void test_the_caller_is_stopped_then_killed(void **state)
     assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
 
+static void test_the_caller_crashes_at_one_length(void **state)
+{
+    struct fixture *f = *state;
+    xengnttab_grant_copy_segment_t segs[2] = {{.flags = GNTCOPY_dest_gref, .len = 7},
+                                              {.flags = GNTCOPY_dest_gref, .len = 6}};
+    char bytes[8] = {0};
+    int status;
+
+    for (unsigned i = 0; i < 2; i++) {
+        segs[i].source.virt = bytes;
+        segs[i].dest.foreign.ref = f->ref;
+        segs[i].dest.foreign.domid = (uint16_t)f->domid;
+    }
+    rule(f, "copy/6:crash@*");
+    for (int again = 0; again < 2; again++) {
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (!child) {
+            signal(SIGSEGV, SIG_DFL);
+            if (xengnttab_grant_copy(f->gnttab, 1, segs))
+                _exit(1);
+            _exit(xengnttab_grant_copy(f->gnttab, 2, segs));
+        }
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV);
+    }
+    rule(f, "none");
+}
+
 /* This program again, with rules of its own in the environment: opens handles, says how far it got. */
 static int opener(void)
 {
@@ -177,6 +206,8 @@ static void test_nonsense_is_refused(void **state)
     simtest_command("! simxen fault %u copy:swallow 2>/dev/null", f->domid);
     simtest_command("! simxen fault %u copy:fail@0 2>/dev/null", f->domid);
     simtest_command("! simxen fault %u copy:fail@1x 2>/dev/null", f->domid);
+    simtest_command("! simxen fault %u map/6:fail 2>/dev/null", f->domid);
+    simtest_command("! simxen fault %u copy/0:fail 2>/dev/null", f->domid);
     simtest_command("! simxen fault 32000 copy:fail@1 2>/dev/null");
 }
 
@@ -190,6 +221,7 @@ int main(int argc, char **argv)
         TEST(test_an_event_is_late),
         TEST(test_rules_are_forgotten),
         TEST(test_the_caller_is_stopped_then_killed),
+        TEST(test_the_caller_crashes_at_one_length),
         cmocka_unit_test(test_rules_of_the_environment),
         TEST(test_nonsense_is_refused),
     };

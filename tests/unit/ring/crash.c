@@ -57,8 +57,8 @@ struct world {
     struct ring_front front;
     uint32_t submitted; /* ids below were put on the ring */
     uint32_t kills;     /* how many processes died so far */
-    uint8_t
-        entered[REQUESTS + 1]; /* how often libring was called to hand each out: one killed there may have started it */
+    /* How often libring was called to hand each out; one that is killed in there may have started it. */
+    uint8_t entered[REQUESTS + 1];
     uint8_t executed[REQUESTS]; /* how often each was handed out */
     uint8_t answered[REQUESTS]; /* how often the front end got its response */
     bool stepping;              /* whether this process is inside libring, single-stepped */
