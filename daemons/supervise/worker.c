@@ -28,6 +28,8 @@
 
 #include <event2/event.h>
 
+#include "crash.h"
+
 #define REASON_SIZE 128
 
 /* Messages taken from one worker before the rest of the loop gets its turn. */
@@ -43,6 +45,7 @@ struct worker {
     struct worker_user user; /* all NULL for the spare */
     const char *why_killed;  /* NULL: not by us, or without a reason */
     bool adopted;
+    bool crashed;
     bool greeting_due;           /* adopted, and not yet heard of */
     struct event *channel_event; /* NULL: cannot be reached */
     struct event *exit_event;
@@ -140,8 +143,8 @@ static int spawn(const struct worker_pool *pool, int channel, pid_t *ret_pid)
     return err;
 }
 
-/* Reaps a process that has ended and says how; `why` it was killed, if it was, replaces the signal. */
-static void reap(int pidfd, const char *why, char ret_reason[REASON_SIZE])
+/* Reaps a process that has ended and says how; `why` it was killed, if it was, replaces the signal. Returns whether it crashed. */
+static bool reap(int pidfd, const char *why, char ret_reason[REASON_SIZE])
 {
     siginfo_t info = {0};
     int result;
@@ -160,6 +163,7 @@ static void reap(int pidfd, const char *why, char ret_reason[REASON_SIZE])
     else
         snprintf(ret_reason, REASON_SIZE, "killed by signal %d (%s)%s", info.si_status, strsignal(info.si_status),
                  info.si_status == SIGSYS ? ": a system call its sandbox forbids" : "");
+    return result == 0 && (info.si_code == CLD_EXITED ? info.si_status != 0 : crash_is_signal(info.si_status));
 }
 
 /* ---- One worker. --------------------------------------------------------------------------------------------------------- */
@@ -258,7 +262,7 @@ static void on_end(evutil_socket_t fd, short what, void *arg)
     /* Its last words first, unless it was killed for them. */
     if (is_listened_to(worker) && !worker->greeting_due && user.message != NULL)
         on_channel(worker->channel, EV_READ, worker);
-    reap(fd, worker->why_killed, reason);
+    worker->crashed = reap(fd, worker->why_killed, reason);
     if (worker == pool->spare) {
         pool->spare = NULL;
         worker_free(worker);
@@ -340,6 +344,11 @@ void worker_kill(struct worker *worker, const char *why)
 pid_t worker_pid(const struct worker *worker)
 {
     return worker->pid;
+}
+
+bool worker_crashed(const struct worker *worker)
+{
+    return worker->crashed;
 }
 
 /* ---- The pool. ------------------------------------------------------------------------------------------------------------ */

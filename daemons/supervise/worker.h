@@ -62,6 +62,8 @@ int worker_send(struct worker *worker, const void *message, const int *fds, unsi
 /* Kills the process; `gone` follows from the loop, with `why` for its reason if that is not NULL (a static string). No message follows. */
 void worker_kill(struct worker *worker, const char *why);
 pid_t worker_pid(const struct worker *worker);
+/* In `gone`: whether it ended by its own doing, by the signal of a crash or with an exit status that is none of success. */
+bool worker_crashed(const struct worker *worker);
 
 /* ---- Not to restart in a tight circle. --------------------------------------------------------------------------------- */
 

@@ -82,6 +82,12 @@ static int behave(const char *behaviour)
         channel_send(CHANNEL_WORKER_FD, &message, sizeof(message), NULL, 0);
         pause();
     }
+    if (strcmp(behaviour, "exit-when-told") == 0) {
+        struct message message = {0};
+        struct pollfd ready = {.fd = CHANNEL_WORKER_FD, .events = POLLIN};
+        poll(&ready, 1, -1);
+        return recv(CHANNEL_WORKER_FD, &message, sizeof(message), 0) > 0 ? (int)message.number : 9;
+    }
     return serve();
 }
 
@@ -92,6 +98,8 @@ static struct worker_pool *pool;
 static int program; /* this one */
 static uint32_t answer;
 static unsigned answers, gone, troubles;
+static struct worker *leaving; /* whose end is of interest */
+static bool crashed;
 static char reason[200];
 
 static void on_message(void *arg, const void *message, const int *fds, unsigned fd_count)
@@ -108,6 +116,8 @@ static void on_gone(void *arg, const char *why)
 {
     (void)arg;
     snprintf(reason, sizeof(reason), "%s", why);
+    crashed = leaving != NULL && worker_crashed(leaving);
+    leaving = NULL;
     gone++;
     event_base_loopbreak(base);
 }
@@ -230,6 +240,45 @@ static void reason_given_replaces_the_signal(void **state)
     worker_kill(worker, "killed again");
     wait_for(&gone);
     assert_string_equal(reason, "killed for a test");
+}
+
+/* Whether the worker crashed, when it gets this signal. */
+static bool crashes_by(int signal)
+{
+    assert_int_equal(worker_take(pool, &user, &leaving), 0);
+    kill(worker_pid(leaving), signal);
+    wait_for(&gone);
+    return crashed;
+}
+
+static void only_ends_of_its_own_doing_are_crashes(void **state)
+{
+    (void)state;
+    open_pool("serve");
+    assert_false(crashes_by(SIGKILL));
+    assert_false(crashes_by(SIGTERM));
+    assert_true(crashes_by(SIGABRT));
+    assert_true(crashes_by(SIGSYS));
+    assert_true(crashes_by(SIGBUS));
+    assert_int_equal(worker_take(pool, &user, &leaving), 0);
+    worker_kill(leaving, "killed for a test");
+    wait_for(&gone);
+    assert_false(crashed);
+
+    /* A sanitizer's handler exits with a status of its own, too. */
+    assert_true(crashes_by(SIGSEGV));
+    setenv(BEHAVIOUR, "exit-when-told", 1);
+    worker_pool_free(pool);
+    open_pool("exit-when-told");
+    assert_int_equal(worker_take(pool, &user, &leaving), 0);
+    assert_int_equal(worker_send(leaving, &(struct message){.number = 3}, NULL, 0), 0);
+    wait_for(&gone);
+    assert_string_equal(reason, "exited with status 3");
+    assert_true(crashed);
+    assert_int_equal(worker_take(pool, &user, &leaving), 0);
+    assert_int_equal(worker_send(leaving, &(struct message){.number = 0}, NULL, 0), 0);
+    wait_for(&gone);
+    assert_false(crashed);
 }
 
 static void impossible_message_is_death(void **state)
@@ -478,6 +527,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(worker_inherits_its_channel_only, setup, teardown),
         cmocka_unit_test_setup_teardown(next_spare_is_another_process, setup, teardown),
         cmocka_unit_test_setup_teardown(reason_given_replaces_the_signal, setup, teardown),
+        cmocka_unit_test_setup_teardown(only_ends_of_its_own_doing_are_crashes, setup, teardown),
         cmocka_unit_test_setup_teardown(impossible_message_is_death, setup, teardown),
         cmocka_unit_test_setup_teardown(spare_that_ends_is_told_and_replaced, setup, teardown),
         cmocka_unit_test_setup_teardown(worker_has_nothing_of_the_service_managers, setup, teardown),
