@@ -9,12 +9,15 @@
  *   adopt.c      what a worker of an earlier supervisor holds
  *   replace.c    workers of another build make room for ours
  *   record.c     what is recorded of a connection, by any version
+ *   death.c      how a guest's workers ended
+ *   parking.c    disks that crash their workers again and again
  *   offer.c      what a front end finds in xenstore
  *   mappings.c   how much of guests' memory may be mapped
  *   image.c      what a disk's configuration names
  *   opening.c    images opened away from the loop
  *   frontend.c   what the guest says about its ring
  *   report.c     what ringctl and /metrics show
+ *   report_crash.c  ...of crashes
  */
 #ifndef BLKBACK_BLKBACK_H
 #define BLKBACK_BLKBACK_H
@@ -42,6 +45,7 @@ struct blkback_config {
     uint64_t poll_budget;       /* percent of a processor, of each worker */
     uint64_t persistent_grants; /* most references of a disk that are kept mapped; 0: none are offered */
     uint64_t grant_budget;      /* of all disks together */
+    uint64_t attempts_max;      /* crashes after which a request is not executed again */
 };
 
 struct blkback {

@@ -32,7 +32,8 @@
 const char *device_state_name(enum device_state state)
 {
     static const char *const names[] = {"idle",      "adopting",  "opening",   "checking",   "waiting-for-image",
-                                        "measuring", "attaching", "connected", "recovering", "disconnecting"};
+                                        "measuring", "attaching", "connected", "recovering", "disconnecting",
+                                        "parked"};
     static_assert(sizeof(names) / sizeof(names[0]) == DEVICE_STATES, "one name a state");
 
     return names[state];
@@ -220,6 +221,9 @@ static int device_new(struct guest *guest, struct xendev_backend *backend, struc
         err = device->dir;
     if (err == 0 && rundir_read(device->dir, RESTARTS_FILE, &device->restarts, sizeof(device->restarts)) < 0)
         device->restarts = (struct device_restarts){.recovery_ms = -1}; /* none yet */
+    if (err == 0)
+        parking_load(device);
+    device->crashed = guest->found_crashed;
     device->lock_timer = evtimer_new(blkback->base, serve_on_lock_timer, device);
     if (err == 0 && device->lock_timer == NULL)
         err = -ENOMEM;

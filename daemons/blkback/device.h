@@ -13,6 +13,7 @@
 #include <xendev/xenbus.h>
 
 #include "image.h"
+#include "parking.h"
 #include "protocol.h"
 
 struct event;
@@ -30,6 +31,7 @@ enum device_state {
     DEVICE_CONNECTED,     /* it is served */
     DEVICE_RECOVERING,    /* it was served: a successor takes over */
     DEVICE_DISCONNECTING, /* the worker lets go */
+    DEVICE_PARKED,        /* it was served: no worker touches it, because what comes next crashed too many */
     DEVICE_STATES
 };
 const char *device_state_name(enum device_state state);
@@ -68,6 +70,10 @@ struct device {
 
     unsigned deaths; /* of workers, in a row, while they opened it */
     struct device_restarts restarts;
+    bool crashed;                     /* DEVICE_RECOVERING: the worker that served it last did */
+    bool pardon;                      /* ...and what is held against its requests is to be forgotten */
+    struct parking parking;           /* DEVICE_PARKED, and until it is served again */
+    struct blkback_suspects suspects; /* as of the last crash */
 };
 
 extern const struct xendev_backend_ops device_ops;

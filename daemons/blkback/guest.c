@@ -215,13 +215,15 @@ static void on_gone(void *arg, const char *reason)
     struct guest *guest = arg;
     struct device *device;
     const bool died = account_end(guest, reason);
+    const bool crashed = !guest->ending && death_examine(guest, worker_crashed(guest->worker), reason);
 
     guest->worker = NULL;
+    guest->found_crashed = guest->unknown && crashed;
     guest->ending = guest->outdated = false;
     event_del(guest->limit_timer);
     adopt_forget(guest);
     LIST_FOREACH (device, &guest->devices, entry)
-        serve_end(device, died);
+        serve_end(device, died, crashed);
     guest_fence(guest);
     let_devices_go_on(guest);
 }
@@ -256,17 +258,18 @@ static int introduce(struct guest *guest)
                                                       .poll_time_us = (uint32_t)config->poll_time,
                                                       .poll_percent = (uint32_t)config->poll_budget,
                                                       .grant_slot = guest->slot}};
-    int fds[] = {-1, -1, guest->blkback->budget}; /* fence, listener, budget */
+    int fds[] = {-1, -1, -1, guest->blkback->budget}; /* fence, listener, crash, budget */
     int err = rundir_worker_write(guest->dir, worker_pid(guest->worker));
 
     if (err == 0) {
         fds[0] = fence_writer(guest->fence);
         fds[1] = channel_listen(guest->dir, RUNDIR_CHANNEL);
-        err = fds[0] < 0 ? fds[0] : fds[1] < 0 ? fds[1] : 0;
+        fds[2] = death_prepare(guest);
+        err = fds[0] < 0 ? fds[0] : fds[1] < 0 ? fds[1] : fds[2] < 0 ? fds[2] : 0;
     }
     if (err == 0)
         err = worker_send(guest->worker, &message, fds, sizeof(fds) / sizeof(fds[0]));
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < 3; i++) {
         if (fds[i] >= 0)
             close(fds[i]);
     }
@@ -344,6 +347,15 @@ static void guest_fence(struct guest *guest)
         log_error(&guest->log, "out of memory; it stays without a worker");
 }
 
+/* What an earlier supervisor left has ended before. */
+static void orphan_gone(struct guest *guest)
+{
+    guest->found_crashed = death_examine(guest, false, NULL);
+    if (guest->found_crashed)
+        count_restart(guest, guest->death.reason);
+    guest_fence(guest);
+}
+
 /* ---- The worker of an earlier supervisor. ------------------------------------------------------------------------------------- */
 
 static void order(struct guest *guest, enum greeting_order what)
@@ -397,7 +409,7 @@ static int meet_orphan(struct guest *guest)
     int channel, err;
 
     if (pidfd == -ESRCH || pidfd == -EBADMSG) {
-        guest_fence(guest);
+        orphan_gone(guest);
         return 0;
     }
     if (pidfd < 0)
@@ -453,6 +465,8 @@ static int guest_new(struct blkback *blkback, uint32_t domid, const char *name, 
     if (err == 0 && rundir_read(guest->dir, RESTARTS_FILE, &guest->restarts, sizeof(guest->restarts)) < 0)
         memset(&guest->restarts, 0, sizeof(guest->restarts)); /* none yet */
     guest->restarts.last_death[GUEST_REASON_SIZE - 1] = '\0';
+    if (err == 0)
+        death_load(guest);
     if (err == 0)
         err = fence_open(blkback->base, guest->dir, RUNDIR_FENCE, &guest->fence);
     if (err == 0)

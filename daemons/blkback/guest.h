@@ -13,6 +13,7 @@
 #include <supervise/rundir.h>
 #include <supervise/worker.h>
 
+#include "death.h"
 #include "protocol.h"
 
 struct blkback;
@@ -71,6 +72,8 @@ struct guest {
     int64_t served_ms; /* when the worker was taken: CLOCK_MONOTONIC */
     int64_t died_ms;   /* when its predecessor died; 0: there was none, or nobody saw it */
     struct guest_restarts restarts;
+    struct death death; /* the last worker's that crashed */
+    bool found_crashed; /* what an earlier supervisor left had crashed */
 };
 
 /* The guest of that domain and life, made when it is unknown: then what serves it is adopted; or else a worker of ours follows, which the

@@ -56,6 +56,13 @@ static const struct config_key keys[] = {
      .fallback = "65536",
      .max = 1000000,
      .help = "most pages that are kept mapped for all disks together"},
+    {.name = "attempts-max",
+     .type = CONFIG_NUMBER,
+     .offset = offsetof(struct blkback_config, attempts_max),
+     .fallback = "3",
+     .min = 2,
+     .max = 1000,
+     .help = "park a disk when one of its requests crashed so many workers"},
 };
 
 int main(int argc, char **argv)

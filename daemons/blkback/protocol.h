@@ -4,12 +4,14 @@
  * (supervise/channel.h). Descriptors ride along as noted. Either end treats what the other says as hostile.
  *
  *   supervisor                                worker
- *   BLKBACK_SERVE  [fence, listener, budget] ->   becomes that guest's worker
+ *   BLKBACK_SERVE  [fence, listener, crash, budget] ->   becomes that guest's worker; writes to `crash` when it crashes
  *   BLKBACK_CHECK  [image]               ->   opens the disk, looks, closes it
  *                                        <-   BLKBACK_CHECKED
  *   BLKBACK_CONNECT [image, journal, counters] ->  attaches or recovers the ring, serves
  *                                        <-   BLKBACK_CONNECTED
  *                                        <-   BLKBACK_FAILED, at any time after that: the device cannot go on (protocol violation)
+ *                                        <-   BLKBACK_PARKED, at any time after that: let go of the device, because executing what is left
+ *                                             in its journal crashed too many workers; ring and journal can be recovered
  *   BLKBACK_DISCONNECT                   ->   stops, waits for the disk, lets go of rings and files
  *                                        <-   BLKBACK_DISCONNECTED
  *   BLKBACK_DRAIN                        ->   as GREETING_DRAIN: ends with every journal drained
@@ -52,6 +54,7 @@ enum blkback_message_type {
     BLKBACK_DRAIN,
     BLKBACK_HELD,
     BLKBACK_HELD_ALL,
+    BLKBACK_PARKED,
 };
 
 /* The image behind a device. */
@@ -73,6 +76,33 @@ struct blkback_connection {
     struct blkback_image image;
 };
 
+/* How to connect. */
+struct blkback_order {
+    struct blkback_connection connection;
+    uint32_t recover;      /* 1: the journal holds the requests of a dead worker... */
+    uint32_t crashed;      /* ...1: that crashed: by its own doing, not by somebody's who killed it */
+    uint32_t pardon;       /* 1: forget what crashed before */
+    uint32_t attempts_max; /* crashes after which a request is not executed again */
+};
+
+/* A request as it is told of, in the guest's own words: nothing but numbers. */
+struct blkback_request {
+    uint64_t id;
+    uint64_t sector;   /* of 512 bytes */
+    uint32_t sectors;  /* 0 where it has none */
+    uint32_t code;     /* enum blkif_code, or anything */
+    uint32_t attempts; /* that ended in a crash */
+    uint32_t reserved;
+};
+
+/* Requests in flight when a worker crashed, and not answered since. */
+#define BLKBACK_SUSPECTS_TOLD 32u
+struct blkback_suspects {
+    uint32_t count;
+    uint32_t told; /* the first of them */
+    struct blkback_request requests[BLKBACK_SUSPECTS_TOLD];
+};
+
 struct blkback_message {
     uint32_t version; /* BLKBACK_PROTOCOL_VERSION */
     uint32_t type;    /* enum blkback_message_type */
@@ -91,15 +121,14 @@ struct blkback_message {
             uint32_t sector_size;
             uint32_t physical_sector_size;
         } checked;
-        struct {
-            struct blkback_connection connection;
-            uint32_t recover; /* 1: the journal holds the requests of a dead worker */
-        } connect;
+        struct blkback_order connect;
         struct {
             uint64_t generation;     /* of its connection */
             struct disk_error error; /* with a negative result: it has failed, for this reason */
         } held;
-        struct disk_error error; /* CHECKED and CONNECTED with a negative result, and FAILED: the reason */
+        struct blkback_suspects suspects; /* CONNECTED with result 0, when told to recover */
+        struct blkback_request parked;    /* PARKED: what is not executed again */
+        struct disk_error error;          /* CHECKED and CONNECTED with a negative result, and FAILED: the reason */
     };
 };
 

@@ -20,6 +20,7 @@
 #include "counters.h"
 #include "device.h"
 #include "guest.h"
+#include "report_crash.h"
 
 static const char *const op_names[] = {"read", "write", "flush"};
 _Static_assert(sizeof(op_names) / sizeof(op_names[0]) == BLKBACK_COUNTED_OPS, "one name an operation");
@@ -66,7 +67,7 @@ static json_t *report_ring(const struct device *device, const struct blkback_cou
 {
     json_t *ring = json_object();
 
-    if (device->state != DEVICE_CONNECTED && device->state != DEVICE_RECOVERING) {
+    if (device->state != DEVICE_CONNECTED && device->state != DEVICE_RECOVERING && device->state != DEVICE_PARKED) {
         json_decref(ring);
         return json_null();
     }
@@ -172,6 +173,8 @@ static json_t *report_device(const struct device *device)
     put(&report, "grants", report_grants(device, &counters));
     put_number(&report, "recovery_ns", counters.recovery_ns);
     put(&report, "worker", report_worker(device));
+    put(&report, "crash", report_crash(device));
+    put(&report, "parked", report_parked(device));
     return report;
 }
 
@@ -301,6 +304,13 @@ static void sample_restarts(struct evbuffer *out, const struct device *device, c
     control_metric_sample(out, "ringback_blkback_worker_restarts_total", labels, device->restarts.count);
 }
 
+static void sample_parked(struct evbuffer *out, const struct device *device, const char *name)
+{
+    const char *const labels[] = {"device", name, NULL};
+
+    control_metric_sample(out, "ringback_blkback_parked", labels, device->state == DEVICE_PARKED);
+}
+
 static void on_metrics(struct evbuffer *out, void *arg)
 {
     const struct blkback *blkback = arg;
@@ -322,6 +332,9 @@ static void on_metrics(struct evbuffer *out, void *arg)
     control_metric_describe(out, "ringback_blkback_worker_restarts_total", "counter",
                             "Workers that ended under a connected device.");
     each_device(blkback, out, sample_restarts);
+    control_metric_describe(out, "ringback_blkback_parked", "gauge",
+                            "Whether the device is not served because a request crashed its workers.");
+    each_device(blkback, out, sample_parked);
 }
 
 int report_open(struct blkback *blkback, struct control *control)
@@ -330,6 +343,8 @@ int report_open(struct blkback *blkback, struct control *control)
 
     if (err == 0)
         err = control_route(control, "GET", "/v1/devices/", on_show, blkback);
+    if (err == 0)
+        err = control_route(control, "POST", "/v1/devices/", report_on_post, blkback);
     if (err < 0) {
         log_error(NULL, "control socket: %s", strerror(-err));
         return err;

@@ -9,6 +9,10 @@
  *                                                          v                                                                    |
  *                                                      RECOVERING <-------------------------------------------------------------+
  *                                                          +-----------(a successor answers)------------> CONNECTED
+ *                                                          |                                                   |
+ *                                                          +--(it was parked)--> PARKED <--(the worker cannot)-+
+ *                                                          ^                       |
+ *                                                          +------(resume)---------+
  *
  *      any --disconnect--> DISCONNECTING --(answer, or no worker is left)--> IDLE
  *      IDLE --any of these, while it is not known what an earlier supervisor's worker holds--> ADOPTING --(known)--> as above, or
@@ -134,7 +138,12 @@ static int make_generation(uint64_t *ret_generation)
 /* Tells the worker to connect, with the journal given. Takes the journal over. */
 static int tell_connect(struct device *device, int journal, bool recover)
 {
-    struct blkback_message message = {.connect = {.connection = device->connection, .recover = recover}};
+    struct blkback_message message = {
+        .connect = {.connection = device->connection,
+                    .recover = recover,
+                    .crashed = device->crashed,
+                    .pardon = device->pardon,
+                    .attempts_max = (uint32_t)device->guest->blkback->config.attempts_max}};
     int counters = rundir_file(device->dir, DEVICE_COUNTERS_FILE, sizeof(struct blkback_counters));
 
     if (counters < 0) /* new, or what the worker left is useless: count from zero */
@@ -191,6 +200,15 @@ static void recover(struct device *device)
         device_give_up(device, err, "the run directory cannot be used: %s", strerror(-err));
 }
 
+/* Leaves it alone, as it was found. */
+static void park_again(struct device *device)
+{
+    device->state = DEVICE_PARKED;
+    log_info(&device->log, "is still parked");
+    if (device->effect)
+        device_succeed(device);
+}
+
 /* ---- The image. ------------------------------------------------------------------------------------------------------------- */
 
 /* While a lock is waited for nobody else can end the effect: looks whether the connection is still wanted. A closing front end uses what
@@ -214,6 +232,8 @@ static void on_locked(struct device *device)
         device->state = DEVICE_MEASURING;
     if (served && device->state == DEVICE_MEASURING)
         tell_check(device);
+    else if (served && device->state == DEVICE_RECOVERING && parking_is_due(device))
+        park_again(device);
     else if (served && device->state == DEVICE_RECOVERING)
         recover(device);
 }
@@ -344,12 +364,22 @@ static void on_attached(struct device *device)
     device_succeed(device);
 }
 
-static void on_recovered(struct device *device)
+static void on_recovered(struct device *device, const struct blkback_suspects *suspects)
 {
     const pid_t worker = worker_pid(device->guest->worker);
     const int64_t died_ms = device->guest->died_ms;
     struct timespec now;
 
+    parking_suspect(device, suspects);
+    device->crashed = false;
+    if (device->pardon) { /* what passed since some worker's death is no measure of anything */
+        device->state = DEVICE_CONNECTED;
+        parking_end(device);
+        log_info(&device->log, "served again by worker %d", worker);
+        if (device->effect)
+            device_succeed(device);
+        return;
+    }
     clock_gettime(CLOCK_MONOTONIC, &now);
     device->restarts.recovery_ms = died_ms == 0 ? -1 : (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - died_ms;
     device_save_restarts(device);
@@ -375,7 +405,7 @@ static int on_connected(struct device *device, const struct blkback_message *mes
     } else if (device->state == DEVICE_ATTACHING) {
         on_attached(device);
     } else {
-        on_recovered(device);
+        on_recovered(device, &message->suspects);
     }
     return 0;
 }
@@ -391,11 +421,24 @@ static int on_failed(struct device *device, const struct blkback_message *messag
     return 0;
 }
 
+static int on_parked(struct device *device, const struct blkback_message *message)
+{
+    if (device->state == DEVICE_DISCONNECTING)
+        return 0;
+    if (device->state != DEVICE_CONNECTED)
+        return -EPROTO;
+    answered(device, false);
+    device->state = DEVICE_PARKED;
+    parking_begin(device, &message->parked);
+    return 0;
+}
+
 static void finish_disconnect(struct device *device)
 {
     answered(device, false);
     device_close_image(device);
     device_remove_file(device, DEVICE_JOURNAL_FILE);
+    parking_end(device);
     device->state = DEVICE_IDLE;
     device->deaths = 0;
     xendev_backend_done(device->backend, 0, NULL);
@@ -403,7 +446,8 @@ static void finish_disconnect(struct device *device)
 
 int serve_answered(struct device *device, struct blkback_message *message)
 {
-    message->error.text[sizeof(message->error.text) - 1] = '\0';
+    if (message->result < 0 || message->type == BLKBACK_FAILED)
+        message->error.text[sizeof(message->error.text) - 1] = '\0';
     if (!device->told || message->result > 0)
         return -EPROTO;
     switch (message->type) {
@@ -413,6 +457,8 @@ int serve_answered(struct device *device, struct blkback_message *message)
         return on_connected(device, message);
     case BLKBACK_FAILED:
         return on_failed(device, message);
+    case BLKBACK_PARKED:
+        return on_parked(device, message);
     case BLKBACK_DISCONNECTED:
         if (device->state != DEVICE_DISCONNECTING)
             return -EPROTO;
@@ -443,7 +489,7 @@ void serve_begin(struct device *device)
     }
 }
 
-void serve_end(struct device *device, bool died)
+void serve_end(struct device *device, bool died, bool crashed)
 {
     answered(device, false);
     switch (device->state) {
@@ -452,8 +498,13 @@ void serve_end(struct device *device, bool died)
     case DEVICE_ATTACHING:
         device->deaths += died;
         break;
+    case DEVICE_ADOPTING: /* it was served, and has not been heard of */
+        device->crashed = crashed;
+        break;
     case DEVICE_CONNECTED:
-    case DEVICE_RECOVERING:
+        device->crashed = crashed;
+        /* fall through */
+    case DEVICE_RECOVERING: /* nothing was executed, so what is to be said of the one before stays */
         device->state = DEVICE_RECOVERING;
         if (!died)
             break;

@@ -30,8 +30,8 @@ void serve_disconnect(struct device *device);
 
 /* A worker is there and knows nothing of the device. */
 void serve_begin(struct device *device);
-/* The worker has ended; `died`: not by plan. */
-void serve_end(struct device *device, bool died);
+/* The worker has ended; `died`: not by plan; `crashed`: by its own doing. */
+void serve_end(struct device *device, bool died, bool crashed);
 /* ...and nothing of it is under way any more. */
 void serve_fenced(struct device *device);
 /* The worker said something about this device. Returns 0, or -EPROTO when it cannot have meant it. */

@@ -26,6 +26,7 @@ daemon_pid=
 keeper_pid=
 guest_pids=()
 at_end=: # a command of the script's own, run at exit
+crashes_expected= # not empty: workers may crash
 
 say() {
     printf '%s\n' "$*"
@@ -273,6 +274,10 @@ end() {
     done
     if grep -qE 'Sanitizer|runtime error:|assert' "$DAEMON_LOG" 2>/dev/null; then
         say "FAILED: see the daemon's log" >&2
+        status=1
+    fi
+    if [ -z "$crashes_expected" ] && grep -qE 'it crashed: signal|worker (exited with status|killed by signal (4|5|6|7|8|11|31) )' "$DAEMON_LOG" 2>/dev/null; then
+        say "FAILED: a worker crashed" >&2
         status=1
     fi
     $at_end

@@ -76,13 +76,14 @@ static int client_parse(const char *text, size_t length, json_t **ret_body)
     return (int)status;
 }
 
-int client_get(const char *socket_path, const char *path, json_t **ret_body)
+int client_request(const char *socket_path, const char *method, const char *path, json_t **ret_body)
 {
     int fd = client_connect(socket_path);
     if (fd < 0)
         return fd;
     char request[256];
-    int length = snprintf(request, sizeof(request), "GET %s HTTP/1.0\r\n\r\n", path);
+    /* A body of none, which a POST must say. */
+    int length = snprintf(request, sizeof(request), "%s %s HTTP/1.0\r\nContent-Length: 0\r\n\r\n", method, path);
     char *text = NULL;
     size_t text_length = 0;
     int result;

@@ -7,11 +7,11 @@
 
 #include <jansson.h>
 
-/* GETs `path` from the daemon at `socket_path` and waits for the answer, CLIENT_TIMEOUT_SECONDS at most. Returns the
- * HTTP status with the body's JSON, which the caller frees; -ENOENT or -ECONNREFUSED when no daemon is there,
- * -ECONNRESET or -EPIPE when it ended before it had answered; -ETIMEDOUT; -EBADMSG for an answer that is none; another
- * -errno. */
+/* Asks the daemon at `socket_path` for `path`, by `method` ("GET", "POST"), and waits for the answer, CLIENT_TIMEOUT_SECONDS
+ * at most. Returns the HTTP status with the body's JSON, which the caller frees; -ENOENT or -ECONNREFUSED when no daemon is
+ * there, -ECONNRESET or -EPIPE when it ended before it had answered; -ETIMEDOUT; -EBADMSG for an answer that is none;
+ * another -errno. */
 #define CLIENT_TIMEOUT_SECONDS 10
-int client_get(const char *socket_path, const char *path, json_t **ret_body);
+int client_request(const char *socket_path, const char *method, const char *path, json_t **ret_body);
 
 #endif

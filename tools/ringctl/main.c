@@ -52,6 +52,11 @@ static enum ringctl_exit run_detach(const struct ringctl_options *options, char 
     return ringctl_detach(options, operands[0]);
 }
 
+static enum ringctl_exit run_resume(const struct ringctl_options *options, char **operands)
+{
+    return ringctl_resume(options, operands[0]);
+}
+
 struct command {
     const char *name;
     const char *operands;
@@ -69,6 +74,10 @@ static const struct command commands[] = {
      "SPEC says what is behind it: vhd:/PATH, raw:/PATH, ram:SIZE or /PATH.",
      run_attach},
     {"detach", "DOM/DEV", 1, "kt", "Take a disk away from a domain; waits until its guest let go of it.", run_detach},
+    {"resume", "DOM/DEV", 1, "",
+     "Try a parked disk again, which a request of its guest crashed the workers of.\n"
+     "If it does so again, the disk is parked again.",
+     run_resume},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <stdbool.h>
 #include <string.h>
+#include <time.h>
 
 #define CELL_SIZE 64
 
@@ -83,6 +84,11 @@ static const struct column columns[] = {
 static void render_cell(const json_t *device, const struct column *column, char *cell)
 {
     const json_t *value = render_find(device, column->path);
+    /* Connected is what its guest sees; nobody serves it. */
+    if (strcmp(column->path, "state") == 0 && json_is_object(json_object_get(device, "parked"))) {
+        snprintf(cell, CELL_SIZE, "Parked");
+        return;
+    }
     if (column->size && json_is_integer(value)) {
         render_size((uint64_t)json_integer_value(value), cell);
         return;
@@ -224,6 +230,75 @@ static const struct {
     {"worker", "recovery (ms)", "worker.last_recovery_ms", false},
 };
 
+/* ---- Crashes. ---------------------------------------------------------------------------------------------------- */
+
+static void render_time(const json_t *object, FILE *stream)
+{
+    time_t when = (time_t)json_integer_value(json_object_get(object, "when"));
+    struct tm parts;
+    char text[32] = "-";
+    if (when > 0 && gmtime_r(&when, &parts) != NULL)
+        strftime(text, sizeof(text), "%Y-%m-%d %H:%M:%S UTC", &parts);
+    fprintf(stream, "  %-16s%s\n", "when", text);
+}
+
+/* "write of 3 sectors at 2048, id 0x11, 3 attempts" */
+static void render_request(const json_t *request, const char *label, FILE *stream)
+{
+    fprintf(stream, "  %-16s", label);
+    render_value(json_object_get(request, "operation"), stream);
+    fputs(" of ", stream);
+    render_value(json_object_get(request, "sectors"), stream);
+    fputs(" sectors at ", stream);
+    render_value(json_object_get(request, "sector"), stream);
+    fputs(", id ", stream);
+    render_value(json_object_get(request, "id"), stream);
+    fputs(", attempts ", stream);
+    render_value(json_object_get(request, "attempts"), stream);
+    fputc('\n', stream);
+}
+
+static void render_death(const json_t *object, FILE *stream)
+{
+    size_t index;
+    json_t *place;
+    render_time(object, stream);
+    render_line(object, "death", "death", stream);
+    render_line(object, "address", "address", stream);
+    json_array_foreach(json_object_get(object, "backtrace"), index, place)
+    {
+        fprintf(stream, "  %-16s", index == 0 ? "at" : "from");
+        render_value(place, stream);
+        fputc('\n', stream);
+    }
+}
+
+static void render_parked(const json_t *parked, FILE *stream)
+{
+    if (!json_is_object(parked))
+        return;
+    fputs("parked: no worker executes what crashed so many; 'ringctl resume' tries again\n", stream);
+    render_request(json_object_get(parked, "request"), "request", stream);
+    render_line(parked, "by version", "version", stream);
+    render_death(parked, stream);
+}
+
+/* Unless it was told already, of what parked the device. */
+static void render_crash(const json_t *crash, const json_t *parked, FILE *stream)
+{
+    size_t index;
+    json_t *request;
+    if (!json_is_object(crash) || json_equal(json_object_get(crash, "when"), json_object_get(parked, "when")))
+        return;
+    fputs("last crash of its guest's workers\n", stream);
+    render_death(crash, stream);
+    render_line(crash, "were in flight", "suspects", stream);
+    json_array_foreach(json_object_get(crash, "requests"), index, request)
+    {
+        render_request(request, "", stream);
+    }
+}
+
 void render_device(const json_t *device, FILE *stream)
 {
     const char *group = "";
@@ -237,4 +312,6 @@ void render_device(const json_t *device, FILE *stream)
             render_line(device, lines[i].label, lines[i].path, stream);
     }
     render_errors(json_object_get(device, "errors"), stream);
+    render_parked(json_object_get(device, "parked"), stream);
+    render_crash(json_object_get(device, "crash"), json_object_get(device, "parked"), stream);
 }

@@ -32,6 +32,7 @@ enum ringctl_exit ringctl_list(const struct ringctl_options *options);
 enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char *target);
 enum ringctl_exit ringctl_attach(const struct ringctl_options *options, const char *domain, const char *device,
                                  const char *source);
+enum ringctl_exit ringctl_resume(const struct ringctl_options *options, const char *target);
 enum ringctl_exit ringctl_detach(const struct ringctl_options *options, const char *target);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `ringctl list` and `ringctl show`: what the daemon says about its devices.
+ * `ringctl list`, `ringctl show` and `ringctl resume`: what the daemon says about its devices, and what it is told to do with one.
  */
 #include "show.h"
 
@@ -15,11 +15,11 @@
 
 /* Asks the daemon. Returns RINGCTL_OK with a body to free; another status after saying why, which for a `path` the
  * daemon does not know is `missing`. */
-static enum ringctl_exit show_get(const struct ringctl_options *options, const char *path, const char *missing,
-                                  json_t **ret_body)
+static enum ringctl_exit show_ask(const struct ringctl_options *options, const char *method, const char *path,
+                                  const char *missing, json_t **ret_body)
 {
     json_t *body;
-    int status = client_get(options->socket, path, &body);
+    int status = client_request(options->socket, method, path, &body);
     if (status == -ENOENT || status == -ECONNREFUSED || status == -ECONNRESET || status == -EPIPE)
         return ringctl_fail(RINGCTL_NO_DAEMON, "no daemon serves %s: is blkbackd running?", options->socket);
     if (status == -ETIMEDOUT)
@@ -40,6 +40,12 @@ static enum ringctl_exit show_get(const struct ringctl_options *options, const c
     }
     *ret_body = body;
     return RINGCTL_OK;
+}
+
+static enum ringctl_exit show_get(const struct ringctl_options *options, const char *path, const char *missing,
+                                  json_t **ret_body)
+{
+    return show_ask(options, "GET", path, missing, ret_body);
 }
 
 enum ringctl_exit show_check_daemon(const struct ringctl_options *options)
@@ -71,7 +77,9 @@ enum ringctl_exit ringctl_list(const struct ringctl_options *options)
     return RINGCTL_OK;
 }
 
-enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char *target)
+/* Asks about the device `target`, at its path with `tail`. */
+static enum ringctl_exit show_ask_device(const struct ringctl_options *options, const char *method, const char *target,
+                                         const char *tail, json_t **ret_body)
 {
     uint32_t domid;
     uint32_t devid;
@@ -82,11 +90,16 @@ enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char
     char path[64];
     char name[VDEV_NAME_SIZE];
     char missing[128];
-    json_t *device = NULL;
     vdev_name(devid, name);
-    snprintf(path, sizeof(path), "/v1/devices/%u/%u", domid, devid);
+    snprintf(path, sizeof(path), "/v1/devices/%u/%u%s", domid, devid, tail);
     snprintf(missing, sizeof(missing), "the daemon serves no disk %s (%u) to domain %u", name, devid, domid);
-    status = show_get(options, path, missing, &device);
+    return show_ask(options, method, path, missing, ret_body);
+}
+
+enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char *target)
+{
+    json_t *device = NULL;
+    enum ringctl_exit status = show_ask_device(options, "GET", target, "", &device);
     if (status != RINGCTL_OK)
         return status;
     if (options->json)
@@ -94,5 +107,19 @@ enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char
     else
         render_device(device, stdout);
     json_decref(device);
+    return RINGCTL_OK;
+}
+
+enum ringctl_exit ringctl_resume(const struct ringctl_options *options, const char *target)
+{
+    json_t *answer = NULL;
+    enum ringctl_exit status = show_ask_device(options, "POST", target, "/resume", &answer);
+    if (status != RINGCTL_OK)
+        return status;
+    if (options->json)
+        show_json(answer);
+    else
+        printf("%s is tried again\n", target);
+    json_decref(answer);
     return RINGCTL_OK;
 }

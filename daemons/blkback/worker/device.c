@@ -133,7 +133,14 @@ static void on_queue_drained(void *arg)
     device->host->drained(device->devid);
 }
 
-static int open_queue(struct device *device, bool recover, struct disk_error *ret_error)
+static void on_queue_parked(void *arg, const struct blkback_request *request)
+{
+    struct device *device = arg;
+
+    device->host->parked(device->devid, request);
+}
+
+static int open_queue(struct device *device, const struct blkback_order *order, struct disk_error *ret_error)
 {
     const struct blkback_connection *connection = &device->connection;
     struct queue_params params = {
@@ -143,6 +150,7 @@ static int open_queue(struct device *device, bool recover, struct disk_error *re
         .grants = device->host->grants,
         .disk = device->disk,
         .counters = device->counters,
+        .caution = device->host->caution,
         .domid = device->host->domid,
         .event_channel = connection->event_channel,
         .abi = (enum blkif_abi)connection->abi,
@@ -152,19 +160,23 @@ static int open_queue(struct device *device, bool recover, struct disk_error *re
         .journal = device->journal,
         .journal_size = device->journal_size,
         .generation = connection->generation,
-        .recover = recover,
+        .recover = order->recover != 0,
+        .crashed = order->crashed != 0,
+        .pardon = order->pardon != 0,
+        .attempts_max = order->attempts_max,
         .failed = on_queue_failed,
         .drained = on_queue_drained,
+        .parked = on_queue_parked,
         .arg = device,
     };
 
     return queue_open(&params, &device->queue, ret_error);
 }
 
-int device_open(const struct device_host *host, uint32_t devid, const struct blkback_connection *connection,
-                bool recover, const struct device_files *files, struct device **ret_device,
-                struct disk_error *ret_error)
+int device_open(const struct device_host *host, uint32_t devid, const struct blkback_order *order,
+                const struct device_files *files, struct device **ret_device, struct disk_error *ret_error)
 {
+    const struct blkback_connection *connection = &order->connection;
     uint64_t started = now_ns();
     unsigned depth = blkif_layout((enum blkif_abi)connection->abi, connection->ring_order).slots;
 
@@ -196,12 +208,12 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
     if (result == 0)
         result = map_ring(device, ret_error);
     if (result == 0)
-        result = open_queue(device, recover, ret_error);
+        result = open_queue(device, order, ret_error);
     if (result < 0) {
-        device_close(device);
+        device_close(device, true);
         return result;
     }
-    if (recover)
+    if (order->recover != 0)
         device->counters->recovery_ns = now_ns() - started;
     *ret_device = device;
     return 0;
@@ -227,13 +239,19 @@ int device_image(const struct device *device)
     return device->image;
 }
 
-void device_close(struct device *device)
+void device_suspects(const struct device *device, struct blkback_suspects *ret_suspects)
+{
+    queue_suspects(device->queue, ret_suspects);
+}
+
+void device_close(struct device *device, bool recoverable)
 {
     if (!device)
         return;
     if (device->queue) {
         queue_stop(device->queue);
-        ring_journal_retire(device->journal, device->journal_size);
+        if (!recoverable)
+            ring_journal_retire(device->journal, device->journal_size);
     }
     disk_close(device->disk);
     if (device->image >= 0)

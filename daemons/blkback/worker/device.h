@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "../protocol.h"
+#include "caution.h"
 
 struct device;
 struct event_base;
@@ -29,6 +30,9 @@ struct device_host {
     void (*failed)(uint32_t devid, const char *reason);
     /* The device is drained, as device_drain() asked. */
     void (*drained)(uint32_t devid);
+    /* The same, and nothing of it is in progress: what comes next crashed too many processes. */
+    void (*parked)(uint32_t devid, const struct blkback_request *request);
+    struct caution *caution;
 };
 
 /* Descriptors that came with BLKBACK_CONNECT. */
@@ -44,9 +48,8 @@ int device_check(const struct device_host *host, const struct blkback_image *ima
                  struct disk_info *ret_info, struct disk_error *ret_error);
 
 /* Connects and serves. Takes the files over, also when it fails. Returns 0, or -errno with `ret_error` filled. */
-int device_open(const struct device_host *host, uint32_t devid, const struct blkback_connection *connection,
-                bool recover, const struct device_files *files, struct device **ret_device,
-                struct disk_error *ret_error);
+int device_open(const struct device_host *host, uint32_t devid, const struct blkback_order *order,
+                const struct device_files *files, struct device **ret_device, struct disk_error *ret_error);
 
 /* See queue_drain() and queue_undrain(). */
 void device_drain(struct device *device);
@@ -56,7 +59,10 @@ void device_undrain(struct device *device);
 uint64_t device_generation(const struct device *device);
 int device_image(const struct device *device);
 
-/* Stops, waits for the disk, lets go of everything. Takes NULL. */
-void device_close(struct device *device);
+/* As queue_suspects(). */
+void device_suspects(const struct device *device, struct blkback_suspects *ret_suspects);
+
+/* Stops, waits for the disk, lets go of everything. `recoverable`: somebody will go on from the journal. Takes NULL. */
+void device_close(struct device *device, bool recoverable);
 
 #endif

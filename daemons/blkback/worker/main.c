@@ -19,6 +19,7 @@
 #include <event2/event.h>
 
 #include <supervise/channel.h>
+#include <supervise/crash.h>
 #include <supervise/sandbox.h>
 #include <xendev/event_channel.h>
 #include <xendev/grant.h>
@@ -27,7 +28,7 @@
 #include "link.h"
 #include "spin.h"
 
-#define SERVE_FD_COUNT   3u
+#define SERVE_FD_COUNT   4u
 #define IMAGE_FD_COUNT   1u
 #define CONNECT_FD_COUNT 3u
 
@@ -39,9 +40,12 @@ struct served {
     struct disk_error reason; /* of that */
     bool unsaid;              /* ...which the supervisor has not been told */
     bool drained;
+    struct event *parking; /* fires when it is to be let go of */
+    struct blkback_request parked;
 };
 
-static struct device_host host = {.fence_fd = -1};
+static struct caution caution = {.members = LIST_HEAD_INITIALIZER(caution.members)};
+static struct device_host host = {.fence_fd = -1, .caution = &caution};
 static LIST_HEAD(, served) devices = LIST_HEAD_INITIALIZER(devices);
 static bool serving;
 static bool draining;
@@ -153,6 +157,46 @@ static void report(void)
             say_failed(served);
 }
 
+static void on_device_parked(uint32_t devid, const struct blkback_request *request)
+{
+    static const struct timeval at_once = {0};
+    struct served *served = find(devid);
+
+    if (!served || event_add(served->parking, &at_once) != 0)
+        die("parking", ENOMEM);
+    served->parked = *request;
+}
+
+/* ---- What is served. ------------------------------------------------------------------------------------------------- */
+
+static void forget(struct served *served, bool recoverable)
+{
+    LIST_REMOVE(served, entry);
+    device_close(served->device, recoverable);
+    event_free(served->parking);
+    free(served);
+}
+
+/* Away from the queue that asked for it, and not in the middle of a report. */
+static void on_parking(evutil_socket_t fd, short what, void *arg)
+{
+    static const struct timeval soon = {.tv_usec = 1000};
+    struct served *served = arg;
+    struct blkback_message message = {.type = BLKBACK_PARKED, .devid = served->devid, .parked = served->parked};
+
+    (void)fd;
+    (void)what;
+    if (reporting) {
+        if (event_add(served->parking, &soon) != 0)
+            die("parking", ENOMEM);
+        return;
+    }
+    forget(served, true);
+    say(&message);
+    if (draining)
+        end_if_drained();
+}
+
 /* ---- What the supervisor asks for. ----------------------------------------------------------------------------------- */
 
 /* Has what is mapped for speed counted in the budget of the host. Takes the descriptor over. */
@@ -176,8 +220,11 @@ static void serve(const struct blkback_message *message, const int *fds)
 
     host.domid = message->serve.domid;
     host.fence_fd = fds[0];
-    join_budget(fds[2], message->serve.grant_slot);
-    int result = spin_new(host.base, &limits, &host.spin);
+    join_budget(fds[3], message->serve.grant_slot);
+    int result = crash_write_to(fds[2]);
+    if (result < 0)
+        die("cannot map the crash report", result);
+    result = spin_new(host.base, &limits, &host.spin);
     if (result < 0)
         die("cannot watch rings", result);
     /* Domain 0's event channels cannot be restricted to; everybody else's are. */
@@ -257,27 +304,28 @@ static void connect_device(const struct blkback_message *message, const int *fds
         die("the supervisor asked for an impossible connection", EPROTO);
 
     struct served *served = calloc(1, sizeof *served);
-    if (!served)
+    if (!served || !(served->parking = evtimer_new(host.base, on_parking, served)))
         die("connect", ENOMEM);
     served->devid = message->devid;
-    int result =
-        device_open(&host, message->devid, connection, message->connect.recover != 0, &files, &served->device, &error);
-    if (result < 0)
+    int result = device_open(&host, message->devid, &message->connect, &files, &served->device, &error);
+    if (result < 0) {
+        event_free(served->parking);
         free(served);
-    else
-        LIST_INSERT_HEAD(&devices, served, entry);
-    say_result(BLKBACK_CONNECTED, message->devid, result, &error);
+        say_result(BLKBACK_CONNECTED, message->devid, result, &error);
+        return;
+    }
+    LIST_INSERT_HEAD(&devices, served, entry);
+    struct blkback_message answer = {.type = BLKBACK_CONNECTED, .devid = message->devid};
+    device_suspects(served->device, &answer.suspects);
+    say(&answer);
 }
 
 static void disconnect_device(const struct blkback_message *message)
 {
     struct served *served = find(message->devid);
 
-    if (served) {
-        LIST_REMOVE(served, entry);
-        device_close(served->device);
-        free(served);
-    }
+    if (served)
+        forget(served, false);
     say_result(BLKBACK_DISCONNECTED, message->devid, 0, NULL);
 }
 
@@ -339,6 +387,7 @@ int main(void)
     prctl(PR_SET_NAME, "blkbackd-worker"); /* it may have been started by a descriptor's name */
     host.failed = on_device_failed;
     host.drained = on_device_drained;
+    host.parked = on_device_parked;
     host.base = event_base_new();
     if (!host.base)
         die(step, result);
@@ -351,6 +400,9 @@ int main(void)
     result = xendev_grants_open(&host.grants);
     if (result < 0)
         die("cannot open the grant device", result);
+    result = crash_catch();
+    if (result < 0)
+        die("cannot catch signals", result);
     result = sandbox_enter(&step);
     if (result == 0)
         result = sandbox_close(&step); /* now, not when a guest waits: to make the filter takes milliseconds */

@@ -14,6 +14,10 @@
  * Idle: when a turn finds nothing, the ring is watched for a while (spin.h): then the guest need not send an event for
  * its next request. Else it sleeps.
  *
+ * After a crash the requests found in the journal are executed one at a time (caution.h), each answered before the next is begun, what saw the
+ * fewest crashes first. One that has crashed attempts_max processes, the last of them proved to be its doing, is not begun again: then nothing but
+ * such requests is left, and the queue stops as it is.
+ *
  * Sleeping: the event channel stays masked from its event until the ring was found empty and re-armed, so an event
  * storm costs nothing while we work. A busy guest is served for TURNS_MAX turns, then the other devices get theirs.
  *
@@ -33,6 +37,7 @@
 #include <xendev/event_channel.h>
 #include <xendev/grant.h>
 
+#include "caution.h"
 #include "memory.h"
 #include "spin.h"
 
@@ -56,6 +61,8 @@ struct queue {
     struct event *disk_event; /* the disk's descriptor, when it has one */
     struct event *again;      /* fires at once, after the others had their turn */
     struct spin_watch watch;  /* while idle and not asleep */
+    struct caution_member caution;
+    bool alone; /* what is in progress was begun alone */
     bool stopped;
     bool draining;
     bool drained; /* the journal is marked */
@@ -79,6 +86,7 @@ static void answer(struct queue *queue, struct slot *slot, enum blkif_fault faul
     blkif_response_encode(queue->params.abi, slot->id, slot->response_code, (int16_t)blkif_fault_status(fault),
                           response);
     ring_back_respond(&queue->ring, (uint32_t)(slot - queue->slots), response);
+    queue->caution.executing--;
 }
 
 /* ---- From the ring to the disk. ------------------------------------------------------------------------------------------ */
@@ -125,7 +133,7 @@ static struct slot *accept_request(struct queue *queue, const struct ring_reques
 /* The requests of a dead worker first, then new ones. As ring_back_consume(). */
 static int take_request(struct queue *queue, struct ring_request *ret_request, bool *ret_replayed)
 {
-    *ret_replayed = ring_back_replay(&queue->ring, false, ret_request) == 1;
+    *ret_replayed = ring_back_replay(&queue->ring, queue->alone, ret_request) == 1;
     if (*ret_replayed) {
         queue->params.counters->replayed++;
         return 1;
@@ -164,8 +172,8 @@ static unsigned fetch(struct queue *queue, struct slot **batch, unsigned count)
     return kept;
 }
 
-/* Moves up to BATCH_MAX requests from the ring to the disk. Returns how many were taken, or -EPROTO. */
-static int start_requests(struct queue *queue)
+/* Moves up to `most` requests, BATCH_MAX at most, from the ring to the disk. Returns how many were taken, or -EPROTO. */
+static int start_requests(struct queue *queue, unsigned most)
 {
     struct slot *batch[BATCH_MAX];
     struct disk_io *ios[BATCH_MAX];
@@ -174,7 +182,8 @@ static int start_requests(struct queue *queue)
     bool replayed;
     int got = 0;
 
-    while (taken < BATCH_MAX && (got = take_request(queue, &request, &replayed)) == 1) {
+    while (taken < most && (got = take_request(queue, &request, &replayed)) == 1) {
+        queue->caution.executing++;
         struct slot *slot = accept_request(queue, &request, replayed);
         if (slot)
             batch[count++] = slot;
@@ -259,6 +268,7 @@ static void note_indices(struct queue *queue)
 void queue_stop(struct queue *queue)
 {
     queue->stopped = true;
+    caution_leave(&queue->caution);
     event_del(queue->again);
     spin_stop(&queue->watch);
     if (queue->disk_event)
@@ -276,6 +286,47 @@ static void fail(struct queue *queue)
              indices.req_prod, indices.req_cons, indices.rsp_prod, queue->ring.layout.slots);
     queue_stop(queue);
     queue->params.failed(queue->params.arg, reason);
+}
+
+static void describe(const struct queue *queue, const struct ring_request *request, struct blkback_request *ret_request)
+{
+    struct blkif_message message;
+
+    blkif_decode(queue->params.abi, request->bytes, &message);
+    *ret_request = (struct blkback_request){
+        .id = message.id, .sector = message.sector, .code = message.code, .attempts = request->crashes};
+    if (message.code != BLKIF_CODE_READ && message.code != BLKIF_CODE_WRITE)
+        return;
+    for (unsigned i = 0; i < message.segment_count && i < BLKIF_DIRECT_SEGMENTS; i++) {
+        const struct blkif_segment *segment = &message.segments[i];
+        if (segment->first_sector <= segment->last_sector)
+            ret_request->sectors += (uint32_t)(segment->last_sector - segment->first_sector) + 1;
+    }
+}
+
+void queue_suspects(const struct queue *queue, struct blkback_suspects *ret_suspects)
+{
+    struct ring_request requests[BLKBACK_SUSPECTS_TOLD];
+
+    ret_suspects->count = ring_back_suspects(&queue->ring);
+    ret_suspects->told = ring_back_suspects_list(&queue->ring, requests, BLKBACK_SUSPECTS_TOLD);
+    for (uint32_t i = 0; i < ret_suspects->told; i++)
+        describe(queue, &requests[i], &ret_suspects->requests[i]);
+}
+
+/* Stops when the next request is one that must not be executed again. */
+static bool park(struct queue *queue)
+{
+    struct ring_request request;
+    struct blkback_request told;
+
+    if (ring_back_peek(&queue->ring, &request) == 0 || !request.proved || request.crashes < queue->params.attempts_max)
+        return false;
+    describe(queue, &request, &told);
+    note_indices(queue);
+    queue_stop(queue);
+    queue->params.parked(queue->params.arg, &told);
+    return true;
 }
 
 static void go_to_sleep(struct queue *queue)
@@ -303,22 +354,38 @@ static void finish_draining(struct queue *queue)
     queue->params.drained(queue->params.arg);
 }
 
-/* One turn. Returns whether there was something to do. */
-static bool turn(struct queue *queue)
-{
-    int taken = start_requests(queue);
+/* What became of a turn. */
+enum turn {
+    TURN_IDLE, /* there was nothing to do */
+    TURN_BUSY,
+    TURN_WAIT, /* there may be more, which must wait: the disk's descriptor wakes us, or another queue */
+    TURN_OVER, /* stopped: failed, or parked */
+};
 
+static enum turn turn(struct queue *queue)
+{
+    enum caution_verdict verdict = caution_ask(&queue->caution);
+    int taken = 0;
+
+    if (verdict == CAUTION_ALONE && park(queue))
+        return TURN_OVER;
+    if (verdict != CAUTION_WAIT) {
+        queue->alone = verdict == CAUTION_ALONE;
+        taken = start_requests(queue, queue->alone ? 1 : BATCH_MAX);
+    }
     if (taken < 0) {
         fail(queue);
-        return true;
+        return TURN_OVER;
     }
     unsigned finished = finish_requests(queue);
     publish(queue);
-    if (taken == 0 && finished == 0)
-        return false;
-    if (spin_busy(&queue->watch))
+    caution_update(&queue->caution,
+                   ring_back_suspects(&queue->ring) > 0 || (queue->alone && queue->caution.executing > 0));
+    if ((taken > 0 || finished > 0) && spin_busy(&queue->watch))
         queue->params.counters->polls_hit++;
-    return true;
+    if (caution_ask(&queue->caution) == CAUTION_WAIT)
+        return TURN_WAIT;
+    return taken > 0 || finished > 0 ? TURN_BUSY : TURN_IDLE;
 }
 
 /* Until there is nothing to do: then it is watched for a while, or else slept on. */
@@ -327,17 +394,25 @@ static void run(struct queue *queue)
     if (queue->drained)
         return;
     for (unsigned i = 0; i < TURNS_MAX; i++) {
-        if (turn(queue)) {
-            if (queue->stopped)
-                return;
-        } else if (queue->draining) {
+        enum turn result = turn(queue);
+        if (result == TURN_BUSY)
+            continue;
+        if (result == TURN_OVER)
+            return;
+        if (result == TURN_WAIT) {
+            note_indices(queue);
+            return;
+        }
+        if (queue->draining) {
             note_indices(queue);
             finish_draining(queue);
             return;
-        } else if (spin_idle(&queue->watch)) {
+        }
+        if (spin_idle(&queue->watch)) {
             note_indices(queue);
             return;
-        } else if (!ring_back_rearm(&queue->ring)) {
+        }
+        if (!ring_back_rearm(&queue->ring)) {
             go_to_sleep(queue);
             return;
         }
@@ -350,10 +425,9 @@ static bool on_look(void *arg)
 {
     struct queue *queue = arg;
 
-    if (!turn(queue))
+    if (turn(queue) != TURN_BUSY)
         return false;
-    if (!queue->stopped)
-        run(queue);
+    run(queue);
     return true;
 }
 
@@ -403,6 +477,11 @@ void queue_undrain(struct queue *queue)
 
 /* ---- Open and close. ------------------------------------------------------------------------------------------------- */
 
+static void wake(void *arg)
+{
+    run_soon(arg);
+}
+
 static int allocate(struct queue *queue, uint32_t slots)
 {
     const struct queue_params *params = &queue->params;
@@ -440,7 +519,7 @@ static int take_ring(struct queue *queue, const struct ring_layout *layout)
 
     if (params->recover)
         return ring_back_recover(&queue->ring, params->ring_pages, pages_size, layout, params->journal,
-                                 params->journal_size, params->generation, false);
+                                 params->journal_size, params->generation, params->crashed);
     return ring_back_attach(&queue->ring, params->ring_pages, pages_size, layout, params->journal, params->journal_size,
                             params->generation);
 }
@@ -479,6 +558,12 @@ int queue_open(const struct queue_params *params, struct queue **ret_queue, stru
      * event, in on_event(). */
     if (params->recover)
         xendev_channel_notify(queue->channel);
+    if (params->recover && params->pardon)
+        ring_back_pardon(&queue->ring);
+    queue->caution.wake = wake;
+    queue->caution.arg = queue;
+    caution_join(params->caution, &queue->caution);
+    caution_update(&queue->caution, ring_back_suspects(&queue->ring) > 0);
     *ret_queue = queue;
     return 0;
 
@@ -495,6 +580,7 @@ void queue_close(struct queue *queue)
     if (!queue)
         return;
     spin_stop(&queue->watch);
+    caution_leave(&queue->caution);
     xendev_channel_close(queue->channel);
     if (queue->disk_event)
         event_free(queue->disk_event);

@@ -13,7 +13,9 @@
 #include <ring/blkif.h>
 
 #include "../counters.h"
+#include "../protocol.h"
 
+struct caution;
 struct event_base;
 struct spin;
 struct xendev_channel;
@@ -30,6 +32,7 @@ struct queue_params {
     struct xendev_grants *grants;
     struct disk *disk;
     struct blkback_counters *counters;
+    struct caution *caution; /* of all queues of the process */
     uint32_t domid;
     uint32_t event_channel;
     enum blkif_abi abi;
@@ -40,16 +43,23 @@ struct queue_params {
     size_t journal_size;
     uint64_t generation;
     bool recover;
+    bool crashed, pardon; /* see struct blkback_order */
+    uint32_t attempts_max;
     /* The guest broke the protocol and the queue has stopped. It may not be closed from within this call. */
     void (*failed)(void *arg, const char *reason);
     /* Everything is answered and the journal is marked drained, as queue_drain() asked. */
     void (*drained)(void *arg);
+    /* The next request crashed too many processes, and the queue has stopped with nothing in progress. As `failed`. */
+    void (*parked)(void *arg, const struct blkback_request *request);
     void *arg;
 };
 
 /* Takes the ring over, afresh or from a dead worker, binds its event channel and begins to serve. Does not call
- * `failed`. Returns 0, or -errno with `ret_error` filled. */
+ * `failed` or `parked`. Returns 0, or -errno with `ret_error` filled. */
 int queue_open(const struct queue_params *params, struct queue **ret_queue, struct disk_error *ret_error);
+
+/* Which requests it found that saw a crash. To be asked before the loop turns. */
+void queue_suspects(const struct queue *queue, struct blkback_suspects *ret_suspects);
 
 /* Stops serving: nothing is taken, answered or published any more. May be repeated. */
 void queue_stop(struct queue *queue);

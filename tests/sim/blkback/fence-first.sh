@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # A disk is given up because its workers end while they connect: not before the last one's I/O has ended is its image free for others.
 . "$(dirname "$0")/../../lib/blkback.sh"
+crashes_expected=1
 need python3 flock
 
 has_died() {

@@ -3,6 +3,7 @@
 # Workers that end before they serve anything: the attach is refused with the reason, the log does not grow without bound, and once the
 # program works again so does everything else.
 . "$(dirname "$0")/../../lib/blkback.sh"
+crashes_expected=1
 mkdir -p "$WORK"
 program=$WORK/worker
 printf '#!/bin/sh\nexit 9\n' >"$program"

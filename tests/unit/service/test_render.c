@@ -85,11 +85,49 @@ static void a_device_is_told_whole(void **state)
     free(output);
 }
 
+static const char parked_text[] =
+    "{\"domid\":3,\"devid\":51728,\"name\":\"xvdb\",\"state\":\"Connected\",\"activity\":\"parked\","
+    "\"parked\":{\"when\":1700000000,\"version\":\"1.2.3\",\"request\":{\"operation\":\"write\",\"sector\":2048,"
+    "\"sectors\":3,\"id\":\"0x11\",\"attempts\":3},\"death\":\"killed by signal 11\",\"signal\":11,"
+    "\"address\":\"0x20\",\"backtrace\":[\"worker+0x1\",\"libc.so.6+0x2\"]},"
+    "\"crash\":{\"when\":1700000001,\"death\":\"exited with status 1\",\"signal\":null,\"address\":null,"
+    "\"backtrace\":[],\"suspects\":40,\"requests\":[{\"operation\":\"read\",\"sector\":8,\"sectors\":1,\"id\":"
+    "\"0x1\",\"attempts\":1}]}}";
+
+static void a_parked_device_shows(void **state)
+{
+    (void)state;
+    static const char *const lines[] = {"\nparked: ",
+                                        "  request         write of 3 sectors at 2048, id 0x11, attempts 3\n",
+                                        "  by version      1.2.3\n",
+                                        "  when            2023-11-14 22:13:20 UTC\n",
+                                        "  death           killed by signal 11\n",
+                                        "  address         0x20\n",
+                                        "  at              worker+0x1\n  from            libc.so.6+0x2\n",
+                                        "\nlast crash ",
+                                        "  death           exited with status 1\n",
+                                        "  were in flight  40\n",
+                                        "read of 1 sectors at 8, id 0x1, attempts 1\n"};
+    char text[2048];
+    char *output = rendered(render_device, parked_text);
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
+        if (strstr(output, lines[i]) == NULL)
+            fail_msg("'%s' is not in\n%s", lines[i], output);
+    free(output);
+    snprintf(text, sizeof(text), "[%s]", parked_text);
+    output = rendered(render_table, text);
+    assert_non_null(strstr(output, " Parked "));
+    assert_null(strstr(output, "Connected"));
+    free(output);
+}
+
 static void a_device_without_anything_is_no_trouble(void **state)
 {
     (void)state;
     char *output = rendered(render_device, "{}");
     assert_non_null(strstr(output, "errors\n  none\n"));
+    assert_null(strstr(output, "parked"));
+    assert_null(strstr(output, "crash"));
     free(output);
 }
 
@@ -116,7 +154,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_table_is_aligned),   cmocka_unit_test(an_empty_table_has_its_head),
         cmocka_unit_test(a_device_is_told_whole), cmocka_unit_test(a_device_without_anything_is_no_trouble),
-        cmocka_unit_test(sizes_have_units),
+        cmocka_unit_test(a_parked_device_shows),  cmocka_unit_test(sizes_have_units),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

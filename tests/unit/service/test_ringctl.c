@@ -57,6 +57,19 @@ static void get_device(struct control_request *request, void *arg)
         control_reply_error(request, 404, "there is no vbd %s", tail);
 }
 
+/* One disk is parked. */
+static void post_device(struct control_request *request, void *arg)
+{
+    (void)arg;
+    const char *tail = control_request_tail(request);
+    if (strcmp(tail, "3/51712/resume") == 0)
+        control_reply(request, json_pack("{s:s}", "activity", "recovering"));
+    else if (strcmp(tail, "3/51728/resume") == 0)
+        control_reply_error(request, 409, "vbd 3/51728 is not parked");
+    else
+        control_reply_error(request, 404, "there is no vbd %s", tail);
+}
+
 /* Serves until it is killed; says on `ready` that it does. */
 __attribute__((noreturn)) static void serve(const char *path, int ready)
 {
@@ -65,7 +78,8 @@ __attribute__((noreturn)) static void serve(const char *path, int ready)
     struct event_base *base = event_base_new();
     if (control_open(base, path, "testd", &control) < 0 ||
         control_route(control, "GET", "/v1/devices", get_devices, NULL) < 0 ||
-        control_route(control, "GET", "/v1/devices/", get_device, NULL) < 0 || write(ready, "r", 1) != 1)
+        control_route(control, "GET", "/v1/devices/", get_device, NULL) < 0 ||
+        control_route(control, "POST", "/v1/devices/", post_device, NULL) < 0 || write(ready, "r", 1) != 1)
         _exit(1);
     event_base_dispatch(base);
     _exit(1);
@@ -170,6 +184,18 @@ static void a_refusal_tells_the_daemons_reason(void **state)
     assert_string_equal(fixture->output, "ringctl: the daemon says: try again\n");
 }
 
+static void resume_asks_for_one_disk(void **state)
+{
+    struct fixture *fixture = *state;
+    assert_int_equal(run(fixture, "resume 3/xvda"), RINGCTL_OK);
+    assert_string_equal(fixture->output, "3/xvda is tried again\n");
+    assert_int_equal(run(fixture, "resume --json 3/xvda"), RINGCTL_OK);
+    assert_non_null(strstr(fixture->output, "\"activity\": \"recovering\""));
+    assert_int_equal(run(fixture, "resume 3/xvdb"), RINGCTL_REFUSED);
+    assert_string_equal(fixture->output, "ringctl: the daemon says: vbd 3/51728 is not parked\n");
+    assert_int_equal(run(fixture, "resume 7/xvda"), RINGCTL_NO_DEVICE);
+}
+
 static void a_daemon_that_is_not_running_has_its_status(void **state)
 {
     struct fixture *fixture = *state;
@@ -177,6 +203,7 @@ static void a_daemon_that_is_not_running_has_its_status(void **state)
     assert_int_equal(run(fixture, "show 3/xvda"), RINGCTL_NO_DAEMON);
     assert_int_equal(run(fixture, "attach disk 3 xvda ram:1M"), RINGCTL_NO_DAEMON);
     assert_int_equal(run(fixture, "detach 3/xvda"), RINGCTL_NO_DAEMON);
+    assert_int_equal(run(fixture, "resume 3/xvda"), RINGCTL_NO_DAEMON);
     assert_non_null(strstr(fixture->output, "is blkbackd running?"));
 }
 
@@ -204,6 +231,8 @@ static void wrong_command_lines_have_their_status(void **state)
         "--ro attach disk 3 xvda ram:1M",
         "--timeout 5 detach 3/xvda",
         "list --version",
+        "resume",
+        "resume --ro 3/xvda",
     };
     struct fixture *fixture = *state;
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
@@ -281,6 +310,7 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(show_takes_names_and_numbers, setup_with_daemon, teardown),
         cmocka_unit_test_setup_teardown(a_missing_disk_has_its_status, setup_with_daemon, teardown),
         cmocka_unit_test_setup_teardown(a_refusal_tells_the_daemons_reason, setup_with_daemon, teardown),
+        cmocka_unit_test_setup_teardown(resume_asks_for_one_disk, setup_with_daemon, teardown),
         cmocka_unit_test_setup_teardown(a_daemon_that_is_not_running_has_its_status, setup, teardown),
         cmocka_unit_test_setup_teardown(wrong_command_lines_have_their_status, setup_with_daemon, teardown),
         cmocka_unit_test_setup_teardown(common_options_may_stand_before_the_command, setup_with_daemon, teardown),

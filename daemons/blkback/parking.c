@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is parked is one device, not its guest: the worker that found the request goes on with the other disks. The image stays locked, the connection
+ * recorded, the journal as it is, and the back end Connected: the guest waits, and nothing is lost.
+ *
+ * The file is written when the device is parked and removed when a worker serves it again, so that a supervisor that dies in between finds it
+ * parked and can be told once more. A daemon of another version than the one that parked it tries by itself: an upgrade is the usual
+ * remedy, and when it is none it costs a few workers before the device is parked again.
+ */
+#include "parking.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+#include <time.h>
+
+#include <ring/blkif.h>
+#include <service/log.h>
+#include <supervise/rundir.h>
+
+#include "device.h"
+#include "guest.h"
+#include "serve.h"
+
+const char *parking_operation(uint32_t code)
+{
+    switch (code) {
+    case BLKIF_CODE_READ:
+        return "read";
+    case BLKIF_CODE_WRITE:
+        return "write";
+    case BLKIF_CODE_BARRIER:
+        return "barrier";
+    case BLKIF_CODE_FLUSH:
+        return "flush";
+    case BLKIF_CODE_DISCARD:
+        return "discard";
+    case BLKIF_CODE_INDIRECT:
+        return "indirect";
+    default:
+        return "unknown";
+    }
+}
+
+void parking_load(struct device *device)
+{
+    struct parking *parking = &device->parking;
+    struct blkback_suspects *suspects = &device->suspects;
+
+    if (rundir_read(device->dir, PARKING_SUSPECTS_FILE, suspects, sizeof(*suspects)) < 0 ||
+        suspects->told > BLKBACK_SUSPECTS_TOLD)
+        memset(suspects, 0, sizeof(*suspects));
+    int err = rundir_read(device->dir, PARKING_FILE, parking, sizeof(*parking));
+    if (err == 0 && parking->version == PARKING_VERSION && parking->when != 0 &&
+        strncmp(parking->daemon, RINGBACK_VERSION, sizeof(parking->daemon)) == 0)
+        return;
+    memset(parking, 0, sizeof(*parking));
+    if (err == -ENOENT)
+        return;
+    device->pardon = true;
+    log_info(&device->log, "was parked by another version of blkbackd; it is tried again");
+}
+
+bool parking_is_due(const struct device *device)
+{
+    return device->parking.when != 0 && !device->pardon;
+}
+
+void parking_begin(struct device *device, const struct blkback_request *request)
+{
+    const struct death *death = &device->guest->death;
+    struct parking *parking = &device->parking;
+
+    *parking = (struct parking){.version = PARKING_VERSION, .when = time(NULL), .request = *request, .death = *death};
+    strncpy(parking->daemon, RINGBACK_VERSION, sizeof(parking->daemon) - 1);
+    log_error(&device->log,
+              "parked: a %s of %" PRIu32 " sectors at %" PRIu64 " ended its worker %" PRIu32
+              " times, last %s; 'ringctl show' tells more, 'ringctl resume' tries again",
+              parking_operation(request->code), request->sectors, request->sector, request->attempts, death->reason);
+    int err = rundir_write(device->dir, PARKING_FILE, parking, sizeof(*parking));
+    if (err < 0)
+        log_warning(&device->log, "the next supervisor will not know that it is parked: %s", strerror(-err));
+}
+
+void parking_end(struct device *device)
+{
+    device->pardon = false;
+    memset(&device->parking, 0, sizeof(device->parking));
+    device_remove_file(device, PARKING_FILE);
+}
+
+void parking_suspect(struct device *device, const struct blkback_suspects *suspects)
+{
+    if (suspects->count == 0 || suspects->told > BLKBACK_SUSPECTS_TOLD)
+        return;
+    device->suspects = *suspects;
+    int err = rundir_write(device->dir, PARKING_SUSPECTS_FILE, suspects, sizeof(*suspects));
+    if (err < 0)
+        log_warning(&device->log, "the next supervisor will not know what was in flight: %s", strerror(-err));
+}
+
+int parking_resume(struct device *device)
+{
+    if (device->state != DEVICE_PARKED)
+        return -EINVAL;
+    log_info(&device->log, "is tried again");
+    device->pardon = true;
+    serve_resume(device);
+    return 0;
+}

@@ -1,0 +1,46 @@
+#!/bin/bash
+# SPDX-License-Identifier: MIT
+# A parked disk stays parked when the supervisor is stopped or killed and started again, with all that is told of it, and is tried again when told to; the
+# guest's other disk is served on. A supervisor of another version tries by itself.
+. "$(dirname "$0")/../../lib/blkback.sh"
+. "$(dirname "$0")/../../lib/parking.sh"
+
+again() {
+    daemon_start
+    wait_until "$LIMIT_RECOVERY" "the other disk to be served" disk_is "$domain/xvdb" .activity connected
+    wait_until "$LIMIT_REQUEST" "requests of it" has_served "$domain/xvdb" "$(disk_field "$domain/xvdb" .requests.read)"
+}
+
+daemon_start
+domain=$(simxen create)
+disk_attach "$domain" xvdb ram:16M
+healthy_guest "$domain" "$XVDB" --time 0
+other_pid=$started
+park_disk "$domain" xvda "$XVDA"
+parked_pid=$started
+before=$(disk_field "$domain/xvda" .parked)
+for signal in KILL TERM; do
+    daemon_end "$signal"
+    again
+    wait_parked "$domain/xvda"
+    expect "what is told after SIG$signal" "$before" "$(disk_field "$domain/xvda" .parked)"
+    expect "the back end" Connected "$(disk_field "$domain/xvda" .state)"
+done
+
+# As if another version had parked it; the fault is there still, so it ends as before.
+daemon_end TERM
+file=$(echo "$RUN"/blkback/*/"$XVDA"/parked)
+printf '0.0.1' | dd of="$file" bs=1 seek=16 conv=notrunc status=none
+again
+wait_until "$LIMIT_REQUEST" "it to be tried and parked again" disk_is "$domain/xvda" '.parked.when > '"$(jq .when <<<"$before")" true
+grep -q "was parked by another version" "$DAEMON_LOG" || fail "the log does not tell"
+
+simxen fault "$domain" none
+daemon_end KILL
+again
+wait_parked "$domain/xvda"
+control resume "$domain/xvda"
+wait_until "$LIMIT_REQUEST" "the disk to be served" has_served "$domain/xvda" "$(disk_field "$domain/xvda" .requests.read)"
+[ ! -e "$file" ] || fail "$file is still there"
+guest_stop "$parked_pid"
+guest_stop "$other_pid"
