@@ -6,6 +6,7 @@ install(FILES ${PROJECT_SOURCE_DIR}/README.md DESTINATION ${CMAKE_INSTALL_DOCDIR
 
 set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME ringback)
+set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
 set(CPACK_PACKAGE_VENDOR "The Ringback project")
 set(CPACK_PACKAGE_CONTACT "The Ringback project <ringback@localhost>")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Xen block back end in userspace")

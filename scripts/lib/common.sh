@@ -55,3 +55,16 @@ build() {
     fi
     rm -f "$log"
 }
+
+# build_in FOLDER PRESET OPTION...: the same with other options, in a folder of its own.
+build_in() {
+    local folder=$1 preset=$2 log
+    shift 2
+    log=$(mktemp)
+    if ! { cd "$RINGBACK_ROOT" && cmake --preset "$preset" -B "$folder" -DCMAKE_C_COMPILER_LAUNCHER=ccache "$@" &&
+        cmake --build "$folder"; } >"$log" 2>&1; then
+        cat "$log" >&2
+        die "the build in $folder failed"
+    fi
+    rm -f "$log"
+}

@@ -39,7 +39,9 @@ toolstack_attach vbd "$kept" 51760 params ram:16M dev xvde
 kill -TERM "$closing" # it closes its disk and waits for the back end
 closing_begun() { [ "$(xenstore-read "/local/domain/$kept/device/vbd/51744/state")" = 5 ]; }
 wait_until "$LIMIT_REQUEST" "the front end to close" closing_begun
-alive "$worker" && alive "$other" || fail "a worker did not survive its supervisor"
+for process in "$worker" "$other"; do
+    alive "$process" || fail "worker $process did not survive its supervisor"
+done
 
 daemon_start
 wait_until "$LIMIT_RECOVERY" "the disk to be served" disk_is "$kept/xvda" .activity connected
