@@ -27,6 +27,8 @@ for signal in KILL TERM; do
 done
 guest_stop "$started"
 disk_detach "$domain" xvda
+guest_is_gone() { ! compgen -G "$RUN/blkback/$domain-*"; }
+wait_until "$LIMIT_RECOVERY" "the guest to go with its last disk" guest_is_gone
 disk_attach "$domain" xvda ram:16M
 expect "deaths under a new disk" "0 0 null" "$(known)"
 disk_detach "$domain" xvda
