@@ -259,6 +259,66 @@ has_served() {
     [ "$(disk_field "$1" .requests.read)" -gt "$2" ]
 }
 
+# ---- What is held. ----------------------------------------------------------------------------------------------------------
+
+resident_kb() {
+    awk '/^VmRSS/ {print $2}' "/proc/$1/status"
+}
+
+descriptors() {
+    find "/proc/$1/fd" -mindepth 1 | wc -l
+}
+
+mappings() {
+    wc -l <"/proc/$1/maps"
+}
+
+# The processes that the daemon started, dead ones too.
+children() {
+    wc -w <"/proc/$1/task/$1/children"
+}
+
+# watches: of all clients of xenstored together, as itself tells.
+watches() {
+    rm -f "$WORK/memreport"
+    # The simulator lacks what this program is linked with and does not call.
+    env -u LD_LIBRARY_PATH /usr/lib/xen-4.17/bin/xenstore-control memreport "$WORK/memreport" >/dev/null
+    grep -c 'struct watch ' "$WORK/memreport"
+}
+
+nodes() {
+    xenstore-ls -f / | wc -l
+}
+
+# held: everything that can be left over, one count a line.
+held() {
+    say "descriptors of the daemon: $(descriptors "$daemon_pid")"
+    say "processes of the daemon: $(children "$daemon_pid")"
+    say "watches: $(watches)"
+    say "nodes: $(nodes)"
+    say "files: $(find "$RUN" "$WORK/ram" -not -name restarts | wc -l)"
+    simxen list
+}
+
+# What may grow, but not with the number of things that came and went: a line for each process, its name, kB, mappings, descriptors. The
+# simulator's processes keep descriptors of those that they once told of something.
+sizes() {
+    local name pid
+    for name in "daemon:$daemon_pid" "worker:$(worker_pids | head -n 1)" "broker:$(cat "$SIMXEN_DIR/broker.pid")" \
+        "xenstored:$(cat "$SIMXEN_DIR/xenstored.pid")"; do
+        pid=${name#*:}
+        say "${name%:*} $(resident_kb "$pid") $(mappings "$pid") $(descriptors "$pid")"
+    done
+}
+
+# sizes_flat BEFORE AFTER: two files with sizes.
+sizes_flat() {
+    paste -d ' ' "$1" "$2" | awk '
+        { printf "%s: %d kB, then %d; %d mappings, then %d; %d descriptors, then %d\n", $1, $2, $6, $3, $7, $4, $8 }
+        $6 > $2 + 2048 || $7 > $3 + 16 || $8 > $4 + 16 { bad = 1 }
+        END { exit bad }' || fail "something grows"
+}
+
 # ---- The end. ---------------------------------------------------------------------------------------------------------------
 
 end() {

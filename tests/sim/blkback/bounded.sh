@@ -3,14 +3,6 @@
 # A guest that misbehaves for long makes neither the daemon's memory nor its descriptors nor its log grow.
 . "$(dirname "$0")/../../lib/blkback.sh"
 
-resident_kb() {
-    awk '/^VmRSS/ {print $2}' "/proc/$1/status"
-}
-
-descriptors() {
-    find "/proc/$1/fd" -mindepth 1 | wc -l
-}
-
 misbehave() {
     guest "$domain" hostile --count "${RINGBACK_HOSTILE_COUNT:-5000}" "$XVDA" producer-past-ring ring-order ring-ref event-channel protocol \
         state-flood random-states event-storm
