@@ -135,6 +135,8 @@ static void on_run(evutil_socket_t fd, short what, void *arg)
         TAILQ_REMOVE(&bus->ready, device, ready_link);
         device->queued = false;
         if (backend_run(device) < 0) {
+            if (device->queued) /* once more, by an effect that ended at once */
+                TAILQ_REMOVE(&bus->ready, device, ready_link);
             device->queued = true;
             TAILQ_INSERT_TAIL(&again, device, ready_link);
             later = true;

@@ -424,6 +424,26 @@ static void a_lost_connection_is_lived_through(void **state)
     assert_string_equal(effects(), "R");
 }
 
+static void cut(void)
+{
+    rig_cut(&stage.rig);
+}
+
+static void a_connection_may_be_lost_during_an_effect(void **state)
+{
+    (void)state;
+    stage.meanwhile = cut;
+    attach();
+    while (stage.rig.lost == 0) /* the state that follows the effect cannot be written */
+        event_base_loop(stage.rig.base, EVLOOP_ONCE);
+    xendev_bus_close(stage.bus);
+    xendev_store_close(stage.rig.store);
+    rig_open_store(&stage.rig);
+    bus_open();
+    assert_string_equal(effects(), "PP");
+    assert_string_equal(own_state(), "2");
+}
+
 /* ---- Dying otherwise. ---- */
 
 static void a_destroyed_domain_leaves_nothing(void **state)
@@ -662,6 +682,7 @@ int main(void)
         TEST(a_device_that_cannot_be_resumed_is_closed),
         TEST(what_died_with_the_daemon_is_cleaned_up),
         TEST(a_lost_connection_is_lived_through),
+        TEST(a_connection_may_be_lost_during_an_effect),
         TEST(a_destroyed_domain_leaves_nothing),
         TEST(a_domain_may_die_before_its_nodes),
         TEST(a_front_end_directory_that_goes_leaves_ours_to_the_toolstack),
