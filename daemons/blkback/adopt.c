@@ -51,7 +51,7 @@ static unsigned count_held(const struct guest *guest)
     const struct held *held;
     unsigned count = 0;
 
-    LIST_FOREACH (held, &guest->held, entry)
+    SLIST_FOREACH (held, &guest->held, entry)
         count++;
     return count;
 }
@@ -74,7 +74,7 @@ int adopt_report(struct guest *guest, const struct blkback_message *message, con
     held->failed = message->result < 0;
     held->reason = message->held.error;
     held->reason.text[sizeof(held->reason.text) - 1] = '\0';
-    LIST_INSERT_HEAD(&guest->held, held, entry);
+    SLIST_INSERT_HEAD(&guest->held, held, entry);
     return 0;
 }
 
@@ -82,18 +82,18 @@ struct held *adopt_find(struct guest *guest, uint32_t devid)
 {
     struct held *held;
 
-    LIST_FOREACH (held, &guest->held, entry) {
+    SLIST_FOREACH (held, &guest->held, entry) {
         if (held->devid == devid)
             return held;
     }
     return NULL;
 }
 
-int adopt_claim(struct held *held)
+int adopt_claim(struct guest *guest, struct held *held)
 {
     const int fd = held->image_fd;
 
-    LIST_REMOVE(held, entry);
+    SLIST_REMOVE(&guest->held, held, held, entry);
     free(held);
     return fd;
 }
@@ -106,6 +106,7 @@ void adopt_let_go(struct guest *guest, struct held *held)
     if (held->leaving)
         return;
     held->leaving = true;
+    guest->leaving++;
     event_add(guest->limit_timer, &leave_limit);
     guest_tell(guest, &message, NULL, 0);
 }
@@ -117,7 +118,7 @@ void adopt_sweep(struct guest *guest)
 
     if (guest->state != GUEST_SERVED)
         return;
-    LIST_FOREACH (held, &guest->held, entry) {
+    SLIST_FOREACH (held, &guest->held, entry) {
         rundir_device_name(held->devid, name);
         if (held->leaving || guest_device(guest, held->devid) != NULL ||
             faccessat(guest->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
@@ -127,25 +128,14 @@ void adopt_sweep(struct guest *guest)
     }
 }
 
-static bool is_any_leaving(const struct guest *guest)
-{
-    const struct held *held;
-
-    LIST_FOREACH (held, &guest->held, entry) {
-        if (held->leaving)
-            return true;
-    }
-    return false;
-}
-
 int adopt_left(struct guest *guest, uint32_t devid)
 {
     struct held *held = adopt_find(guest, devid);
 
     if (held == NULL || !held->leaving)
         return -EPROTO;
-    close(adopt_claim(held));
-    if (!is_any_leaving(guest))
+    close(adopt_claim(guest, held));
+    if (--guest->leaving == 0)
         event_del(guest->limit_timer);
     return 0;
 }
@@ -154,6 +144,7 @@ void adopt_forget(struct guest *guest)
 {
     struct held *held;
 
-    while ((held = LIST_FIRST(&guest->held)) != NULL)
-        close(adopt_claim(held));
+    guest->leaving = 0;
+    while ((held = SLIST_FIRST(&guest->held)) != NULL)
+        close(adopt_claim(guest, held));
 }

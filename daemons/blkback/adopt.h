@@ -15,7 +15,7 @@ struct guest;
 
 /* A device that the worker serves and that no device of ours has claimed yet. */
 struct held {
-    LIST_ENTRY(held) entry; /* in guest->held */
+    SLIST_ENTRY(held) entry; /* in guest->held */
     uint32_t devid;
     uint64_t generation;
     int image_fd; /* the worker's own description of it: hostile, but for that guest's use only */
@@ -30,7 +30,7 @@ int adopt_report(struct guest *guest, const struct blkback_message *message, con
 /* What the worker holds of that device; NULL: nothing. */
 struct held *adopt_find(struct guest *guest, uint32_t devid);
 /* Takes it out of the report and frees it; returns its image, which is the caller's. */
-int adopt_claim(struct held *held);
+int adopt_claim(struct guest *guest, struct held *held);
 
 /* Tells the worker, whose guest is SERVED, to let go of it, unless it was told already. */
 void adopt_let_go(struct guest *guest, struct held *held);

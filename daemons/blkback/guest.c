@@ -446,7 +446,7 @@ static int guest_new(struct blkback *blkback, uint32_t domid, const char *name, 
     guest->slot = MAPPINGS_NO_SLOT;
     snprintf(guest->name, sizeof(guest->name), "%s", name);
     LIST_INIT(&guest->devices);
-    LIST_INIT(&guest->held);
+    SLIST_INIT(&guest->held);
     TAILQ_INIT(&guest->asked);
     LIST_INSERT_HEAD(&blkback->guests, guest, entry);
     log_source_init(&guest->log, "guest %u", domid);

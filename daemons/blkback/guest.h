@@ -61,7 +61,8 @@ struct guest {
     bool outdated;                   /* the worker is of another build than ours, and to be replaced */
     bool replacing;                  /* ...which has begun, and is not over */
     bool ending;                     /* the worker was killed because there was nothing left to serve */
-    LIST_HEAD(, held) held;          /* what the worker holds and no device has claimed: see adopt.h */
+    SLIST_HEAD(, held) held;         /* what the worker holds and no device has claimed: see adopt.h */
+    unsigned leaving;                /* of them, so many were told to let go */
     struct event *limit_timer;       /* of greeting, report, draining, and letting go of what nobody claims */
     struct fence *fence;
     struct event *timer;

@@ -71,7 +71,7 @@ int record_load(int device_dir, struct blkback_connection *ret_connection)
 
 int record_judge(int device_dir, uint64_t generation, uint32_t *ret_version)
 {
-    struct ring_journal_head head;
+    struct ring_journal_head head = {0};
     int result = read_head(device_dir, DEVICE_JOURNAL_FILE, &head, sizeof(head));
 
     if (result == 0)
@@ -102,7 +102,7 @@ int record_make_journal(int device_dir, const struct blkback_connection *connect
 /* 0 when the device is drained, or not connected. */
 static int check_drained(void *arg, int guest_dir, const char *name)
 {
-    struct blkback_connection connection;
+    struct blkback_connection connection = {0};
     uint32_t devid, version;
     int dir, err;
 

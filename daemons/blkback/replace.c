@@ -37,7 +37,8 @@ static bool is_ready(const struct guest *guest)
 {
     if (!guest->outdated || guest->replacing)
         return false;
-    return guest->state == GUEST_OUTDATED || (is_back(guest) && TAILQ_EMPTY(&guest->asked) && LIST_EMPTY(&guest->held));
+    return guest->state == GUEST_OUTDATED ||
+           (is_back(guest) && TAILQ_EMPTY(&guest->asked) && SLIST_EMPTY(&guest->held));
 }
 
 static struct guest *choose(struct blkback *blkback)

@@ -564,7 +564,7 @@ bool serve_adopt(struct device *device)
     failed = held->failed;
     reason = held->reason;
     device_close_image(device);
-    device->image_fd = adopt_claim(held);
+    device->image_fd = adopt_claim(device->guest, held);
     device->state = DEVICE_CONNECTED;
     device->told = true;
     log_info(&device->log, "served on by worker %d", worker_pid(device->guest->worker));
@@ -593,7 +593,7 @@ void serve_disconnect(struct device *device)
     device->state = DEVICE_DISCONNECTING;
     if (held != NULL) { /* an earlier supervisor had it connected */
         device_close_image(device);
-        device->image_fd = adopt_claim(held);
+        device->image_fd = adopt_claim(device->guest, held);
         device->told = true;
     }
     if (device->told && device->guest->state == GUEST_SERVED)
