@@ -8,6 +8,7 @@
  * chosen; otherwise the node is read again and the step chosen anew.
  */
 #include "backend_internal.h"
+#include "store_internal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -363,6 +364,10 @@ int backend_run(struct xendev_backend *device)
 void xendev_backend_done(struct xendev_backend *device, int result, const char *reason)
 {
     if (device->effect == HOP_STAY || device->effect_ended)
+        return;
+    /* What failed while the connection broke may have failed for that alone, and nothing may follow from it: the effect stays under way
+     * until the bus is closed, and is begun again by the next one. */
+    if (result < 0 && device->bus->store->broken)
         return;
     device->effect_ended = true;
     device->effect_result = result;

@@ -27,7 +27,7 @@ import subprocess
 import sys
 import time
 
-LIMIT = 120  # seconds until a guest that nothing is done for hangs
+LIMIT = 60  # seconds until a guest that nothing is done for hangs
 PAUSE = 0.25  # seconds between kills of a guest's worker, at most
 LOOK = 0.002  # seconds from one look to the next
 COPIES = 300  # pieces of data until an armed kill, at most
@@ -98,11 +98,11 @@ class Guest:
         self.replayed_before = self.served_before = 0
         self.size_before = 0
         self.grew = False  # between the kill before the last and the last
-        self.next(time.monotonic())
+        self.since = time.monotonic()  # when something was last done for it
+        self.next(self.since)
 
     def next(self, now):
         self.due = now + random.uniform(0, PAUSE)
-        self.since = now
 
     def look(self, disks):
         disks = [disk for disk in disks if disk["domid"] == self.domid and disk["activity"] == "connected"]
@@ -110,7 +110,10 @@ class Guest:
         if disks:
             if BAD_DEATH.match(disks[0]["worker"]["last_death"] or ""):
                 fail(f"guest {self.domid}: a worker {disks[0]['worker']['last_death']}")
-            self.served = sum(sum(disk["requests"].values()) for disk in disks)
+            served = sum(sum(disk["requests"].values()) for disk in disks)
+            if served != self.served:
+                self.since = time.monotonic()
+            self.served = served
             self.replayed = sum(disk["replayed"] for disk in disks)
             self.size = sum(image_size(disk["source"]) for disk in disks)
 
@@ -242,7 +245,7 @@ class Kills:
                     break
                 if any(self.left.values()):
                     self.turn(guest, now)
-                if guest.worker is not None and now - guest.since > LIMIT:
+                if now - guest.since > LIMIT:
                     fail(f"guest {guest.domid} was not served for {LIMIT} s")
             time.sleep(LOOK)
 

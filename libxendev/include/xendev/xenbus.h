@@ -69,7 +69,7 @@ struct xendev_backend *xendev_bus_next(struct xendev_bus *bus, struct xendev_bac
 
 /* Ends the effect that is under way: 0, or -errno with a reason for the operator (NULL: the errno's text), kept in
  * `error` of the back end's directory and for xendev_backend_error(). Nothing follows before the caller is back in the
- * loop; ignored when no effect is under way. */
+ * loop; ignored when no effect is under way, and a failure when the connection to xenstored is lost: it may be due to that alone. */
 void xendev_backend_done(struct xendev_backend *device, int result, const char *reason);
 /* The peer broke the protocol, or the device cannot go on: -> Closing, after the effect that is under way. While it is
  * being prepared: as if that failed. Safe at any time; nothing follows before the caller is back in the loop. */

@@ -72,6 +72,7 @@ say "seed $seed, $cuts cuts"
 for ((each = 1; each <= cuts; each++)); do
     cut_connection
     alive "$comings" || fail "an attach or a detach failed after $each cuts"
+    alive "$steady_pid" || { grep -n "vbd $steady/\|guest $steady:\|xenstore:" "$DAEMON_LOG" && fail "the guest lost its disk after $each cuts"; }
 done
 wait_until "$LIMIT_RECOVERY" "the disk to be served by the daemon's worker" disk_is "$steady/xvda" .activity connected
 wait_until "$LIMIT_REQUEST" "more requests to be served" has_served "$steady/xvda" "$(disk_field "$steady/xvda" .requests.read)"

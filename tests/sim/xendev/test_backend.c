@@ -429,6 +429,15 @@ static void cut(void)
     rig_cut(&stage.rig);
 }
 
+/* As an effect that reads something: it finds out. */
+static void cut_and_ask(void)
+{
+    char *value;
+
+    rig_cut(&stage.rig);
+    assert_int_equal(xendev_store_read(stage.rig.store, XENDEV_NO_TXN, back, "state", &value), -ENOTCONN);
+}
+
 static void a_connection_may_be_lost_during_an_effect(void **state)
 {
     (void)state;
@@ -442,6 +451,28 @@ static void a_connection_may_be_lost_during_an_effect(void **state)
     bus_open();
     assert_string_equal(effects(), "PP");
     assert_string_equal(own_state(), "2");
+}
+
+static void nothing_follows_from_what_fails_with_the_connection(void **state)
+{
+    char *value;
+
+    (void)state;
+    connect_guest();
+    xendev_bus_close(stage.bus);
+    stage.meanwhile = cut_and_ask;
+    stage.break_connect = "the connection broke";
+    bus_open(); /* a new process, which resumes */
+    while (stage.rig.lost == 0)
+        event_base_loop(stage.rig.base, EVLOOP_ONCE);
+    xendev_bus_close(stage.bus);
+    xendev_store_close(stage.rig.store);
+    stage.break_connect = NULL;
+    rig_open_store(&stage.rig);
+    bus_open();
+    assert_string_equal(effects(), "RR"); /* and no D between them */
+    assert_string_equal(own_state(), "4");
+    assert_int_equal(xendev_store_read(stage.rig.other, XENDEV_NO_TXN, back, "error", &value), -ENOENT);
 }
 
 /* ---- Dying otherwise. ---- */
@@ -683,6 +714,7 @@ int main(void)
         TEST(what_died_with_the_daemon_is_cleaned_up),
         TEST(a_lost_connection_is_lived_through),
         TEST(a_connection_may_be_lost_during_an_effect),
+        TEST(nothing_follows_from_what_fails_with_the_connection),
         TEST(a_destroyed_domain_leaves_nothing),
         TEST(a_domain_may_die_before_its_nodes),
         TEST(a_front_end_directory_that_goes_leaves_ours_to_the_toolstack),
