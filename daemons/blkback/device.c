@@ -87,6 +87,7 @@ void device_give_up(struct device *device, int err, const char *format, ...)
     va_list args;
 
     va_start(args, format);
+    /* clang 14 does not see the line above. NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
     vsnprintf(reason, sizeof(reason), format, args);
     va_end(args);
     log_error(&device->log, "%s", reason);

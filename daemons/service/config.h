@@ -28,12 +28,12 @@ enum config_type {
 struct config_key {
     const char *name; /* as in the file and, after "--", on the command line; unique over all tables of a daemon */
     enum config_type type;
+    bool live;            /* can change while the daemon runs; else it takes effect at the next start */
     size_t offset;        /* of the value in the struct the table fills */
     const char *fallback; /* the default, as it would be written in the file */
     uint64_t min, max;    /* CONFIG_NUMBER, CONFIG_SIZE; max 0: no limit */
     const char *choices;  /* CONFIG_CHOICE: "error|warning|info" */
     const char *help;     /* one line, no full stop */
-    bool live;            /* can change while the daemon runs; else it takes effect at the next start */
 };
 
 struct config_table {

@@ -114,8 +114,8 @@ daemon_keep() {
 
 keep_daemon() {
     while [ ! -e "$WORK/unkept" ]; do
-        blkbackd --config=/dev/null --run-dir="$RUN" --ram-dir="$WORK/ram" \
-            --worker="$RINGBACK_BUILD/daemons/blkback/worker/blkbackd-worker" </dev/null >>"$DAEMON_LOG" 2>&1 &
+        "$daemon_program" --config=/dev/null --run-dir="$RUN" --ram-dir="$WORK/ram" --worker="$worker_program" \
+            </dev/null >>"$DAEMON_LOG" 2>&1 &
         echo $! >"$WORK/daemon.pid"
         wait $! || sleep 0.02
     done

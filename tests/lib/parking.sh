@@ -5,6 +5,7 @@
 # A request that its guest may wait for until somebody resumes the disk.
 readonly LIMIT_PARKED=600
 
+# The guests have no persistent grants: it is copies that are poisoned.
 # The simulator's crashes are to be seen as they are without a sanitizer.
 export ASAN_OPTIONS=${ASAN_OPTIONS:+$ASAN_OPTIONS:}handle_segv=0
 crashes_expected=1
@@ -18,7 +19,7 @@ poison() {
 poisoned_guest() {
     local domid=$1 request=$2 devid=$3
     shift 3
-    guest_start "$domid" blk --limit "$LIMIT_PARKED" --blank --verify-all --poison "$request" "$@" "$devid"
+    guest_start "$domid" blk --persistent no --limit "$LIMIT_PARKED" --blank --verify-all --poison "$request" "$@" "$devid"
 }
 
 # healthy_guest DOMID DEVID OPTION...: the same without such a request, of whole pages too: beside one that has.

@@ -14,7 +14,7 @@ for dev in xvda "${others[@]}"; do
     truncate -s 16M "$WORK/$dev.img"
     disk_attach "$domain" "$dev" "raw:$WORK/$dev.img"
 done
-guest_start "$domain" blk --limit "$LIMIT_PARKED" --blank --verify-all --poison 1000000000000 --time 0 "${numbers[@]}"
+guest_start "$domain" blk --persistent no --limit "$LIMIT_PARKED" --blank --verify-all --poison 1000000000000 --time 0 "${numbers[@]}"
 others_pid=$started
 wait_until "$LIMIT_REQUEST" "the others to be served" has_served "$domain/xvde" 100
 poison "$domain"

@@ -13,7 +13,7 @@ daemon_start
 domain=$(simxen create)
 disk_attach "$domain" xvda ram:16M
 simxen fault "$domain" 'copy/1536:stop@*'
-guest_start "$domain" blk --limit 600 --time 0 --blank --verify-all --poison 200 "$XVDA"
+guest_start "$domain" blk --persistent no --limit 600 --time 0 --blank --verify-all --poison 200 "$XVDA"
 last=
 next_stopped() {
     local worker
