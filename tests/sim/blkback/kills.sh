@@ -2,13 +2,14 @@
 # SPDX-License-Identifier: MIT
 # Workers and supervisors are killed again and again, at random and both at once, under guests that verify every answer and, at the end, every
 # sector: on RAM, on a raw image, and on one VHD after the other, so that blocks are being allocated all the time. No guest sees anything.
+# Data is copied, so that workers can be killed in the middle of that; with mapped grants they are killed by worker-killed-at.sh and on real Xen.
 # RINGBACK_KILLS says how often (the soak tier: more), RINGBACK_SEED makes a run's kills those of another.
 . "$(dirname "$0")/../../lib/blkback.sh"
 LIB=$(dirname "$0")/../../lib
 need qemu-img vhdiinfo python3
 kills=${RINGBACK_KILLS:-300}
 seed=${RINGBACK_SEED:-$RANDOM}
-load=(--time 0 --blank --verify-all)
+load=(--persistent no --time 0 --blank --verify-all)
 
 # One VHD after the other, with blocks of 2 MiB and of 64 KiB: written for some seconds, not so long that no block is left to be allocated,
 # looked at with other programs' eyes, opened once more and read.
@@ -19,10 +20,10 @@ vhd_lives() {
         rm -f "$disk" "$WORK/vhd.$XVDA"
         if [ $((life % 2)) -eq 0 ]; then
             qemu-img create -q -f vpc -o subformat=dynamic,force_size=on "$disk" 512M
-            load=(--size 4K-44K --read 85 --flush 30 --time 4)
+            load=(--persistent no --size 4K-44K --read 85 --flush 30 --time 4)
         else
             "$LIB/vhd_new.py" "$disk" $((256 << 20)) 65536
-            load=(--size 4K-44K --read 60 --flush 30 --time 6)
+            load=(--persistent no --size 4K-44K --read 60 --flush 30 --time 6)
         fi
         kept_control attach disk "$domain" xvda "vhd:$disk"
         guest "$domain" blk "${load[@]}" --blank --state "$WORK/vhd" "$XVDA"
