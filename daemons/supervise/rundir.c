@@ -10,12 +10,14 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define WORKER_FILE     "worker"
@@ -279,8 +281,9 @@ int rundir_file(int dir, const char *name, size_t size)
 /* ---- The worker. ------------------------------------------------------------------------------------------------------- */
 
 /* When the process started, in clock ticks since boot: field 22 of its stat file. With its number it names a process for good. The
- * second field is the command in parentheses and may hold anything, so counting starts after the last ')'. */
-static int process_start(pid_t pid, uint64_t *ret_start)
+ * second field is the command in parentheses and may hold anything, so counting starts after the last ')'. Also whether it has ended and
+ * only not been reaped. */
+static int process_start(pid_t pid, uint64_t *ret_start, bool *ret_ended)
 {
     char path[64], text[1024];
     const char *at;
@@ -297,13 +300,13 @@ static int process_start(pid_t pid, uint64_t *ret_start)
         return -ESRCH;
     text[got] = '\0';
     at = strrchr(text, ')');
-    if (at != NULL && strncmp(at, ") Z", 3) == 0)
-        return -ESRCH; /* ended, and only not reaped */
+    bool ended = at != NULL && strncmp(at, ") Z", 3) == 0;
     for (int field = 2; at != NULL && field < 22; field++)
         at = strchr(at + 1, ' ');
     if (at == NULL)
         return -EBADMSG;
     *ret_start = strtoull(at + 1, NULL, 10);
+    *ret_ended = ended;
     return 0;
 }
 
@@ -311,8 +314,11 @@ int rundir_worker_write(int guest_dir, pid_t pid)
 {
     char text[WORKER_TEXT_MAX];
     uint64_t start;
-    int err = process_start(pid, &start);
+    bool ended;
+    int err = process_start(pid, &start, &ended);
 
+    if (err == 0 && ended)
+        err = -ESRCH;
     if (err < 0)
         return err;
     int length = snprintf(text, sizeof(text), "%d %" PRIu64 "\n", pid, start);
@@ -342,7 +348,9 @@ int rundir_worker_open(int guest_dir, pid_t *ret_pid)
 {
     char text[WORKER_TEXT_MAX];
     uint64_t recorded, start;
+    siginfo_t info;
     ssize_t got;
+    bool ended;
     pid_t pid;
     int fd = openat(guest_dir, WORKER_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
@@ -359,7 +367,13 @@ int rundir_worker_open(int guest_dir, pid_t *ret_pid)
     if (fd < 0)
         return -errno;
     /* The descriptor pins the process it names: what is read now cannot be of another one that takes over the number later. */
-    if (process_start(pid, &start) < 0 || start != recorded) {
+    if (process_start(pid, &start, &ended) < 0 || start != recorded) {
+        close(fd);
+        return -ESRCH;
+    }
+    if (ended) {
+        /* A child of ours if the earlier supervisor was this very process; then nobody else reaps it. */
+        (void)waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG);
         close(fd);
         return -ESRCH;
     }

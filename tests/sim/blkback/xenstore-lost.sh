@@ -80,7 +80,7 @@ touch "$WORK/stop"
 wait "$comings" || fail "an attach or a detach failed"
 tail -n 1 "$WORK/comings.log"
 simguest check "$WORK/state.$XVDB" "$WORK/disk.img"
-settled() { is_settled || { held >"$WORK/held.log" && false; }; }
+settled() { is_settled || { { held; ps -o pid,stat,etime,args --ppid "$daemon_pid"; } >"$WORK/held.log" && false; }; }
 wait_until "$LIMIT_DAEMON" "all to be as before the first cut" settled
 sizes >"$WORK/sizes.after"
 sizes_flat "$WORK/sizes.before" "$WORK/sizes.after"
