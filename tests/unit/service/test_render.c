@@ -23,7 +23,8 @@ static const char device_text[] =
     "\"rsp_prod\":6,\"req_event\":8,"
     "\"rsp_event\":7,\"in_flight\":1},\"requests\":{\"read\":4,\"write\":2,\"flush\":1},\"bytes\":{\"read\":1536,"
     "\"write\":8192,\"flush\":0},"
-    "\"errors\":{\"operation\":5,\"range\":0},\"replayed\":1,\"events\":9,\"notifications\":8,\"polls\":{\"hit\":6,\"missed\":2},\"worker\":{\"state\":"
+    "\"errors\":{\"operation\":5,\"range\":0},\"replayed\":1,\"events\":9,\"notifications\":8,\"polls\":{\"hit\":6,"
+    "\"missed\":2},\"worker\":{\"state\":"
     "\"served\",\"pid\":42,\"version\":\"1.2.3\",\"origin\":\"adopted\",\"restarts\":1,"
     "\"guest_restarts\":1,\"last_death\":\"killed by signal 9\",\"last_recovery_ms\":12}}";
 
