@@ -10,7 +10,8 @@ set -eEuo pipefail
 guest_memory=256
 console_dir=/var/log/xen/console
 
-trap '[ -s "$CASE/reason" ] || echo "line $LINENO: $BASH_COMMAND: exit status $?" >"$CASE/reason"' ERR
+guest_failure= # the last command that failed in a guest, and how
+trap '[ -s "$CASE/reason" ] || echo "${guest_failure:-line $LINENO: $BASH_COMMAND: exit status $?}" >"$CASE/reason"' ERR
 
 # fail TEXT...: the case has failed, for this reason.
 fail() {
@@ -73,7 +74,7 @@ disk_field() { ringctl show --json "$1" | jq -r "$2"; }
 connected() {
     local disk
     for disk; do
-        [ "$(disk_field "$disk" .activity)" = connected ] || return 1
+        ringctl show --json "$disk" | grep -q '"activity": "connected"' || return 1
     done
 }
 
@@ -132,7 +133,7 @@ answered() { tail -c "+$2" "$(guest_log "$1")" | grep -q "^$3 [0-9]*>"; }
 # guest NAME COMMAND: runs a command line in the guest; prints what it prints, returns its status.
 # $guest_limit: how many seconds it may take.
 guest() {
-    local name=$1 id="$RANDOM$RANDOM" from tty log
+    local name=$1 id="$RANDOM$RANDOM" from tty log status=0
     log=$(guest_log "$name")
     from=$(($(stat -c %s "$log") + 1))
     tty=$(xenstore-read "/local/domain/$(guest_id "$name")/console/tty")
@@ -142,7 +143,9 @@ guest() {
     tail -c "+$from" "$log" | awk -v id="$id" '
         $0 == "<" id { inside = 1; next }
         $1 == id && $2 ~ />$/ { exit int($2) }
-        inside'
+        inside' || status=$?
+    [ "$status" -eq 0 ] || guest_failure="guest $name: $2: exit status $status"
+    return "$status"
 }
 
 # guest_refuses NAME COMMAND: it must fail in the guest.
@@ -150,6 +153,7 @@ guest_refuses() {
     if guest "$@"; then
         fail "did not fail in guest $1: $2"
     fi
+    guest_failure=
 }
 
 # guest_background NAME TAG COMMAND; guest_join NAME TAG LIMIT: runs beside others; its end, output and status.
