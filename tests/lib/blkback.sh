@@ -301,7 +301,7 @@ held() {
 }
 
 # What may grow, but not with the number of things that came and went: a line for each process, its name, kB, mappings, descriptors. The
-# simulator's processes keep descriptors of those that they once told of something.
+# simulator's processes keep descriptors of those that they once told of something; its broker is shown and not judged.
 sizes() {
     local name pid
     for name in "daemon:$daemon_pid" "worker:$(worker_pids | head -n 1)" "broker:$(cat "$SIMXEN_DIR/broker.pid")" \
@@ -315,7 +315,7 @@ sizes() {
 sizes_flat() {
     paste -d ' ' "$1" "$2" | awk '
         { printf "%s: %d kB, then %d; %d mappings, then %d; %d descriptors, then %d\n", $1, $2, $6, $3, $7, $4, $8 }
-        $6 > $2 + 2048 || $7 > $3 + 16 || $8 > $4 + 16 { bad = 1 }
+        $1 != "broker" && ($6 > $2 + 2048 || $7 > $3 + 16 || $8 > $4 + 16) { bad = 1 }
         END { exit bad }' || fail "something grows"
 }
 
