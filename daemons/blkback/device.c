@@ -73,6 +73,12 @@ void device_remove_file(struct device *device, const char *name)
         log_error(&device->log, "%s cannot be removed: %s", name, strerror(-err));
 }
 
+void device_count_restart(struct device *device)
+{
+    device->restarts.count++;
+    device_save_restarts(device);
+}
+
 void device_save_restarts(struct device *device)
 {
     int err = rundir_write(device->dir, RESTARTS_FILE, &device->restarts, sizeof(device->restarts));
@@ -225,6 +231,8 @@ static int device_new(struct guest *guest, struct xendev_backend *backend, struc
     if (err == 0)
         parking_load(device);
     device->crashed = guest->found_crashed;
+    if (err == 0 && guest->found_dead && faccessat(device->dir, DEVICE_CONNECTION_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+        device_count_restart(device); /* it was connected then */
     device->lock_timer = evtimer_new(blkback->base, serve_on_lock_timer, device);
     if (err == 0 && device->lock_timer == NULL)
         err = -ENOMEM;

@@ -95,6 +95,8 @@ void device_succeed(struct device *device);
 void device_give_up(struct device *device, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
 /* Lets go of the image, which no worker uses any more. */
 void device_close_image(struct device *device);
+/* A worker ended under it while it was connected. */
+void device_count_restart(struct device *device);
 /* Keeps what is counted of restarts for the next supervisor. */
 void device_save_restarts(struct device *device);
 void device_remove_file(struct device *device, const char *name);

@@ -347,12 +347,15 @@ static void guest_fence(struct guest *guest)
         log_error(&guest->log, "out of memory; it stays without a worker");
 }
 
-/* What an earlier supervisor left has ended before. */
-static void orphan_gone(struct guest *guest)
+/* The worker that is recorded ended while no supervisor ran, or there was none. */
+static void orphan_gone(struct guest *guest, bool was_recorded)
 {
     guest->found_crashed = death_examine(guest, false, NULL);
+    guest->found_dead = was_recorded && !record_is_drained(guest->dir);
     if (guest->found_crashed)
         count_restart(guest, guest->death.reason);
+    else if (guest->found_dead)
+        count_restart(guest, "ended while no blkbackd ran; how is not known");
     guest_fence(guest);
 }
 
@@ -408,8 +411,8 @@ static int meet_orphan(struct guest *guest)
     int pidfd = rundir_worker_open(guest->dir, &pid);
     int channel, err;
 
-    if (pidfd == -ESRCH || pidfd == -EBADMSG) {
-        orphan_gone(guest);
+    if (pidfd == -ENOENT || pidfd == -ESRCH || pidfd == -EBADMSG) {
+        orphan_gone(guest, pidfd == -ESRCH);
         return 0;
     }
     if (pidfd < 0)

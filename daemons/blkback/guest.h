@@ -74,7 +74,8 @@ struct guest {
     int64_t died_ms;   /* when its predecessor died; 0: there was none, or nobody saw it */
     struct guest_restarts restarts;
     struct death death; /* the last worker's that crashed */
-    bool found_crashed; /* what an earlier supervisor left had crashed */
+    bool found_dead;    /* what an earlier supervisor left had ended */
+    bool found_crashed; /* ...by its own doing, or did before it was heard */
 };
 
 /* The guest of that domain and life, made when it is unknown: then what serves it is adopted; or else a worker of ours follows, which the

@@ -500,16 +500,16 @@ void serve_end(struct device *device, bool died, bool crashed)
         break;
     case DEVICE_ADOPTING: /* it was served, and has not been heard of */
         device->crashed = crashed;
+        if (died)
+            device_count_restart(device);
         break;
     case DEVICE_CONNECTED:
         device->crashed = crashed;
         /* fall through */
     case DEVICE_RECOVERING: /* nothing was executed, so what is to be said of the one before stays */
         device->state = DEVICE_RECOVERING;
-        if (!died)
-            break;
-        device->restarts.count++;
-        device_save_restarts(device);
+        if (died)
+            device_count_restart(device);
         break;
     default:
         break;

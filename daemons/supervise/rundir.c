@@ -355,7 +355,7 @@ int rundir_worker_open(int guest_dir, pid_t *ret_pid)
     int fd = openat(guest_dir, WORKER_FILE, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 
     if (fd < 0)
-        return errno == ENOENT ? -ESRCH : -errno;
+        return -errno;
     got = read(fd, text, sizeof(text) - 1);
     close(fd);
     if (got <= 0)

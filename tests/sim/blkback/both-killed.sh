@@ -22,4 +22,7 @@ for order in "supervisor first" "worker first" "supervisor first" "worker first"
     wait_until "$LIMIT_RECOVERY" "the disks to be served" disk_is "$domain/xvdb" .activity connected
     [ "$(disk_field "$domain/xvda" .worker.pid)" != "$worker" ] || fail "the worker lives on"
 done
+for disk in xvda xvdb; do
+    expect "the deaths of its workers, of which nobody was told" 4 "$(disk_field "$domain/$disk" .worker.restarts)"
+done
 guest_stop "$started"
