@@ -152,14 +152,12 @@ static bool reap(int pidfd, const char *why, char ret_reason[REASON_SIZE])
     do {
         result = waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED);
     } while (result < 0 && errno == EINTR);
-    if (result < 0 && why != NULL)
+    if (why != NULL && (result < 0 || (info.si_code != CLD_EXITED && info.si_status == SIGKILL)))
         snprintf(ret_reason, REASON_SIZE, "%s", why);
     else if (result < 0)
         snprintf(ret_reason, REASON_SIZE, "ended; how is not known, for an earlier supervisor had started it");
     else if (info.si_code == CLD_EXITED)
         snprintf(ret_reason, REASON_SIZE, "exited with status %d", info.si_status);
-    else if (info.si_status == SIGKILL && why != NULL)
-        snprintf(ret_reason, REASON_SIZE, "%s", why);
     else
         snprintf(ret_reason, REASON_SIZE, "killed by signal %d (%s)%s", info.si_status, strsignal(info.si_status),
                  info.si_status == SIGSYS ? ": a system call its sandbox forbids" : "");

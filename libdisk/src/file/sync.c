@@ -56,7 +56,7 @@ static bool sync_add(struct file_io *io, struct iovec *iov, int *count)
     int own = 0;
     size_t length = 0;
     const struct iovec *next = file_io_next(io, &own);
-    if (own > SYNC_MERGED - *count)
+    if (own < 1 || own > SYNC_MERGED - *count)
         return false;
     for (int i = 0; i < own; i++) {
         iov[*count + i] = next[i];
