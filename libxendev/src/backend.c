@@ -5,7 +5,8 @@
  * Theory of operation. Watches, xendev_backend_done() and xendev_backend_fail() only leave a mark and queue the device;
  * backend_run() does all the work, from the loop, so no effect is ever called from within another and nobody's device
  * is freed under their feet. A state is written in a transaction that finds our node as it was when the step was
- * chosen; otherwise the node is read again and the step chosen anew.
+ * chosen; otherwise the node is read again and the step chosen anew. The one for Connected also finds that the front
+ * end has not written its state since connect began.
  */
 #include "backend_internal.h"
 #include "store_internal.h"
@@ -15,13 +16,23 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* From the start of connect until Connected is written. */
+static bool is_being_connected(const struct xendev_backend *device)
+{
+    return device->effect == HOP_CONNECT ||
+           (device->view.hold == HOLD_CONNECTED && device->view.own == XENBUS_INIT_WAIT);
+}
+
 static void on_front_changed(void *arg, const char *path)
 {
     struct xendev_backend *device = arg;
 
     (void)path;
+    device->followed = true;
     device->front_dirty = true;
     device->view.front_moved = true;
+    if (is_being_connected(device))
+        device->view.front_left = true;
     backend_queue(device);
 }
 
@@ -192,6 +203,18 @@ static int write_outcome(struct xendev_backend *device, xendev_txn txn)
     return result < 0 ? result : xendev_store_write(store, txn, device->path, "ringback-status", "ready");
 }
 
+/* Whether the front end is what was connected to: it has not written its state since. One that does so after this has
+ * the transaction fail, for we have read it. Returns 0, BACKEND_EVENT_FIRST or -errno. */
+static int check_front_unmoved(struct xendev_backend *device, xendev_txn txn)
+{
+    enum xenbus_state front;
+    int result = xenbus_state_read(device->bus->store, txn, device->front, &front);
+
+    if (result < 0 && result != -ENOENT)
+        return result;
+    return watch_is_due(device->front_watch) ? BACKEND_EVENT_FIRST : 0;
+}
+
 static int state_write_body(struct xendev_store *store, xendev_txn txn, void *arg)
 {
     const struct state_write *change = arg;
@@ -205,6 +228,8 @@ static int state_write_body(struct xendev_store *store, xendev_txn txn, void *ar
         return -ESTALE;
     if (change->to == XENBUS_INIT_WAIT)
         result = write_outcome(device, txn);
+    if (change->to == XENBUS_CONNECTED)
+        result = check_front_unmoved(device, txn);
     if (result == 0 && device->error_unsaved)
         result = xendev_store_write(store, txn, device->path, "error", "%s", device->error);
     if (result == 0 && own != change->to)
@@ -221,14 +246,12 @@ static int write_state(struct xendev_backend *device, enum xenbus_state to)
         device->own_dirty = true; /* the toolstack was faster */
         return 0;
     }
-    if (result < 0)
+    if (result != 0)
         return result;
     device->error_unsaved = false;
     device->view.own = to;
     if (to == XENBUS_INIT_WAIT)
         device->view.hold = HOLD_WAITING;
-    if (to == XENBUS_CLOSED)
-        device->view.front_moved = false;
     return 0;
 }
 
@@ -246,7 +269,7 @@ static void effect_start(struct xendev_backend *device, enum hop effect, void (*
     device->effect_ended = false;
     device->view.busy = true;
     if (effect == HOP_PREPARE) /* a new life */
-        device->view.refused = device->view.failed = device->error_unsaved = false;
+        device->view.refused = device->view.failed = device->view.front_moved = device->error_unsaved = false;
     if (effect == HOP_CONNECT)
         device->view.front_left = false;
     start(device);
@@ -344,6 +367,8 @@ static int take(struct xendev_backend *device, enum hop hop)
 
 int backend_run(struct xendev_backend *device)
 {
+    if (!device->followed)
+        return 0;
     for (;;) {
         if (device->effect_ended)
             effect_finish(device);

@@ -47,6 +47,7 @@ struct xendev_backend {
     bool front_dirty;  /* the front end's may have */
     bool domain_dirty; /* a domain died: this one? */
     bool domain_gone;
+    bool followed;     /* the front end's watch has had its first event, which comes without any change */
     bool looked;       /* read once */
     enum hop effect;   /* under way; HOP_STAY: none */
     bool effect_ended; /* ...and xendev_backend_done() was called for it */
@@ -68,8 +69,10 @@ void backend_free(struct xendev_backend *device);
 void backend_queue(struct xendev_backend *device);
 
 /* Reads what is dirty and takes every step there is. 0; BACKEND_FORGOTTEN when the device was released and freed;
- * -errno when xenstore would not answer: try again later. */
-#define BACKEND_FORGOTTEN 1
+ * BACKEND_EVENT_FIRST when an event is on its way that has to be seen first, and will have it looked at again; -errno
+ * when xenstore would not answer: try again later. */
+#define BACKEND_FORGOTTEN   1
+#define BACKEND_EVENT_FIRST 2
 int backend_run(struct xendev_backend *device);
 
 /* Runs the bus from the loop, after a second when `later`. */

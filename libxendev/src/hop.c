@@ -37,6 +37,10 @@
  * After a failure a front end that never left Initialising gets no second try by itself (it would fail for ever): it
  * has to write its state again.
  *
+ * A front end that is being connected to waits for Connected. One that writes its state meanwhile has begun anew, even if
+ * it stands again where it stood (a crash kernel that found InitWait and went straight on): what was connected to is let
+ * go, never declared Connected, and the new life is prepared and connected to while our state stays InitWait.
+ *
  * A new life may be further than Initialising when we look (Mini-OS jumps on to Connected). It is told from the old one
  * by what was seen in between: once a front end has begun to close, or has begun anew, its next Initialised or
  * Connected is a new connection. One that merely stays there when we close it, for what it did, is not let in again.
@@ -94,7 +98,9 @@ static enum hop next_from_init_wait(const struct hop_view *view)
             return HOP_CLOSING;
         return front_ready(view) && view->hotplug_done && !view->refused ? HOP_CONNECT : HOP_STAY;
     case HOLD_CONNECTED:
-        return front_closing(view) ? HOP_CLOSING : HOP_CONNECTED;
+        if (front_closing(view))
+            return HOP_CLOSING;
+        return front_over(view) ? HOP_DISCONNECT : HOP_CONNECTED; /* over: what was connected to is a former life's */
     default:
         return HOP_DISCONNECT;
     }

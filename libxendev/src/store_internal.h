@@ -48,5 +48,7 @@ int watch_init(struct xendev_store *store);
 void watch_fini(struct xendev_store *store);
 /* Moves what libxenstore has queued to the watches, and finds out whether the connection still stands. Calls nobody. */
 void watch_drain(struct xendev_store *store);
+/* Whether something has happened to what is watched, up to the last answer of xenstored, that `changed` was not told. */
+bool watch_is_due(struct xendev_watch *watch);
 
 #endif

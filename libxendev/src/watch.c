@@ -103,6 +103,13 @@ void watch_drain(struct xendev_store *store)
         event_active(store->deliver, EV_TIMEOUT, 0);
 }
 
+bool watch_is_due(struct xendev_watch *watch)
+{
+    /* xenstored sends events and answers in the order of what happened; libxenstore's reader keeps it. */
+    watch_drain(watch->store);
+    return watch->queued;
+}
+
 /* Takes one noted path off the watch at the head of the queue; NULL when out of memory. */
 static char *watch_take(struct xendev_store *store, struct xendev_watch *watch)
 {

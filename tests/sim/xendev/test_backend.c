@@ -336,6 +336,62 @@ static void a_beginning_that_was_missed_is_a_new_life(void **state)
     assert_string_equal(own_state(), "4");
 }
 
+static void begin_anew(void)
+{
+    guest("1");
+    guest("3");
+}
+
+/* A crash kernel finds InitWait and stands where its predecessor stood: it must not take that one's Connected for its
+ * own. Its writes become known during connect... */
+static void a_new_life_during_connect_is_connected_to_itself(void **state)
+{
+    (void)state;
+    attach();
+    assert_string_equal(effects(), "P");
+    stage.hold = true;
+    guest("3");
+    assert_string_equal(effects(), "C");
+    begin_anew();
+    assert_string_equal(effects(), "");
+    end_pending(0, NULL);
+    assert_string_equal(effects(), "DPC");
+    assert_string_equal(own_state(), "4");
+    guest("4");
+    assert_string_equal(effects(), "");
+}
+
+/* ...or their events wait for the loop when connect has ended. */
+static void a_new_life_is_seen_before_connected_is_written(void **state)
+{
+    (void)state;
+    attach();
+    assert_string_equal(effects(), "P");
+    stage.meanwhile = begin_anew;
+    guest("3");
+    assert_string_equal(effects(), "CDPC");
+    assert_string_equal(own_state(), "4");
+}
+
+/* What was connected to went away before that ended, badly; the new life waits for InitWait. */
+static void a_new_life_during_a_connect_that_fails_is_served(void **state)
+{
+    (void)state;
+    attach();
+    assert_string_equal(effects(), "P");
+    stage.hold = true;
+    guest("3");
+    assert_string_equal(effects(), "C");
+    guest("1");
+    assert_string_equal(effects(), "");
+    end_pending(-ECANCELED, "no longer wanted");
+    assert_string_equal(effects(), "DP");
+    assert_string_equal(own_state(), "2");
+    guest("3");
+    assert_string_equal(effects(), "C");
+    assert_string_equal(own_state(), "4");
+}
+
 static void domain_0_is_a_guest_too(void **state)
 {
     char zero[] = "/local/domain/0/device/vbd/51712";
@@ -707,6 +763,9 @@ int main(void)
         TEST(a_new_life_clears_the_error),
         TEST(a_front_end_begins_anew),
         TEST(a_beginning_that_was_missed_is_a_new_life),
+        TEST(a_new_life_during_connect_is_connected_to_itself),
+        TEST(a_new_life_is_seen_before_connected_is_written),
+        TEST(a_new_life_during_a_connect_that_fails_is_served),
         TEST(domain_0_is_a_guest_too),
         TEST(a_connected_device_is_resumed_without_a_word),
         TEST(a_device_in_use_while_closing_is_resumed),

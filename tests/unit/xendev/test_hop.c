@@ -35,7 +35,7 @@ static const char *const expected[HOLD_COUNT][XENBUS_STATES] = {
                        "DDDDDDDDD", "DDDDDDDDD"},
     [HOLD_WAITING] = {"DDDDDDDDD", "DDDDDDDDD", "...CC55..", "DDDDDDDDD", "DDDDDDDDD", "DDDDD.DDD", "DDDDDDDDD",
                       "DDDDDDDDD", "DDDDDDDDD"},
-    [HOLD_CONNECTED] = {"DDDDDDDDD", "DDDDDDDDD", "444445544", "DDDDDDDDD", "DD...5D..", "DD....D..", "DDDDDDDDD",
+    [HOLD_CONNECTED] = {"DDDDDDDDD", "DDDDDDDDD", "DD4445544", "DDDDDDDDD", "DD...5D..", "DD....D..", "DDDDDDDDD",
                         "DDDDDDDDD", "DDDDDDDDD"},
 };
 
@@ -120,6 +120,9 @@ static void check_lawful(const struct hop_view *view)
         break;
     case HOP_CONNECTED:
         assert_true(view->own == XENBUS_INIT_WAIT && view->hold == HOLD_CONNECTED && !view->failed);
+        /* Nobody's new life is told that it is connected when its former one was. */
+        assert_true(view->front != XENBUS_INITIALISING && view->front != XENBUS_CLOSED);
+        assert_false(view->front_left && (view->front == XENBUS_INITIALISED || view->front == XENBUS_CONNECTED));
         break;
     case HOP_CLOSING:
         assert_true(view->own != XENBUS_CLOSING && view->own != XENBUS_CLOSED && view->own != XENBUS_INITIALISING);
@@ -167,6 +170,7 @@ static void machine_finish(struct machine *machine, enum hop hop)
     switch (hop) {
     case HOP_PREPARE:
         view->failed = false;
+        view->front_moved = false;
         view->refused = machine->prepare_fails;
         view->hold = HOLD_PREPARED;
         break;
@@ -192,7 +196,6 @@ static void machine_finish(struct machine *machine, enum hop hop)
         break;
     default: /* HOP_CLOSED */
         view->own = XENBUS_CLOSED;
-        view->front_moved = false;
         break;
     }
 }
@@ -379,6 +382,37 @@ static void a_failure_before_the_front_end_moved_is_not_repeated(void **state)
     assert_string_equal(machine_front(&machine, XENBUS_INITIALISING), "P2");
 }
 
+/* What is seen when a connect that took long has ended: a crash kernel found InitWait and went on from there. */
+static void a_front_end_that_begins_anew_while_it_is_connected_to_is_connected_anew(void **state)
+{
+    static const enum xenbus_state seen[] = {XENBUS_INITIALISING, XENBUS_INITIALISED, XENBUS_CONNECTED};
+
+    (void)state;
+    for (unsigned i = 0; i < sizeof(seen) / sizeof(seen[0]); i++) {
+        struct machine machine = fresh_machine();
+        machine_run(&machine);
+        machine.view.hold = HOLD_CONNECTED; /* Connected is not yet written */
+        machine.view.front_left = true;
+        machine.view.front = seen[i];
+        assert_string_equal(machine_run(&machine), seen[i] == XENBUS_INITIALISING ? "DP2" : "DP2C4");
+        assert_string_equal(machine_front(&machine, XENBUS_CONNECTED), seen[i] == XENBUS_INITIALISING ? "C4" : "");
+    }
+}
+
+/* Its new life, before Closed was written, was its last move. */
+static void a_front_end_that_left_a_failed_connect_is_served_anew(void **state)
+{
+    struct machine machine = fresh_machine();
+
+    (void)state;
+    machine_run(&machine);
+    machine.view.front_moved = true; /* to Initialised, and back to Initialising while it was connected to */
+    machine.view.front_left = true;
+    machine.view.failed = true;
+    assert_string_equal(machine_run(&machine), "D56P2");
+    assert_string_equal(machine_front(&machine, XENBUS_INITIALISED), "C4");
+}
+
 static void a_destroyed_domain_is_torn_down(void **state)
 {
     struct machine machine = fresh_machine();
@@ -485,6 +519,8 @@ int main(void)
         cmocka_unit_test(a_refused_device_waits_at_init_wait_for_its_removal),
         cmocka_unit_test(a_failed_connect_is_closed_and_not_tried_again_by_itself),
         cmocka_unit_test(a_failure_before_the_front_end_moved_is_not_repeated),
+        cmocka_unit_test(a_front_end_that_begins_anew_while_it_is_connected_to_is_connected_anew),
+        cmocka_unit_test(a_front_end_that_left_a_failed_connect_is_served_anew),
         cmocka_unit_test(a_destroyed_domain_is_torn_down),
         cmocka_unit_test(a_removed_front_end_is_closed),
         cmocka_unit_test(a_node_removed_by_force_is_torn_down),
