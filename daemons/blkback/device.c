@@ -322,6 +322,8 @@ static void op_prepare(struct xendev_backend *backend)
     if (has_to_wait(device, op_prepare))
         return;
     device->effect = true;
+    /* Of a supervisor that died before it wrote Connected, or of a disk that was removed and made anew under one that was dead. */
+    device_remove_file(device, DEVICE_CONNECTION_FILE);
     err = read_image(device, false, &error);
     if (err == 0 && device->image.by_script) {
         device_offer(device); /* the image is looked at when the script has made it */
