@@ -1,0 +1,730 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The journal: a back end that may be killed between any two of its stores, and its successors.
+ *
+ * Theory of operation. back() is the process that serves the ring, one statement for each store that outlives it: to
+ * the journal, or to the shared pages. What a store decides or computes in private memory is one step with it. The
+ * steps are those of libring, under the names of its functions; journal.h has the argument that is checked here. The
+ * caller, who takes, executes and finishes requests in any order and publishes when it likes, is the loop serve().
+ * killer() ends the process at any moment, KILLS times: `unless` takes back() out of whatever it is doing, its memory
+ * is lost, and it begins anew as its own successor, which may be killed as well.
+ *
+ *   run honest                       a front end that keeps the protocol
+ *   run hostile -DHOSTILE -DREQUESTS=3   whatever is read of the shared pages is any value
+ *   run scribbled -DHOSTILE -DSCRIBBLED -DREQUESTS=2 -DKILLS=1   the journal that a successor finds is any value, too
+ *   full honest -DREQUESTS=5 -DKILLS=3
+ *   full honest -DSLOTS=4 -DREQUESTS=5 -DKILLS=1
+ *   full hostile -DHOSTILE -DSLOTS=4 -DREQUESTS=5
+ *   full scribbled -DHOSTILE -DSCRIBBLED -DINDICES=8
+ *
+ * Indices count modulo INDICES, as uint32_t does modulo 2^32, and begin just before they wrap. A hostile front end needs
+ * no process: every load of what it can write gives any value, each time.
+ *
+ *   mutant COPY_AFTER_COMMIT honest   consume: IN_FLIGHT is committed before the request is in its entry
+ *   mutant RESPONSE_AFTER_COMMIT honest   respond: DONE is committed before the response is in its slot
+ *   mutant TWO_STORES honest   respond: DONE first, its index in a second store
+ *   mutant BATCH_AFTER_PUBLISH honest   publish: the batch is recorded when rsp_prod has moved
+ *   mutant NO_BATCH honest   publish: the batch is not recorded
+ *   mutant FREE_BEFORE_PUBLISH honest   publish: entries are freed before rsp_prod has moved
+ *   mutant ANNOUNCED_AGAIN honest   recover: entries below rsp_prod are not freed, but published
+ *   mutant NOT_PUBLISHED honest   recover: what is DONE and not announced is freed
+ *   mutant SEQUENCE_ANEW honest   recover: sequence numbers begin at 1 again
+ *   mutant UNSORTED honest   recover: replay in the order of the entries
+ *   mutant NOT_COUNTED honest   replay: the attempt is not counted
+ *   mutant FORMAT_BACKWARDS honest   attach: the journal is declared valid before it is formatted
+ *   mutant NO_ROOM_CHECK hostile   consume: an impossible req_prod is believed
+ *   mutant READ_TWICE hostile   the caller checks its copy and uses the slot
+ *   mutant GAPS_BELIEVED scribbled   recover: DONE entries need not follow each other
+ *   mutant DISTANCE_BELIEVED scribbled   recover: a DONE entry may be anywhere
+ */
+#ifndef SLOTS
+#define SLOTS 2
+#endif
+#ifndef REQUESTS
+#define REQUESTS 4 /* consumed in all lives, when the front end is hostile */
+#endif
+#ifndef KILLS
+#define KILLS 2
+#endif
+#ifndef INDICES
+#ifdef SCRIBBLED
+#define INDICES (2 * SLOTS)
+#else
+#define INDICES (4 * SLOTS)
+#endif
+#endif
+
+#define INDEX(number) ((number) & (INDICES - 1))
+#define SLOT(index)   ((index) & (SLOTS - 1))
+#define START         (INDICES - 2)
+#define END           SLOTS /* of a list: TABLE_END */
+
+#define FREE      0 /* enum journal_state */
+#define IN_FLIGHT 1
+#define DONE      2
+
+#define STALE    (REQUESTS + 1) /* a request of an earlier connection */
+#define IDS      (REQUESTS + 2)
+#define RESPONSE 16 /* in a slot: RESPONSE + id */
+
+#define OK      0
+#define EPROTO  1
+#define EBADMSG 2
+
+/* What must never be. */
+hidden byte answered_twice, answered_unasked, acknowledged_executed_again, older_generation_executed, half_copied, half_formatted_accepted,
+    out_of_order, attempt_not_counted, announced_without_response, honest_ring_refused, left_behind, list_overrun,
+    response_without_request, counters_disagree, used_unchecked;
+#define must(condition, violated)               \
+    if                                          \
+    :: (condition) -> skip                      \
+    :: else -> violated = true; assert(!violated) \
+    fi
+
+/* ---- What outlives a process. ---- */
+
+byte req_prod = START; /* shared pages */
+byte rsp_prod = START;
+byte slot[SLOTS];
+
+byte live = 1;      /* ring_journal.generation: at first that of an earlier connection */
+byte formatted = 1; /* .formatted and all the rest of the header */
+byte base, target;  /* .batch, one word */
+byte state[SLOTS];  /* journal_entry.word: state and number are one word */
+byte number[SLOTS];
+byte attempts[SLOTS];
+byte copy_low[SLOTS]; /* .request: its first word... */
+byte copy_high[SLOTS]; /* ...and its last */
+
+byte generation = 1; /* what the supervisor recorded */
+bool connected;  /* it saw the ring attached: from now on it is recovered */
+bool killed;
+
+/* ---- What is known besides, for judging. ---- */
+
+bool formatting;      /* ring_back_attach() has not returned */
+bool announced[IDS]; /* its response is below rsp_prod */
+byte started[IDS];   /* processes that executed it */
+byte consumed;
+
+#define commit(i, new_state, new_number) d_step { state[i] = new_state; number[i] = new_number }
+
+/* ---- back.c ---- */
+
+/* These two and the lists are table.h's. */
+inline push(head, n) { next[n] = head; head = n }
+inline pop(head, n)
+{
+    must(head != END, list_overrun);
+    n = head;
+    head = next[n];
+    next[n] = END
+}
+
+/* table_bind() */
+inline bind()
+{
+    d_step {
+        in_flight = 0;
+        done_count = 0;
+        next_sequence = 1;
+        free_head = END;
+        done_head = END;
+        replay_head = END
+    }
+}
+
+/* table_release(): a commit each. */
+inline release(head)
+{
+    do
+    :: head != END ->
+        d_step {
+            pop(head, i);
+            state[i] = FREE;
+            number[i] = 0;
+            push(free_head, i);
+            i = 0
+        }
+    :: else -> break
+    od
+}
+
+/* Any value there is. */
+inline any(value, limit)
+{
+    value = 0;
+    do
+    :: value < limit - 1 -> value++
+    :: break
+    od
+}
+
+#ifdef HOSTILE
+#define load(value, shared) any(value, INDICES)
+#else
+#define load(value, shared) value = shared
+#endif
+
+inline journal_format()
+{
+    formatting = true;
+#ifdef FORMAT_BACKWARDS
+    live = generation;
+#else
+    live = 0;
+#endif
+    formatted = generation;
+    i = 0;
+    do
+    :: i < SLOTS ->
+        d_step {
+            state[i] = FREE;
+            number[i] = 0;
+            attempts[i] = 0;
+            copy_low[i] = 0;
+            copy_high[i] = 0;
+            i++
+        }
+    :: else -> break
+    od;
+    i = 0;
+    d_step { base = own_rsp_prod; target = own_rsp_prod };
+    d_step { live = generation; formatting = false }
+}
+
+inline ring_back_attach()
+{
+    bind();
+    own_rsp_prod = rsp_prod; /* the peer's too, but it makes no difference where indices begin */
+    atomic {
+        load(value, req_prod);
+        if
+        :: INDEX(value - own_rsp_prod) > SLOTS -> result = EPROTO /* unreached: honest */
+        :: else -> skip
+        fi;
+        value = 0
+    };
+    d_step {
+        req_cons = own_rsp_prod;
+        req_seen = own_rsp_prod;
+        i = SLOTS;
+        do
+        :: i > 0 -> i--; push(free_head, i)
+        :: else -> break
+        od;
+        i = 0
+    };
+    if
+    :: result == OK -> journal_format()
+    :: else -> skip
+    fi
+}
+
+inline ring_back_consume()
+{
+    atomic {
+        if
+        :: req_seen == req_cons ->
+            load(value, req_prod);
+#ifdef NO_ROOM_CHECK
+            req_seen = value;
+#else
+            if
+            :: INDEX(value - req_cons) > SLOTS - INDEX(req_cons - own_rsp_prod) -> result = EPROTO /* unreached: honest */
+            :: else -> req_seen = value
+            fi;
+#endif
+            value = 0
+        :: else -> skip
+        fi
+    };
+    if
+    :: result == OK && req_seen != req_cons ->
+        d_step { pop(free_head, i) };
+#ifdef COPY_AFTER_COMMIT
+        commit(i, IN_FLIGHT, next_sequence);
+#endif
+#ifdef HOSTILE
+        atomic { any(value, 2); copy_low[i] = value; value = 0 };
+#else
+        copy_low[i] = slot[SLOT(req_cons)];
+        copy_high[i] = slot[SLOT(req_cons)];
+#endif
+        attempts[i] = 1;
+        d_step {
+#ifndef COPY_AFTER_COMMIT
+            state[i] = IN_FLIGHT;
+            number[i] = next_sequence;
+#endif
+            next_sequence++;
+            req_cons = INDEX(req_cons + 1);
+            in_flight++;
+            consumed++;
+            hand_out()
+        }
+    :: else -> skip
+    fi
+}
+
+inline ring_back_respond(index)
+{
+    atomic {
+        must(state[index] == IN_FLIGHT, response_without_request);
+        i = index;
+        held[i] = false;
+        execute()
+    };
+#ifdef RESPONSE_AFTER_COMMIT
+    commit(i, DONE, INDEX(own_rsp_prod + done_count));
+#endif
+    slot[SLOT(own_rsp_prod + done_count)] = RESPONSE + copy_low[i];
+#ifdef TWO_STORES
+    state[i] = DONE;
+#endif
+    d_step {
+#ifndef RESPONSE_AFTER_COMMIT
+        state[i] = DONE;
+        number[i] = INDEX(own_rsp_prod + done_count);
+#endif
+        push(done_head, i);
+        done_count++;
+        in_flight--;
+        i = 0
+    }
+}
+
+/* shared_index_publish(): the one store by which the peer sees a batch. */
+inline publish_index()
+{
+    d_step {
+#ifndef HOSTILE
+        value = rsp_prod;
+        do
+        :: value != INDEX(own_rsp_prod + done_count) ->
+            must(slot[SLOT(value)] > RESPONSE, announced_without_response);
+            must(!announced[slot[SLOT(value)] - RESPONSE], answered_twice);
+            announced[slot[SLOT(value)] - RESPONSE] = true;
+            value = INDEX(value + 1)
+        :: else -> break
+        od;
+        value = 0;
+        rsp_prod = INDEX(own_rsp_prod + done_count);
+#endif
+        own_rsp_prod = INDEX(own_rsp_prod + done_count);
+        done_count = 0
+    }
+}
+
+inline ring_back_publish()
+{
+#ifdef FREE_BEFORE_PUBLISH
+    d_step { base = own_rsp_prod; target = INDEX(own_rsp_prod + done_count) };
+    release(done_head);
+    publish_index()
+#else
+#ifndef NO_BATCH
+#ifndef BATCH_AFTER_PUBLISH
+    d_step { base = own_rsp_prod; target = INDEX(own_rsp_prod + done_count) };
+#endif
+#endif
+#ifdef BATCH_AFTER_PUBLISH
+    value = own_rsp_prod;
+    publish_index();
+    d_step { base = value; target = own_rsp_prod; value = 0 };
+#else
+    publish_index();
+#endif
+    release(done_head)
+#endif
+}
+
+/* ---- recover.c ---- */
+
+/* replay_insert(): by sequence number. */
+inline replay_insert()
+{
+    at = replay_head;
+    previous = END;
+    do
+    :: at == END -> break
+    :: at != END && number[at] == number[i] -> result = EBADMSG; break
+#ifdef UNSORTED
+    :: at != END && number[at] != number[i] -> break
+#else
+    :: at != END && number[at] > number[i] -> break
+    :: else -> previous = at; at = next[at]
+#endif
+    od;
+    if
+    :: result == OK ->
+        next[i] = at;
+        if
+        :: previous == END -> replay_head = i
+        :: else -> next[previous] = i
+        fi;
+        in_flight++;
+#ifndef SEQUENCE_ANEW
+        if
+        :: number[i] >= next_sequence -> next_sequence = number[i] + 1
+        :: else -> skip
+        fi
+#endif
+    :: else -> skip
+    fi;
+    at = 0;
+    previous = 0
+}
+
+inline done_insert()
+{
+#ifdef ANNOUNCED_AGAIN
+    if
+    :: false -> skip
+#else
+    if
+    :: own_rsp_prod == target && INDEX(number[i] - base) < INDEX(target - base) -> push(announced_head, i)
+#endif
+    :: else ->
+        value = INDEX(number[i] - own_rsp_prod);
+        if
+#ifndef DISTANCE_BELIEVED
+        :: value >= SLOTS || (done_seen >> value & 1) -> misplaced = true
+#endif
+        :: else ->
+            must(value < SLOTS, list_overrun);
+            done_seen = done_seen | 1 << value;
+            if
+            :: value >= done_span -> done_span = value + 1
+            :: else -> skip
+            fi;
+#ifdef NOT_PUBLISHED
+            push(announced_head, i);
+#else
+            push(done_head, i);
+            done_count++
+#endif
+        fi;
+        value = 0
+    fi
+}
+
+inline scan_entries()
+{
+    i = SLOTS;
+    do
+    :: i > 0 && result == OK ->
+        i--;
+        if
+        :: state[i] == FREE ->
+            if
+            :: number[i] != 0 -> result = EBADMSG
+            :: else -> push(free_head, i)
+            fi
+        :: state[i] == IN_FLIGHT -> replay_insert()
+        :: state[i] == DONE ->
+            if
+            :: number[i] >= INDICES -> result = EBADMSG
+            :: else -> done_insert()
+            fi
+        :: else -> result = EBADMSG
+        fi
+    :: else -> break
+    od;
+    i = 0
+}
+
+inline check_consistency(requests)
+{
+#ifndef GAPS_BELIEVED
+    misplaced = misplaced || done_span != done_count;
+    if
+    :: own_rsp_prod != target && (misplaced || done_count != INDEX(target - base)) -> result = EPROTO
+    :: else -> skip
+    fi;
+    if
+    :: result == OK && misplaced -> result = EBADMSG
+    :: else -> skip
+    fi;
+#endif
+    if
+    :: result == OK && INDEX(requests - own_rsp_prod) < in_flight + done_count -> result = EPROTO
+    :: result == OK && INDEX(requests - own_rsp_prod) > SLOTS -> result = EPROTO
+    :: else -> skip
+    fi
+}
+
+inline ring_back_recover()
+{
+    bind();
+    if
+    :: live == 0 || live != formatted || live != generation -> result = EBADMSG
+    :: else ->
+        if
+        :: INDEX(target - base) > SLOTS -> result = EBADMSG /* unreached: honest hostile */
+        :: else -> skip
+        fi
+    fi;
+    if
+    :: result == OK ->
+        atomic { load(own_rsp_prod, rsp_prod) };
+        atomic { load(requests, req_prod) };
+        d_step {
+            if
+            :: own_rsp_prod != base && own_rsp_prod != target -> result = EPROTO
+            :: else -> scan_entries()
+            fi;
+            if
+            :: result == OK -> check_consistency(requests)
+            :: else -> skip
+            fi;
+            requests = 0;
+            done_seen = 0;
+            done_span = 0;
+            misplaced = false;
+            req_cons = INDEX(own_rsp_prod + in_flight + done_count);
+            req_seen = req_cons
+        };
+        if
+        :: result == OK ->
+            release(announced_head);
+            if
+            :: done_count > 0 -> ring_back_publish()
+            :: else -> skip
+            fi
+        :: else -> skip
+        fi
+    :: else -> skip
+    fi
+}
+
+inline ring_back_replay()
+{
+    d_step { pop(replay_head, i) };
+#ifndef NOT_COUNTED
+    attempts[i] = attempts[i] + 1;
+#endif
+    d_step {
+#ifndef HOSTILE
+        must(copy_low[i] > replayed, out_of_order);
+        replayed = copy_low[i];
+#endif
+        hand_out()
+    }
+}
+
+/* ---- The caller: daemons/blkback/worker/queue.c ---- */
+
+/* A request is in the caller's hands: its disk may execute it from now on. */
+inline hand_out()
+{
+    execute();
+#ifndef HOSTILE
+    started[copy_low[i]]++;
+    must(attempts[i] >= started[copy_low[i]], attempt_not_counted);
+#endif
+    held[i] = true;
+    i = 0
+}
+
+/* ...until it is responded to. */
+inline execute()
+{
+#ifdef HOSTILE
+    /* blkif_validate() let it through (1), or it was answered without being executed (0). */
+    if
+    :: copy_low[i] == 1 ->
+#ifdef READ_TWICE
+        must(slot[i] != 0, used_unchecked)
+#else
+        must(copy_low[i] == 1, used_unchecked)
+#endif
+    :: else -> skip
+    fi
+#else
+    must(copy_low[i] != STALE, older_generation_executed);
+    must(copy_low[i] > 0 && copy_low[i] <= REQUESTS && copy_low[i] == copy_high[i], half_copied);
+    must(!announced[copy_low[i]], acknowledged_executed_again)
+#endif
+}
+
+#ifdef HOSTILE
+#define MORE_REQUESTS (consumed < REQUESTS)
+#else
+#define MORE_REQUESTS (req_seen != req_cons || req_prod != req_cons)
+#endif
+
+/* One more step of the loop, whichever: the disk ends requests in any order, a batch is as large as it happens to be. */
+inline serve_once()
+{
+    if
+    :: replay_head != END -> ring_back_replay()
+    :: replay_head == END && MORE_REQUESTS -> ring_back_consume()
+    :: held[0] -> ring_back_respond(0)
+    :: held[1] -> ring_back_respond(1)
+#if SLOTS > 2
+    :: held[2] -> ring_back_respond(2)
+    :: held[3] -> ring_back_respond(3)
+#endif
+    :: done_count > 0 -> ring_back_publish()
+    fi;
+    atomic {
+        must(in_flight + done_count == INDEX(req_cons - own_rsp_prod), counters_disagree);
+        must(in_flight + done_count <= SLOTS, counters_disagree)
+    }
+}
+
+/* What a corrupted process may have left. */
+inline scribble()
+{
+#ifdef SCRIBBLED
+    any(base, INDICES);
+    any(target, INDICES);
+    i = 0;
+    do
+    :: i < SLOTS ->
+        any(value, 4);
+        state[i] = value;
+        any(value, INDICES + 1);
+        number[i] = value;
+        copy_low[i] = 1;
+        i++
+    :: else -> break
+    od;
+    i = 0;
+    value = 0
+#else
+    skip
+#endif
+}
+
+active proctype back()
+{
+    byte req_cons, req_seen, own_rsp_prod, in_flight, done_count, next_sequence;
+    byte free_head, done_head, replay_head, announced_head = END;
+    byte next[SLOTS];
+    bool held[SLOTS];
+    byte i, value, at, previous, requests, done_seen, done_span, result, replayed;
+    bool misplaced;
+
+    /* The journal of an earlier connection, with requests of its own: one in flight, or one announced last. */
+    atomic {
+        copy_low[0] = STALE;
+        copy_high[0] = STALE;
+        base = INDEX(START - 1);
+        target = START;
+        if
+        :: state[0] = IN_FLIGHT; number[0] = 1
+        :: state[0] = DONE; number[0] = INDEX(START - 1)
+        fi
+    };
+
+life:
+    {
+        /* serve.c: a ring that nobody saw connected is attached anew. It may be recovered instead, but then a journal that
+         * is not complete must be refused. */
+        if
+        :: !connected -> goto attach
+        :: generation > 1 -> skip
+        fi;
+        ring_back_recover();
+        if
+        :: result == OK ->
+            must(formatting == false, half_formatted_accepted);
+            goto serve
+        :: result != OK && !connected -> result = OK
+        :: else -> goto refused
+        fi;
+attach:
+        generation++;
+        ring_back_attach();
+        if
+        :: result != OK -> goto refused
+        :: else -> skip
+        fi;
+serve:
+        connected = true;
+end_idle:
+        do
+        :: serve_once();
+            if
+            :: result != OK -> goto refused
+            :: else -> skip
+            fi
+        od
+    } unless {
+        atomic {
+            killed;
+            killed = false;
+            req_cons = 0; req_seen = 0; own_rsp_prod = 0; in_flight = 0; done_count = 0; next_sequence = 0;
+            free_head = END; done_head = END; replay_head = END; announced_head = END;
+            i = 0;
+            do
+            :: i < SLOTS -> next[i] = 0; held[i] = false; i++
+            :: else -> break
+            od;
+            i = 0; value = 0; at = 0; previous = 0; requests = 0; done_seen = 0; done_span = 0; result = OK; replayed = 0;
+            misplaced = false;
+            if
+            :: connected -> scribble()
+            :: else -> skip
+            fi;
+            goto life
+        }
+    };
+
+refused: /* the device is closed */
+#ifdef HOSTILE
+    skip
+#else
+    honest_ring_refused = true;
+    assert(!honest_ring_refused)
+#endif
+}
+
+active proctype killer()
+{
+    byte kills;
+
+end:
+    do
+    :: kills < KILLS && !killed -> atomic { killed = true; kills++ }
+    od
+}
+
+#ifndef HOSTILE
+/* front.c, with an eye on each answer. */
+active proctype front()
+{
+    byte sent, answered, rsp_cons = START;
+    bool waiting[IDS];
+    byte id;
+
+    do
+    :: connected && sent < REQUESTS && INDEX(req_prod - rsp_cons) < SLOTS ->
+        d_step {
+            sent++;
+            waiting[sent] = true;
+            slot[SLOT(req_prod)] = sent;
+            req_prod = INDEX(req_prod + 1)
+        }
+    :: rsp_prod != rsp_cons ->
+        d_step {
+            must(slot[SLOT(rsp_cons)] > RESPONSE, announced_without_response);
+            id = slot[SLOT(rsp_cons)] - RESPONSE;
+            must(waiting[id], answered_unasked);
+            waiting[id] = false;
+            id = 0;
+            answered++;
+            rsp_cons = INDEX(rsp_cons + 1)
+        }
+    :: answered == REQUESTS -> break
+    od;
+    timeout; /* everybody is through */
+    id = 0;
+    do
+    :: id < SLOTS -> must(state[id] == FREE, left_behind); id++
+    :: else -> break
+    od
+}
+#endif
