@@ -300,6 +300,36 @@ static void hostile_reports_are_bounded(void **state)
     assert_int_equal(crash_read(dir, FILE_NAME, &report), -EBADMSG);
 }
 
+static sigjmp_buf passed;
+
+static void pass(int signal)
+{
+    siglongjmp(passed, signal);
+}
+
+/* In this very process: the report is written, and who handled the signal before still does. */
+static void a_crash_is_passed_on(void **state)
+{
+    const struct sigaction own = {.sa_handler = pass};
+    struct sigaction before;
+    struct crash_report report;
+    int fd = rundir_create(dir, FILE_NAME, crash_file_size());
+
+    (void)state;
+    assert_true(fd >= 0);
+    assert_int_equal(sigaction(SIGSEGV, &own, &before), 0);
+    assert_int_equal(crash_catch(), 0);
+    assert_int_equal(crash_write_to(fd), 0);
+    int signal = sigsetjmp(passed, 1);
+    if (signal == 0)
+        raise(SIGSEGV);
+    assert_int_equal(signal, SIGSEGV);
+    assert_int_equal(sigaction(SIGSEGV, &before, NULL), 0);
+    assert_int_equal(crash_read(dir, FILE_NAME, &report), 0);
+    assert_int_equal(report.signal, SIGSEGV);
+    assert_in_range(report.frame_count, 2, CRASH_FRAMES_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +339,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_earlier_handler_has_its_say, setup, teardown),
         cmocka_unit_test(what_counts_as_a_crash),
         cmocka_unit_test_setup_teardown(hostile_reports_are_bounded, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_crash_is_passed_on, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
