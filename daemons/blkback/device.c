@@ -324,6 +324,7 @@ static void op_prepare(struct xendev_backend *backend)
     device->effect = true;
     /* Of a supervisor that died before it wrote Connected, or of a disk that was removed and made anew under one that was dead. */
     device_remove_file(device, DEVICE_CONNECTION_FILE);
+    parking_end(device);
     err = read_image(device, false, &error);
     if (err == 0 && device->image.by_script) {
         device_offer(device); /* the image is looked at when the script has made it */
@@ -334,6 +335,17 @@ static void op_prepare(struct xendev_backend *backend)
         return;
     }
     open_image(device, check_image);
+}
+
+/* What the front end says of its ring, and what the image is. */
+static int read_both(struct device *device, struct blkback_connection *ret_connection, struct disk_error *ret_error)
+{
+    const struct blkback *blkback = device->guest->blkback;
+    int err = frontend_read(blkback->store, xendev_backend_front(device->backend), ret_connection, ret_error);
+
+    if (err == 0 && ret_connection->persistent != 0)
+        ret_connection->persistent = (uint32_t)blkback->config.persistent_grants;
+    return err < 0 ? err : read_image(device, true, ret_error);
 }
 
 static void op_connect(struct xendev_backend *backend)
@@ -347,11 +359,7 @@ static void op_connect(struct xendev_backend *backend)
         return;
     }
     device->effect = true;
-    err = frontend_read(device->guest->blkback->store, xendev_backend_front(backend), &device->connection, &error);
-    if (device->connection.persistent != 0)
-        device->connection.persistent = (uint32_t)device->guest->blkback->config.persistent_grants;
-    if (err == 0)
-        err = read_image(device, true, &error);
+    err = read_both(device, &device->connection, &error);
     if (err < 0) {
         device_give_up(device, err, "%s", error.text);
         return;
@@ -375,9 +383,7 @@ static int renew_connection(struct device *device, const struct blkback_connecti
                  recorded->version, RINGBACK_VERSION, BLKBACK_CONNECTION_VERSION);
         return -EPROTONOSUPPORT;
     }
-    err = frontend_read(device->guest->blkback->store, xendev_backend_front(device->backend), &connection, ret_error);
-    if (err == 0)
-        err = read_image(device, true, ret_error);
+    err = read_both(device, &connection, ret_error);
     if (err < 0)
         return err;
     connection.generation = recorded->generation;

@@ -23,7 +23,8 @@
  *   WAITING    The timer runs: at once normally, later when workers die young (struct worker_backoff).
  *   SERVED     The worker is recorded in the run directory *before* it learns whom it serves, so that no supervisor can miss it.
  *
- * Whatever is asked of a worker has a limit in time; one that exceeds it is killed, and recovered from.
+ * Whatever is asked of a worker has a limit in time; one that exceeds it is killed, and recovered from. But for draining one of another version: its
+ * journals may be of no use to us.
  *
  * A guest without devices is removed on leaving FENCED, the one point where nothing of it can be in use any more.
  */
@@ -141,6 +142,11 @@ static int on_held_message(struct guest *guest, const struct blkback_message *me
         held->reason.text[sizeof(held->reason.text) - 1] = '\0';
         return 0;
     }
+    if (message->type == BLKBACK_PARKED) { /* its journal tells that again to whoever claims it */
+        if (!held->leaving)
+            close(adopt_claim(guest, held));
+        return 0;
+    }
     err = message->type == BLKBACK_DISCONNECTED ? adopt_left(guest, message->devid) : -EPROTO;
     if (err == 0 && device != NULL)
         device_go_on(device);
@@ -218,7 +224,8 @@ static void on_gone(void *arg, const char *reason)
     const bool crashed = !guest->ending && death_examine(guest, worker_crashed(guest->worker), reason);
 
     guest->worker = NULL;
-    guest->found_crashed = guest->unknown && crashed;
+    /* Of devices that have not shown up yet. */
+    guest->found_crashed = crashed && (guest->unknown || guest->state == GUEST_ENDING || !SLIST_EMPTY(&guest->held));
     guest->ending = guest->outdated = false;
     event_del(guest->limit_timer);
     adopt_forget(guest);
@@ -396,11 +403,12 @@ void guest_drain(struct guest *guest)
 
     guest->replacing = true;
     guest->state = GUEST_DRAINING;
-    event_add(guest->limit_timer, &drain_limit);
-    if (is_foreign)
+    if (is_foreign) { /* without a limit: what it has in flight may be in a journal that only it can read */
         order(guest, GREETING_DRAIN);
-    else
-        guest_tell(guest, &message, NULL, 0);
+        return;
+    }
+    event_add(guest->limit_timer, &drain_limit);
+    guest_tell(guest, &message, NULL, 0);
 }
 
 /* Greets the worker an earlier supervisor left, if there is one; one that cannot be reached is ended. */

@@ -112,6 +112,10 @@ static int check_drained(void *arg, int guest_dir, const char *name)
     dir = openat(guest_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0)
         return -errno;
+    if (faccessat(dir, PARKING_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0) { /* no worker holds it */
+        close(dir);
+        return 0;
+    }
     err = record_load(dir, &connection);
     if (err == 0 || err == -EPROTONOSUPPORT)
         err = record_judge(dir, connection.generation, &version) == RING_JOURNAL_DRAINED ? 0 : -EBUSY;

@@ -567,6 +567,7 @@ bool serve_adopt(struct device *device)
     device->image_fd = adopt_claim(device->guest, held);
     device->state = DEVICE_CONNECTED;
     device->told = true;
+    parking_end(device); /* an earlier supervisor may have died between resuming it and hearing of it */
     log_info(&device->log, "served on by worker %d", worker_pid(device->guest->worker));
     device_succeed(device);
     if (failed) {

@@ -350,6 +350,7 @@ static void finish_draining(struct queue *queue)
 {
     if (ring_back_drain(&queue->ring) < 0)
         return; /* the disk goes on with it */
+    spin_stop(&queue->watch);
     queue->drained = true;
     queue->params.drained(queue->params.arg);
 }
