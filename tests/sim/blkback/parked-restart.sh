@@ -32,7 +32,9 @@ daemon_end TERM
 file=$(echo "$RUN"/blkback/*/"$XVDA"/parked)
 printf '0.0.1' | dd of="$file" bs=1 seek=16 conv=notrunc status=none
 again
-wait_until "$LIMIT_REQUEST" "it to be tried and parked again" disk_is "$domain/xvda" '.parked.when > '"$(jq .when <<<"$before")" true
+parked_again() { [ "$(grep -c "vbd $domain/$XVDA: parked: " "$DAEMON_LOG")" = 2 ]; }
+wait_until "$LIMIT_REQUEST" "it to be tried and parked again" parked_again
+wait_parked "$domain/xvda"
 grep -q "was parked by another version" "$DAEMON_LOG" || fail "the log does not tell"
 
 simxen fault "$domain" none

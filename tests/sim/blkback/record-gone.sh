@@ -11,10 +11,10 @@ wait_until "$LIMIT_REQUEST" "requests to be served" has_served "$domain/xvda" 10
 record=$(echo "$RUN/blkback/$domain"-*/"$XVDA"/connection)
 [ -e "$record" ] || fail "no connection is recorded"
 daemon_end KILL
-xenstore-rm "/local/domain/0/backend/vbd/$domain/$XVDA"
-xenstore-rm "/local/domain/$domain/device/vbd/$XVDA"
 kill -KILL "$started"
 wait "$started" || true
+xenstore-rm "/local/domain/0/backend/vbd/$domain/$XVDA"
+xenstore-rm "/local/domain/$domain/device/vbd/$XVDA"
 
 truncate -s 16M "$WORK/other.img"
 toolstack_attach vbd "$domain" "$XVDA" params "raw:$WORK/other.img" script /etc/xen/scripts/block-ringback
