@@ -13,7 +13,8 @@ no process is killed that has only the number of one.
 A kill found requests in flight when the successor executed some again. When the supervisor was killed before that could be seen it does
 not count. Images grow while they are written: told is how many kills had that before and after them.
 
-The last line of the output is the sum. The status is 0 when at least half of the workers had requests in flight.
+The last line of the output is the sum. The status is 0 when at least half of the workers had requests in flight; where it is less, because
+guests have little time on a busy machine, workers are killed until it is half, twice as many as were asked for at most.
 """
 import collections
 import json
@@ -130,6 +131,7 @@ class Kills:
     def __init__(self, path, left):
         self.path = path
         self.left = left
+        self.most = 2 * (left["worker"] + left["both"])
         self.done = collections.Counter()
         self.copies = 0  # workers killed while they copied
         self.in_flight = self.unclear = self.growing = 0
@@ -226,15 +228,30 @@ class Kills:
             return
         if guest.killed is not None and guest.worker != guest.killed:
             self.see_successor(guest, now)
-        if now < guest.due:
+        if now < guest.due or not any(self.left.values()):
             return
         kind = random.choices(list(self.left), self.left.values())[0]
         if kind == "supervisor" or (guest.killed is None and guest.served != guest.served_before):
             self.kill(guest, kind, now)
 
+    def workers(self):
+        return self.done["worker"] + self.done["both"]
+
+    def enough(self):
+        return 2 * self.in_flight >= self.workers()
+
+    def goes_on(self):
+        """Until all are killed and their successors seen, and enough had requests in flight."""
+        if any(self.left.values()) or any(guest.killed is not None for guest in self.guests.values()):
+            return True
+        if self.enough() or self.workers() >= self.most:
+            return False
+        self.left["worker"] += 1
+        return True
+
     def run(self):
         answered = time.monotonic()
-        while any(self.left.values()):
+        while self.goes_on():
             now = time.monotonic()
             if self.look():
                 answered = now
@@ -243,20 +260,18 @@ class Kills:
             for guest in list(self.guests.values()):
                 if self.supervisor is None:
                     break
-                if any(self.left.values()):
-                    self.turn(guest, now)
+                self.turn(guest, now)
                 if now - guest.since > LIMIT:
                     fail(f"guest {guest.domid} was not served for {LIMIT} s")
             time.sleep(LOOK)
 
     def tell(self):
-        workers = self.done["worker"] + self.done["both"]
         print(
             f"{sum(self.done.values())} kills: {self.done['worker']} of a worker ({self.copies} while it copied), {self.done['supervisor']} of the supervisor, "
-            f"{self.done['both']} of both; {self.in_flight} of {workers} workers with requests in flight ({self.unclear} unclear); "
+            f"{self.done['both']} of both; {self.in_flight} of {self.workers()} workers with requests in flight ({self.unclear} unclear); "
             f"{self.replays} requests executed again; {self.growing} while an image grew"
         )
-        return 2 * self.in_flight >= workers
+        return self.enough()
 
 
 def main():
