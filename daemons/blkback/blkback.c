@@ -5,7 +5,10 @@
  * It holds nothing that is not in files or in xenstore, so it may end at any instruction. A start is always the same: what was left of guests
  * and disks that are gone is removed; the others' workers are adopted, and serve on; then xenstore is
  * followed. What is in doubt is kept, and looked at again until all that was found has shown up on the bus or is gone: only then is it
- * settled. A lost connection to xenstored is handled as an end and a new start within the process: until it is back, the workers serve on.
+ * settled.
+ *
+ * When the connection to xenstored is lost, guests, workers and devices stay as they are, without a bus: a worker that dies is succeeded all the same. With the
+ * next connection they are looked at as at a start: those that are gone are let go of, the others meet their back ends on the new bus (effects.c).
  */
 #include "blkback.h"
 
@@ -28,6 +31,7 @@
 
 #include "adopt.h"
 #include "device.h"
+#include "effects.h"
 #include "guest.h"
 #include "mappings.h"
 #include "protocol.h"
@@ -54,24 +58,17 @@ static bool store_knows_backends(const struct blkback *blkback)
     return true;
 }
 
-static bool guest_has_device(const struct guest *guest, uint32_t devid)
-{
-    const struct device *device;
-
-    LIST_FOREACH (device, &guest->devices, entry) {
-        if (device->devid == devid)
-            return true;
-    }
-    return false;
-}
-
 /* Whether the disk has shown up as one of another life of that domain id. */
 static bool device_is_of_another(const struct blkback *blkback, const char *guest_name, uint32_t domid, uint32_t devid)
 {
-    const struct guest *guest;
+    const struct device *device;
+    struct guest *guest;
 
     LIST_FOREACH (guest, &blkback->guests, entry) {
-        if (guest->domid == domid && strcmp(guest->name, guest_name) != 0 && guest_has_device(guest, devid))
+        if (guest->domid != domid || strcmp(guest->name, guest_name) == 0)
+            continue;
+        device = guest_device(guest, devid);
+        if (device != NULL && device->backend != NULL)
             return true;
     }
     return false;
@@ -100,13 +97,25 @@ static int sweep_device(void *arg, int dir, const char *name)
     struct guest *guest = arg;
     uint32_t devid;
 
-    if (rundir_device_parse(name, &devid) < 0 || guest_has_device(guest, devid))
+    if (rundir_device_parse(name, &devid) < 0 || guest_device(guest, devid) != NULL)
         return 0;
     if (device_is_alive(guest->blkback, guest->name, devid))
         guest->expected++;
     else
         rundir_remove(dir, name);
     return 0;
+}
+
+/* Lets go of the disks that went while xenstore was away. */
+static void retire_devices(struct guest *guest)
+{
+    struct device *device, *next;
+
+    for (device = LIST_FIRST(&guest->devices); device != NULL; device = next) {
+        next = LIST_NEXT(device, entry);
+        if (device->backend == NULL && !device->gone && !device_is_alive(guest->blkback, guest->name, device->devid))
+            effect_retire(device);
+    }
 }
 
 /* Takes over a guest's run directory and its worker; both go when the guest has no disks. */
@@ -128,6 +137,8 @@ static int sweep_guest(void *arg, int dir, const char *name)
         log_error(NULL, "what was left of guest %s cannot be taken over: %s", name, strerror(-err));
         return 0;
     }
+    guest->expected = 1; /* keeps it while it is looked at */
+    retire_devices(guest);
     guest->expected = 0;
     if (rundir_each(guest->dir, sweep_device, guest) < 0)
         guest->expected++; /* it is looked at again */
@@ -153,12 +164,23 @@ static int sweep_ram(void *arg, int dir, const char *name)
     return 0;
 }
 
+/* Disks of the guest that were there, and of which xenstore has not said whether they still are. */
+static unsigned count_missing(const struct guest *guest)
+{
+    const struct device *device;
+    unsigned missing = guest->expected;
+
+    LIST_FOREACH (device, &guest->devices, entry)
+        missing += device->backend == NULL;
+    return missing;
+}
+
 bool blkback_is_settled(const struct blkback *blkback)
 {
     const struct guest *guest;
 
     LIST_FOREACH (guest, &blkback->guests, entry) {
-        if (guest->expected > 0)
+        if (count_missing(guest) > 0)
             return false;
     }
     return blkback->swept;
@@ -193,31 +215,46 @@ static void on_settle_timer(evutil_socket_t fd, short what, void *arg)
     (void)what;
     (void)sweep(blkback);
     LIST_FOREACH (guest, &blkback->guests, entry) {
-        if (guest->expected > 0)
-            log_warning(&guest->log, "%u of the disks found at start are still not to be seen; new disks wait for them",
-                        guest->expected);
+        const unsigned missing = count_missing(guest);
+        if (missing > 0)
+            log_warning(&guest->log,
+                        "%u of the disks that were there are still not to be seen; new disks wait for them", missing);
     }
 }
 
 /* ---- xenstore. --------------------------------------------------------------------------------------------------------------- */
+
+/* Lets go of xenstore; guests and their workers are cared for without it. */
+static void leave_store(struct blkback *blkback)
+{
+    struct device *device;
+    struct guest *guest;
+
+    if (blkback->settle_timer != NULL)
+        event_del(blkback->settle_timer);
+    blkback->swept = false;
+    LIST_FOREACH (guest, &blkback->guests, entry) {
+        LIST_FOREACH (device, &guest->devices, entry)
+            effect_leave(device);
+    }
+    xendev_bus_close(blkback->bus);
+    blkback->bus = NULL;
+    xendev_store_close(blkback->store);
+    blkback->store = NULL;
+}
 
 /* Forgets all that is known of guests; their workers serve on. */
 static void leave_guests(struct blkback *blkback)
 {
     struct guest *guest;
 
-    if (blkback->settle_timer != NULL)
-        event_del(blkback->settle_timer);
     replace_stop(blkback);
     while ((guest = LIST_FIRST(&blkback->guests)) != NULL) {
         while (!LIST_EMPTY(&guest->devices))
             device_forget(LIST_FIRST(&guest->devices));
         guest_free(guest);
     }
-    xendev_bus_close(blkback->bus);
-    blkback->bus = NULL;
-    xendev_store_close(blkback->store);
-    blkback->store = NULL;
+    leave_store(blkback);
     worker_pool_free(blkback->pool);
     blkback->pool = NULL;
 }
@@ -237,7 +274,7 @@ static void on_spare_trouble(void *arg, const char *reason)
     log_error(&blkback->spare_log, "%s", reason);
 }
 
-static int follow_guests(struct blkback *blkback)
+static int make_workers(struct blkback *blkback)
 {
     const struct worker_pool_params pool = {.program = blkback->config.worker,
                                             .program_fd = blkback->worker,
@@ -246,11 +283,15 @@ static int follow_guests(struct blkback *blkback)
                                             .arg = blkback};
     int err = worker_pool_new(blkback->base, &pool, &blkback->pool);
 
-    if (err < 0) {
+    if (err < 0)
         log_error(NULL, "%s cannot be started: %s", blkback->config.worker, strerror(-err));
-        return err;
-    }
-    err = xendev_store_open(blkback->base, on_store_lost, blkback, &blkback->store);
+    return err;
+}
+
+static int follow_store(struct blkback *blkback)
+{
+    int err = xendev_store_open(blkback->base, on_store_lost, blkback, &blkback->store);
+
     if (err < 0) {
         log_error(&blkback->store_log, "no connection: %s", strerror(-err));
         return err;
@@ -261,11 +302,12 @@ static int follow_guests(struct blkback *blkback)
     if (!blkback->swept)
         log_info(&blkback->store_log,
                  "no back end is known; what earlier times left is not touched before there is one");
-    err = xendev_bus_open(blkback->store, blkback->config.kind, &device_ops, blkback, &blkback->bus);
+    err = xendev_bus_open(blkback->store, blkback->config.kind, &effect_ops, blkback, &blkback->bus);
     if (err < 0) {
         log_error(NULL, "backend/%s cannot be followed: %s", blkback->config.kind, strerror(-err));
         return err;
     }
+    replace_consider(blkback);
     return 0;
 }
 
@@ -276,9 +318,9 @@ static void on_reconnect(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    leave_guests(blkback);
-    if (follow_guests(blkback) < 0) {
-        leave_guests(blkback);
+    leave_store(blkback);
+    if (follow_store(blkback) < 0) {
+        leave_store(blkback);
         event_add(blkback->reconnect_timer, &reconnect_period);
         return;
     }
@@ -346,7 +388,9 @@ int blkback_start(struct service *service, void *arg)
     if (err == 0)
         err = report_open(blkback, service_control(service));
     if (err == 0)
-        err = follow_guests(blkback);
+        err = make_workers(blkback);
+    if (err == 0)
+        err = follow_store(blkback);
     if (err < 0)
         blkback_stop(blkback);
     return err;

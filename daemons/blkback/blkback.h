@@ -4,7 +4,8 @@
  *
  *   blkback.c    start and stop: xenstore, run directories, workers, what an earlier supervisor left
  *   guest.c      one guest: its worker's life, death and succession
- *   device.c     one disk, as xenbus has it: prepare, connect, resume, disconnect
+ *   device.c     one disk: what is kept of it, its image
+ *   effects.c    one disk, as xenbus has it: prepare, connect, resume, disconnect; while xenstore is away
  *   serve.c      one disk, as its worker has it: told, answered, recovered
  *   adopt.c      what a worker of an earlier supervisor holds
  *   replace.c    workers of another build make room for ours
@@ -68,14 +69,14 @@ struct blkback {
     struct event *reconnect_timer;
     struct event *settle_timer;
     struct event *replace_timer;
-    bool swept; /* what was found at start has been looked at */
+    bool swept; /* what was there at start, or when xenstore went away, has been looked at */
 };
 
 /* Starts serving; for service_main(). Returns 0, or -errno with the reason logged. */
 int blkback_start(struct service *service, void *arg);
 /* For the watchdog: whether the loop turns, which it does to ask this, and xenstored answers. Waits for that. */
 bool blkback_goes_on(void *arg);
-/* Whether all that was found at start has shown up on the bus or is gone. */
+/* Whether all that was there at start, or when xenstore went away, has shown up on the bus or is gone. */
 bool blkback_is_settled(const struct blkback *blkback);
 /* Stops; guests keep their workers. */
 void blkback_stop(void *arg);

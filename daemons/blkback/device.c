@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A disk's life as xenbus has it: made with the first effect, opened and described here, served by serve.c, forgotten with release.
+ * A disk's life as xenbus has it: made with the first effect, opened and described here, moved by effects.c, served by serve.c.
  */
 #include "device.h"
 
@@ -18,15 +18,11 @@
 
 #include <event2/event.h>
 
-#include <ring/back.h>
-
 #include "adopt.h"
 #include "blkback.h"
-#include "frontend.h"
 #include "guest.h"
 #include "offer.h"
 #include "opening.h"
-#include "record.h"
 #include "serve.h"
 
 const char *device_state_name(enum device_state state)
@@ -52,7 +48,14 @@ void device_succeed(struct device *device)
 {
     device->effect = false;
     device->deaths = 0;
-    xendev_backend_done(device->backend, 0, NULL);
+    if (device->backend != NULL)
+        xendev_backend_done(device->backend, 0, NULL);
+}
+
+void device_cancel_opening(struct device *device)
+{
+    opening_cancel(device->opening);
+    device->opening = NULL;
 }
 
 void device_close_image(struct device *device)
@@ -89,24 +92,31 @@ void device_save_restarts(struct device *device)
 
 void device_give_up(struct device *device, int err, const char *format, ...)
 {
-    char reason[DEVICE_REASON_SIZE];
     va_list args;
 
     va_start(args, format);
     /* clang 14 does not see the line above. NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
-    vsnprintf(reason, sizeof(reason), format, args);
+    vsnprintf(device->failure, sizeof(device->failure), format, args);
     va_end(args);
-    log_error(&device->log, "%s", reason);
+    log_error(&device->log, "%s", device->failure);
     device_remove_file(device, DEVICE_CONNECTION_FILE);
     device_close_image(device);
     device->state = DEVICE_IDLE;
     device->deaths = 0;
     if (device->effect) {
         device->effect = false;
-        xendev_backend_done(device->backend, err, reason);
-    } else {
-        xendev_backend_fail(device->backend, reason);
+        xendev_backend_done(device->backend, err, device->failure);
+    } else if (device->backend != NULL) {
+        xendev_backend_fail(device->backend, device->failure);
     }
+}
+
+void device_fail(struct device *device, const char *reason)
+{
+    log_error(&device->log, "%s", reason);
+    snprintf(device->failure, sizeof(device->failure), "%s", reason);
+    if (device->backend != NULL)
+        xendev_backend_fail(device->backend, device->failure);
 }
 
 void device_offer(struct device *device)
@@ -121,12 +131,16 @@ void device_offer(struct device *device)
 
 /* ---- The image. ------------------------------------------------------------------------------------------------------------- */
 
-static int read_image(struct device *device, bool script_done, struct disk_error *ret_error)
+int device_read_image(struct device *device, bool script_done, struct disk_error *ret_error)
 {
     const struct blkback *blkback = device->guest->blkback;
     char name[DEVICE_RAM_NAME_SIZE];
     char path[PATH_MAX];
 
+    if (device->backend == NULL) { /* it is what it was */
+        snprintf(ret_error->text, sizeof(ret_error->text), "xenstore is away");
+        return device->image.source.kind != NULL ? 0 : -ENOTCONN;
+    }
     device_ram_name(device->guest->name, device->devid, name);
     snprintf(path, sizeof(path), "%s/%s", blkback->config.ram_dir, name);
     return image_read(blkback->store, xendev_backend_path(device->backend), path, script_done, &device->image,
@@ -147,9 +161,7 @@ static void on_opened(void *arg, int fd, const struct disk_error *error)
     device->opened(device);
 }
 
-/* Opens the image as it will be used; then comes `opened`. A RAM disk is made for a new connection only: one that is resumed without its
- * content must not go on with zeros. */
-static void open_image(struct device *device, void (*opened)(struct device *device))
+void device_open_image(struct device *device, void (*opened)(struct device *device))
 {
     struct disk_source *source = &device->image.source;
     int err;
@@ -164,8 +176,7 @@ static void open_image(struct device *device, void (*opened)(struct device *devi
         device_give_up(device, err, "%s cannot be opened: %s", source->path, strerror(-err));
 }
 
-/* The image can be opened as it will be used: has the worker look at it, in a way that cannot change it. */
-static void check_image(struct device *device)
+void device_check_image(struct device *device)
 {
     struct disk_error error;
 
@@ -187,13 +198,13 @@ static void check_image(struct device *device)
     serve_check(device);
 }
 
-/* ---- What xenbus wants. ----------------------------------------------------------------------------------------------------------------- */
+/* ---- Coming and going. ----------------------------------------------------------------------------------------------------------------- */
 
 static void device_free(struct device *device)
 {
     serve_forget(device);
     LIST_REMOVE(device, entry);
-    opening_cancel(device->opening);
+    device_cancel_opening(device);
     if (device->image_fd >= 0)
         close(device->image_fd);
     image_fini(&device->image);
@@ -241,14 +252,13 @@ static int device_new(struct guest *guest, struct xendev_backend *backend, struc
         return err;
     }
     /* For reports, until prepare or connect look at it: it may have been closed under a predecessor, or by one. */
-    (void)read_image(device, true, &unused);
+    (void)device_read_image(device, true, &unused);
     offer_read_back(device);
     *ret_device = device;
     return 0;
 }
 
-/* The device of a back end, made when it is new, with its guest. NULL when that is impossible; the reason is logged. */
-static struct device *device_get(struct xendev_backend *backend)
+struct device *device_get(struct xendev_backend *backend)
 {
     struct blkback *blkback = xendev_bus_owner(xendev_backend_bus(backend));
     const uint32_t domid = xendev_backend_domid(backend);
@@ -265,214 +275,28 @@ static struct device *device_get(struct xendev_backend *backend)
         err = rundir_guest_name(domid, identity, name);
     if (err == 0)
         err = guest_get(blkback, domid, name, &guest);
-    if (err == 0)
-        err = device_new(guest, backend, &device);
-    if (err < 0) {
+    if (err == 0) {
+        device = guest_device(guest, xendev_backend_devid(backend));
+        err = device == NULL ? device_new(guest, backend, &device) : 0;
+    }
+    if (device == NULL) {
         log_error(NULL, "%s cannot be served: %s", xendev_backend_path(backend), strerror(-err));
         if (guest != NULL)
             guest_release(guest);
         return NULL;
     }
+    device->backend = backend;
+    device->gone = false;
     xendev_backend_set_data(backend, device);
     return device;
 }
 
-static const char no_device[] = "out of memory or files";
-
-static void op_resume(struct xendev_backend *backend);
-static void op_disconnect(struct xendev_backend *backend);
-
-/* Whether an effect has to wait for the worker of an earlier supervisor: to say what it holds, or to let go of what it may not hold. */
-static bool has_to_wait(struct device *device, void (*effect)(struct xendev_backend *backend))
+void device_release(struct device *device)
 {
-    struct held *held = adopt_find(device->guest, device->devid);
-    bool waits = device->guest->unknown;
-
-    if (!waits && held != NULL && effect != op_resume && effect != op_disconnect)
-        adopt_let_go(device->guest, held);
-    waits = waits || (held != NULL && held->leaving);
-    if (waits) {
-        device->wanted = effect;
-        device->state = DEVICE_ADOPTING;
-    }
-    return waits;
-}
-
-void device_go_on(struct device *device)
-{
-    void (*const effect)(struct xendev_backend * backend) = device->wanted;
-
-    if (effect == NULL)
-        return;
-    device->wanted = NULL;
-    device->state = DEVICE_IDLE;
-    effect(device->backend);
-}
-
-static void op_prepare(struct xendev_backend *backend)
-{
-    struct device *device = device_get(backend);
-    struct disk_error error;
-    int err;
-
-    if (device == NULL) {
-        xendev_backend_done(backend, -ENOMEM, no_device);
-        return;
-    }
-    if (has_to_wait(device, op_prepare))
-        return;
-    device->effect = true;
-    /* Of a supervisor that died before it wrote Connected, or of a disk that was removed and made anew under one that was dead. */
-    device_remove_file(device, DEVICE_CONNECTION_FILE);
-    parking_end(device);
-    err = read_image(device, false, &error);
-    if (err == 0 && device->image.by_script) {
-        device_offer(device); /* the image is looked at when the script has made it */
-        return;
-    }
-    if (err < 0) {
-        device_give_up(device, err, "%s", error.text);
-        return;
-    }
-    open_image(device, check_image);
-}
-
-/* What the front end says of its ring, and what the image is. */
-static int read_both(struct device *device, struct blkback_connection *ret_connection, struct disk_error *ret_error)
-{
-    const struct blkback *blkback = device->guest->blkback;
-    int err = frontend_read(blkback->store, xendev_backend_front(device->backend), ret_connection, ret_error);
-
-    if (err == 0 && ret_connection->persistent != 0)
-        ret_connection->persistent = (uint32_t)blkback->config.persistent_grants;
-    return err < 0 ? err : read_image(device, true, ret_error);
-}
-
-static void op_connect(struct xendev_backend *backend)
-{
-    struct device *device = xendev_backend_data(backend);
-    struct disk_error error;
-    int err;
-
-    if (device == NULL) { /* prepare had no memory for it */
-        xendev_backend_done(backend, -ENOMEM, no_device);
-        return;
-    }
-    device->effect = true;
-    err = read_both(device, &device->connection, &error);
-    if (err < 0) {
-        device_give_up(device, err, "%s", error.text);
-        return;
-    }
-    open_image(device, serve_connect);
-}
-
-/* The record is of another version: when nothing is in flight it is made anew, from what the front end says of its ring. */
-static int renew_connection(struct device *device, const struct blkback_connection *recorded,
-                            struct disk_error *ret_error)
-{
-    struct blkback_connection connection;
-    uint32_t journal_version;
-    int err;
-
-    if (record_judge(device->dir, recorded->generation, &journal_version) != RING_JOURNAL_DRAINED) {
-        snprintf(ret_error->text, sizeof(ret_error->text),
-                 "its connection was recorded by version %" PRIu32
-                 " with requests in flight, and this is %s, which knows %u: "
-                 "it cannot be continued",
-                 recorded->version, RINGBACK_VERSION, BLKBACK_CONNECTION_VERSION);
-        return -EPROTONOSUPPORT;
-    }
-    err = read_both(device, &connection, ret_error);
-    if (err < 0)
-        return err;
-    connection.generation = recorded->generation;
-    connection.image = serve_image(device);
-    err = rundir_write(device->dir, DEVICE_CONNECTION_FILE, &connection, sizeof(connection));
-    if (err < 0) {
-        snprintf(ret_error->text, sizeof(ret_error->text), "its connection cannot be recorded: %s", strerror(-err));
-        return err;
-    }
-    device->connection = connection;
-    return 0;
-}
-
-/* Reads the record of the connection, and what image it is to. */
-static int load_connection(struct device *device, struct disk_error *ret_error)
-{
-    struct blkback_connection connection;
-    int err = record_load(device->dir, &connection);
-
-    if (err == -EPROTONOSUPPORT)
-        return renew_connection(device, &connection, ret_error);
-    if (err < 0) {
-        snprintf(ret_error->text, sizeof(ret_error->text), "it was connected, but there is no record of how: %s",
-                 strerror(-err));
-        return err;
-    }
-    err = read_image(device, true, ret_error);
-    if (err < 0)
-        return err;
-    if (strcmp(connection.image.kind, disk_kind_name(device->image.source.kind)) != 0 ||
-        connection.image.read_only != device->image.read_only) {
-        snprintf(ret_error->text, sizeof(ret_error->text), "it was connected with another kind of disk or mode");
-        return -EINVAL;
-    }
-    device->connection = connection;
-    return 0;
-}
-
-static void op_resume(struct xendev_backend *backend)
-{
-    struct device *device = device_get(backend);
-    struct disk_error error;
-    int err;
-
-    if (device == NULL) {
-        xendev_backend_done(backend, -ENOMEM, no_device);
-        return;
-    }
-    if (has_to_wait(device, op_resume))
-        return;
-    device->effect = true;
-    err = load_connection(device, &error);
-    if (err == -ENOENT && xendev_backend_state(backend) == XENBUS_CLOSING) {
-        device->effect = false; /* an earlier supervisor had disconnected it and not yet said so */
-        xendev_backend_done(backend, err, error.text);
-        return;
-    }
-    if (err < 0) {
-        device_give_up(device, err, "%s", error.text);
-        return;
-    }
-    if (!serve_adopt(device))
-        open_image(device, serve_resume);
-}
-
-static void op_disconnect(struct xendev_backend *backend)
-{
-    struct device *device = device_get(backend); /* new when it was found closing: a worker may serve it still */
-
-    if (device == NULL) {
-        xendev_backend_done(backend, 0, NULL);
-        return;
-    }
-    if (has_to_wait(device, op_disconnect))
-        return;
-    device->effect = false;
-    serve_disconnect(device);
-}
-
-static void op_release(struct xendev_backend *backend)
-{
-    struct device *device = xendev_backend_data(backend);
+    struct guest *guest = device->guest;
     char ram_name[DEVICE_RAM_NAME_SIZE];
     char name[RUNDIR_NAME_SIZE];
-    struct guest *guest;
 
-    if (device == NULL)
-        return;
-    guest = device->guest;
     device_ram_name(guest->name, device->devid, ram_name);
     rundir_remove(guest->blkback->ram_dir, ram_name);
     rundir_device_name(device->devid, name);
@@ -485,14 +309,26 @@ static void op_release(struct xendev_backend *backend)
 
 void device_forget(struct device *device)
 {
-    xendev_backend_set_data(device->backend, NULL);
+    if (device->backend != NULL)
+        xendev_backend_set_data(device->backend, NULL);
     device_free(device);
 }
 
-const struct xendev_backend_ops device_ops = {
-    .prepare = op_prepare,
-    .connect = op_connect,
-    .resume = op_resume,
-    .disconnect = op_disconnect,
-    .release = op_release,
-};
+/* ---- What xenbus says. ---------------------------------------------------------------------------------------------------- */
+
+enum xenbus_state device_own_state(const struct device *device)
+{
+    return device->backend != NULL ? xendev_backend_state(device->backend) : XENBUS_UNKNOWN;
+}
+
+enum xenbus_state device_front_state(const struct device *device)
+{
+    return device->backend != NULL ? xendev_backend_front_state(device->backend) : XENBUS_UNKNOWN;
+}
+
+const char *device_last_error(const struct device *device)
+{
+    if (device->backend != NULL)
+        return xendev_backend_error(device->backend);
+    return device->failure[0] != '\0' ? device->failure : NULL;
+}

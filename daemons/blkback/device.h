@@ -42,18 +42,21 @@ struct device_restarts {
     int64_t recovery_ms; /* the last one: from the worker's death to its successor's answer; -1: none, or unknown */
 };
 
+#define DEVICE_REASON_SIZE 512
+
 struct device {
     LIST_ENTRY(device) entry; /* in guest->devices */
     struct guest *guest;
-    struct xendev_backend *backend;
+    struct xendev_backend *backend; /* NULL: xenstore is away, or was and has not named it since */
     uint32_t devid;
     struct log_source log;
     int dir; /* its run directory */
 
     enum device_state state;
-    void (*wanted)(struct xendev_backend *backend); /* DEVICE_ADOPTING: the effect that waits */
-    bool told;                                      /* the worker knows of it, or is about to answer */
+    void (*wanted)(struct device *device); /* the effect that waits: DEVICE_ADOPTING, and maybe DEVICE_DISCONNECTING */
+    bool told;                             /* the worker knows of it, or is about to answer */
     bool effect; /* connect or resume is under way: its end is reported by xendev_backend_done() */
+    bool gone;   /* DEVICE_DISCONNECTING: from xenstore, while that was away; to be released then */
     struct image image;
     struct opening *opening;               /* DEVICE_OPENING */
     void (*opened)(struct device *device); /* what follows */
@@ -68,7 +71,8 @@ struct device {
     uint32_t sector_size;
     uint32_t physical_sector_size;
 
-    unsigned deaths; /* of workers, in a row, while they opened it */
+    char failure[DEVICE_REASON_SIZE]; /* why it has to be closed, until it is: xenbus may be away. "": it need not */
+    unsigned deaths;                  /* of workers, in a row, while they opened it */
     struct device_restarts restarts;
     bool crashed;                     /* DEVICE_RECOVERING: the worker that served it last did */
     bool pardon;                      /* ...and what is held against its requests is to be forgotten */
@@ -76,16 +80,26 @@ struct device {
     struct blkback_suspects suspects; /* as of the last crash */
 };
 
-extern const struct xendev_backend_ops device_ops;
-
 /* Its files in the run directory. */
 #define DEVICE_CONNECTION_FILE "connection" /* struct blkback_connection */
 #define DEVICE_JOURNAL_FILE    "journal"    /* libring's */
 #define DEVICE_COUNTERS_FILE   "counters"   /* struct blkback_counters */
 
-#define DEVICE_REASON_SIZE 512
+/* ---- For effects.c. ---- */
 
-/* ---- For serve.c. ---- */
+/* The device of a back end: left when xenstore was, or made, with its guest. NULL when that is impossible; the reason is logged. */
+struct device *device_get(struct xendev_backend *backend);
+/* It is gone: removes what is left of it and frees it, and its guest if nothing else wants that. */
+void device_release(struct device *device);
+/* Looks in xenstore what the image is; while that is away, it is what it was. */
+int device_read_image(struct device *device, bool script_done, struct disk_error *ret_error);
+/* Opens the image as it will be used; then comes `opened`. A RAM disk is made for a new connection only: one that is resumed without its
+ * content must not go on with zeros. */
+void device_open_image(struct device *device, void (*opened)(struct device *device));
+/* The image can be opened as it will be used: has the worker look at it, in a way that cannot change it. */
+void device_check_image(struct device *device);
+
+/* ---- For serve.c and effects.c. ---- */
 
 /* Ends prepare by writing what is offered. */
 void device_offer(struct device *device);
@@ -93,6 +107,10 @@ void device_offer(struct device *device);
 void device_succeed(struct device *device);
 /* The device cannot go on, and no worker holds anything of it: ends the effect under way, or fails the device. The reason is logged and kept. */
 void device_give_up(struct device *device, int err, const char *format, ...) __attribute__((format(printf, 3, 4)));
+/* The worker says that it cannot go on: it is to be closed, by disconnect. The reason is logged and kept. */
+void device_fail(struct device *device, const char *reason);
+/* Stops opening the image. */
+void device_cancel_opening(struct device *device);
 /* Lets go of the image, which no worker uses any more. */
 void device_close_image(struct device *device);
 /* A worker ended under it while it was connected. */
@@ -103,8 +121,11 @@ void device_remove_file(struct device *device, const char *name);
 
 /* ---- For the guest and the supervisor. ---- */
 
-/* Does what has waited, if it need not wait any longer. */
-void device_go_on(struct device *device);
+/* What xenstore said last: XENBUS_UNKNOWN while it is away. */
+enum xenbus_state device_own_state(const struct device *device);
+enum xenbus_state device_front_state(const struct device *device);
+/* Why it failed last, or NULL. */
+const char *device_last_error(const struct device *device);
 
 /* Stops watching it and forgets it; what serves it and its files stay. */
 void device_forget(struct device *device);

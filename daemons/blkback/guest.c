@@ -46,6 +46,7 @@
 #include "adopt.h"
 #include "blkback.h"
 #include "device.h"
+#include "effects.h"
 #include "mappings.h"
 #include "record.h"
 #include "replace.h"
@@ -113,7 +114,7 @@ static void let_devices_go_on(struct guest *guest)
     guest->unknown = false;
     for (device = LIST_FIRST(&guest->devices); device != NULL; device = next) {
         next = LIST_NEXT(device, entry);
-        device_go_on(device);
+        effect_go_on(device);
     }
 }
 
@@ -149,7 +150,7 @@ static int on_held_message(struct guest *guest, const struct blkback_message *me
     }
     err = message->type == BLKBACK_DISCONNECTED ? adopt_left(guest, message->devid) : -EPROTO;
     if (err == 0 && device != NULL)
-        device_go_on(device);
+        effect_go_on(device);
     return err;
 }
 

@@ -61,6 +61,8 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
+    if (blkback->bus == NULL)
+        return; /* a successor may need what the front ends say: it is considered again */
     LIST_FOREACH (guest, &blkback->guests, entry) {
         if (guest->replacing && is_back(guest))
             guest->replacing = false;

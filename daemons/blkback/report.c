@@ -158,10 +158,10 @@ static json_t *report_device(const struct device *device)
     put_number(&report, "size", device->sectors * DISK_SECTOR_SIZE);
     put_number(&report, "sector_size", device->sector_size);
     put_number(&report, "physical_sector_size", device->physical_sector_size);
-    put_text(&report, "state", xenbus_state_name(xendev_backend_state(device->backend)));
-    put_text(&report, "front_state", xenbus_state_name(xendev_backend_front_state(device->backend)));
+    put_text(&report, "state", xenbus_state_name(device_own_state(device)));
+    put_text(&report, "front_state", xenbus_state_name(device_front_state(device)));
     put_text(&report, "activity", device_state_name(device->state));
-    put_text(&report, "last_error", xendev_backend_error(device->backend));
+    put_text(&report, "last_error", device_last_error(device));
     put(&report, "ring", report_ring(device, &counters));
     put(&report, "requests", report_operations(counters.requests));
     put(&report, "bytes", report_operations(counters.bytes));

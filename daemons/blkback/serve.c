@@ -43,6 +43,7 @@
 #include "blkback.h"
 #include "counters.h"
 #include "device.h"
+#include "effects.h"
 #include "guest.h"
 #include "offer.h"
 #include "record.h"
@@ -215,8 +216,8 @@ static void park_again(struct device *device)
  * it was connected to until it is closed. */
 static bool is_wanted(const struct device *device)
 {
-    const enum xenbus_state own = xendev_backend_state(device->backend);
-    const enum xenbus_state front = xendev_backend_front_state(device->backend);
+    const enum xenbus_state own = device_own_state(device);
+    const enum xenbus_state front = device_front_state(device);
     const bool closing = own == XENBUS_CLOSING || front == XENBUS_CLOSING;
 
     if (front != XENBUS_INITIALISED && front != XENBUS_CONNECTED && front != XENBUS_CLOSING)
@@ -323,6 +324,8 @@ static bool is_sector_size(uint32_t size)
 
 static int on_checked(struct device *device, const struct blkback_message *message)
 {
+    if (device->state == DEVICE_DISCONNECTING)
+        return 0; /* overtaken */
     if (device->state != DEVICE_CHECKING && device->state != DEVICE_MEASURING)
         return -EPROTO;
     if (message->result == 0 &&
@@ -416,8 +419,7 @@ static int on_failed(struct device *device, const struct blkback_message *messag
         return 0;
     if (device->state != DEVICE_CONNECTED)
         return -EPROTO;
-    log_error(&device->log, "%s", message->error.text);
-    xendev_backend_fail(device->backend, message->error.text);
+    device_fail(device, message->error.text);
     return 0;
 }
 
@@ -441,7 +443,7 @@ static void finish_disconnect(struct device *device)
     parking_end(device);
     device->state = DEVICE_IDLE;
     device->deaths = 0;
-    xendev_backend_done(device->backend, 0, NULL);
+    effect_let_go(device);
 }
 
 int serve_answered(struct device *device, struct blkback_message *message)
@@ -570,10 +572,8 @@ bool serve_adopt(struct device *device)
     parking_end(device); /* an earlier supervisor may have died between resuming it and hearing of it */
     log_info(&device->log, "served on by worker %d", worker_pid(device->guest->worker));
     device_succeed(device);
-    if (failed) {
-        log_error(&device->log, "%s", reason.text);
-        xendev_backend_fail(device->backend, reason.text);
-    }
+    if (failed)
+        device_fail(device, reason.text);
     return true;
 }
 
@@ -590,6 +590,7 @@ void serve_disconnect(struct device *device)
     struct blkback_message message = {0};
 
     device_remove_file(device, DEVICE_CONNECTION_FILE);
+    device_cancel_opening(device);
     event_del(device->lock_timer);
     device->state = DEVICE_DISCONNECTING;
     if (held != NULL) { /* an earlier supervisor had it connected */

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One effect at a time is under way for a disk; it ends in device_succeed(), device_give_up() or effect_let_go(). It may have to wait first.
+ *
+ * When the connection to xenstored is lost, xenbus forgets its devices and we keep ours. What was served stays so: all that a recovery needs was read when the
+ * disk was connected. What was under way is let go of, for the next connection begins it anew. There the effects find such a device:
+ *
+ *   resume       it is served, recovered or parked, as if nothing had been; what failed meanwhile fails now
+ *   prepare      another life of it: it is let go of first
+ *   disconnect   as ever
+ *   none         xenstore says that it is gone: effect_retire()
+ */
+#include "effects.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <ring/back.h>
+
+#include "adopt.h"
+#include "blkback.h"
+#include "device.h"
+#include "frontend.h"
+#include "guest.h"
+#include "opening.h"
+#include "record.h"
+#include "serve.h"
+
+static const char no_device[] = "out of memory or files";
+
+static void prepare(struct device *device);
+static void resume(struct device *device);
+static void disconnect(struct device *device);
+
+/* Whether an effect has to wait: for the worker of an earlier supervisor, to say what it holds, or to let go of what it may not hold; or for ours, to let
+ * go of a former life. */
+static bool has_to_wait(struct device *device, void (*effect)(struct device *device))
+{
+    struct held *held = adopt_find(device->guest, device->devid);
+    bool waits = device->guest->unknown;
+
+    if (device->state == DEVICE_DISCONNECTING) {
+        device->wanted = effect;
+        return true;
+    }
+    if (effect == prepare && device->state != DEVICE_IDLE && device->state != DEVICE_ADOPTING) {
+        device->wanted = effect;
+        serve_disconnect(device);
+        return true;
+    }
+    if (!waits && held != NULL && effect == prepare)
+        adopt_let_go(device->guest, held);
+    waits = waits || (held != NULL && held->leaving);
+    if (waits) {
+        device->wanted = effect;
+        device->state = DEVICE_ADOPTING;
+    }
+    return waits;
+}
+
+static void do_what_waited(struct device *device)
+{
+    void (*const effect)(struct device * device) = device->wanted;
+
+    device->wanted = NULL;
+    device->state = DEVICE_IDLE;
+    effect(device);
+}
+
+void effect_go_on(struct device *device)
+{
+    if (device->state == DEVICE_ADOPTING)
+        do_what_waited(device);
+}
+
+static void prepare(struct device *device)
+{
+    struct disk_error error;
+    int err;
+
+    if (has_to_wait(device, prepare))
+        return;
+    device->effect = true;
+    device->failure[0] = '\0';
+    /* Of a supervisor that died before it wrote Connected, or of a disk that was removed and made anew under one that was dead. */
+    device_remove_file(device, DEVICE_CONNECTION_FILE);
+    parking_end(device);
+    err = device_read_image(device, false, &error);
+    if (err == 0 && device->image.by_script) {
+        device_offer(device); /* the image is looked at when the script has made it */
+        return;
+    }
+    if (err < 0) {
+        device_give_up(device, err, "%s", error.text);
+        return;
+    }
+    device_open_image(device, device_check_image);
+}
+
+static void op_prepare(struct xendev_backend *backend)
+{
+    struct device *device = device_get(backend);
+
+    if (device == NULL)
+        xendev_backend_done(backend, -ENOMEM, no_device);
+    else
+        prepare(device);
+}
+
+/* What the front end says of its ring, and what the image is. */
+static int read_both(struct device *device, struct blkback_connection *ret_connection, struct disk_error *ret_error)
+{
+    const struct blkback *blkback = device->guest->blkback;
+    int err = -ENOTCONN;
+
+    if (device->backend != NULL)
+        err = frontend_read(blkback->store, xendev_backend_front(device->backend), ret_connection, ret_error);
+    if (err == 0 && ret_connection->persistent != 0)
+        ret_connection->persistent = (uint32_t)blkback->config.persistent_grants;
+    return err < 0 ? err : device_read_image(device, true, ret_error);
+}
+
+static void op_connect(struct xendev_backend *backend)
+{
+    struct device *device = xendev_backend_data(backend);
+    struct disk_error error;
+    int err;
+
+    if (device == NULL) { /* prepare had no memory for it */
+        xendev_backend_done(backend, -ENOMEM, no_device);
+        return;
+    }
+    device->effect = true;
+    device->failure[0] = '\0';
+    err = read_both(device, &device->connection, &error);
+    if (err < 0) {
+        device_give_up(device, err, "%s", error.text);
+        return;
+    }
+    device_open_image(device, serve_connect);
+}
+
+/* The record is of another version: when nothing is in flight it is made anew, from what the front end says of its ring. */
+static int renew_connection(struct device *device, const struct blkback_connection *recorded,
+                            struct disk_error *ret_error)
+{
+    struct blkback_connection connection;
+    uint32_t journal_version;
+    int err;
+
+    if (record_judge(device->dir, recorded->generation, &journal_version) != RING_JOURNAL_DRAINED) {
+        snprintf(ret_error->text, sizeof(ret_error->text),
+                 "its connection was recorded by version %" PRIu32
+                 " with requests in flight, and this is %s, which knows %u: "
+                 "it cannot be continued",
+                 recorded->version, RINGBACK_VERSION, BLKBACK_CONNECTION_VERSION);
+        return -EPROTONOSUPPORT;
+    }
+    err = read_both(device, &connection, ret_error);
+    if (err < 0)
+        return err;
+    connection.generation = recorded->generation;
+    connection.image = serve_image(device);
+    err = rundir_write(device->dir, DEVICE_CONNECTION_FILE, &connection, sizeof(connection));
+    if (err < 0) {
+        snprintf(ret_error->text, sizeof(ret_error->text), "its connection cannot be recorded: %s", strerror(-err));
+        return err;
+    }
+    device->connection = connection;
+    return 0;
+}
+
+/* Reads the record of the connection, and what image it is to. */
+static int load_connection(struct device *device, struct disk_error *ret_error)
+{
+    struct blkback_connection connection;
+    int err = record_load(device->dir, &connection);
+
+    if (err == -EPROTONOSUPPORT)
+        return renew_connection(device, &connection, ret_error);
+    if (err < 0) {
+        snprintf(ret_error->text, sizeof(ret_error->text), "it was connected, but there is no record of how: %s",
+                 strerror(-err));
+        return err;
+    }
+    err = device_read_image(device, true, ret_error);
+    if (err < 0)
+        return err;
+    if (strcmp(connection.image.kind, disk_kind_name(device->image.source.kind)) != 0 ||
+        connection.image.read_only != device->image.read_only) {
+        snprintf(ret_error->text, sizeof(ret_error->text), "it was connected with another kind of disk or mode");
+        return -EINVAL;
+    }
+    device->connection = connection;
+    return 0;
+}
+
+/* xenbus has it again. Returns whether that is all. */
+static bool resume_left(struct device *device)
+{
+    if (device->failure[0] != '\0') {
+        device_succeed(device);
+        xendev_backend_fail(device->backend, device->failure);
+        return true;
+    }
+    if (device->state == DEVICE_CONNECTED || device->state == DEVICE_PARKED)
+        device_succeed(device);
+    return device->state != DEVICE_IDLE; /* a recovery that is under way ends the effect */
+}
+
+static void resume(struct device *device)
+{
+    struct disk_error error;
+    int err;
+
+    if (has_to_wait(device, resume))
+        return;
+    device->effect = device->backend != NULL;
+    if (device->effect && resume_left(device))
+        return;
+    err = load_connection(device, &error);
+    if (err == -ENOTCONN || (err < 0 && device->backend == NULL)) {
+        device->effect = false; /* it is resumed again when xenstore is back */
+        return;
+    }
+    if (err == -ENOENT && device_own_state(device) == XENBUS_CLOSING) {
+        device->effect = false; /* an earlier supervisor had disconnected it and not yet said so */
+        xendev_backend_done(device->backend, err, error.text);
+        return;
+    }
+    if (err < 0) {
+        device_give_up(device, err, "%s", error.text);
+        return;
+    }
+    if (!serve_adopt(device))
+        device_open_image(device, serve_resume);
+}
+
+static void op_resume(struct xendev_backend *backend)
+{
+    struct device *device = device_get(backend);
+
+    if (device == NULL)
+        xendev_backend_done(backend, -ENOMEM, no_device);
+    else
+        resume(device);
+}
+
+static void disconnect(struct device *device)
+{
+    if (has_to_wait(device, disconnect))
+        return;
+    device->effect = false;
+    device->failure[0] = '\0';
+    serve_disconnect(device);
+}
+
+static void op_disconnect(struct xendev_backend *backend)
+{
+    struct device *device = device_get(backend); /* new when it was found closing: a worker may serve it still */
+
+    if (device == NULL)
+        xendev_backend_done(backend, 0, NULL);
+    else
+        disconnect(device);
+}
+
+static void op_release(struct xendev_backend *backend)
+{
+    struct device *device = xendev_backend_data(backend);
+
+    if (device != NULL)
+        device_release(device);
+}
+
+void effect_let_go(struct device *device)
+{
+    if (device->wanted != NULL)
+        do_what_waited(device);
+    else if (device->gone)
+        device_release(device);
+    else if (device->backend != NULL)
+        xendev_backend_done(device->backend, 0, NULL);
+}
+
+/* ---- While xenstore is away. ------------------------------------------------------------------------------------------------ */
+
+void effect_leave(struct device *device)
+{
+    device->backend = NULL;
+    device->effect = false;
+    switch (device->state) {
+    case DEVICE_ADOPTING: /* only what is served is for us to go on with */
+        if (device->wanted == resume)
+            break;
+        device->wanted = NULL;
+        device->state = DEVICE_IDLE;
+        break;
+    case DEVICE_OPENING:
+        if (device->opened == serve_resume)
+            break;
+        device_cancel_opening(device);
+        device->state = DEVICE_IDLE;
+        break;
+    case DEVICE_CHECKING:
+    case DEVICE_LOCKING:
+    case DEVICE_MEASURING:
+    case DEVICE_ATTACHING:
+        serve_disconnect(device);
+        break;
+    case DEVICE_DISCONNECTING:
+        device->wanted = NULL;
+        break;
+    default:
+        break;
+    }
+}
+
+void effect_retire(struct device *device)
+{
+    const bool holds = device->state != DEVICE_IDLE && device->state != DEVICE_ADOPTING;
+
+    device->gone = true;
+    device->wanted = NULL;
+    if (!holds)
+        device_release(device); /* what an earlier supervisor's worker holds of it, that is told to let go of */
+    else if (device->state != DEVICE_DISCONNECTING)
+        serve_disconnect(device);
+}
+
+const struct xendev_backend_ops effect_ops = {
+    .prepare = op_prepare,
+    .connect = op_connect,
+    .resume = op_resume,
+    .disconnect = op_disconnect,
+    .release = op_release,
+};
