@@ -2,7 +2,8 @@
 /*
  * A worker of another build than ours (guest->outdated) is told to drain, and its successor, which is of ours, takes over at a ring with nothing
  * in flight: nothing is executed again. `replace-parallel` guests at most are without a worker for that reason; the next one's turn comes when the
- * disks of one of them are connected again, or have been given up.
+ * disks of one of them are connected again, or have been given up. A disk that waits for an image somebody else uses is not waited for: that can take
+ * for ever, and no worker has to do with it meanwhile.
  *
  * Those whose workers speak another version come first: nothing else can be done for their disks meanwhile. The others serve on as ours, and are
  * let be while they are in the middle of something. Nothing is hurried: who has its turn is looked at PERIOD apart, as long as there is somebody.
@@ -16,6 +17,7 @@
 #include "blkback.h"
 #include "device.h"
 #include "guest.h"
+#include "serve.h"
 
 static const struct timeval period = {.tv_usec = 20000};
 
@@ -27,6 +29,8 @@ static bool is_back(const struct guest *guest)
     if (guest->state != GUEST_SERVED)
         return false;
     LIST_FOREACH (device, &guest->devices, entry) {
+        if (serve_waits_for_image(device))
+            continue;
         if (device->state == DEVICE_RECOVERING || device->state == DEVICE_ADOPTING || device->effect)
             return false;
     }

@@ -276,6 +276,7 @@ static void lock(struct device *device)
         err = disk_source_lock(device->image_fd, device->image.read_only);
 
     if (err == -EWOULDBLOCK && device->effect && !is_wanted(device)) {
+        device->lock_missed = false;
         device_give_up(device, -ECANCELED, "no longer wanted while its image was in use elsewhere");
     } else if (err == -EWOULDBLOCK) {
         if (!device->lock_missed)
@@ -294,6 +295,11 @@ static void lock(struct device *device)
         device->lock_missed = false;
         on_locked(device);
     }
+}
+
+bool serve_waits_for_image(const struct device *device)
+{
+    return device->lock_missed && (device->state == DEVICE_LOCKING || device->state == DEVICE_RECOVERING);
 }
 
 void serve_on_answer_timer(evutil_socket_t fd, short what, void *arg)
@@ -592,6 +598,7 @@ void serve_disconnect(struct device *device)
     device_remove_file(device, DEVICE_CONNECTION_FILE);
     device_cancel_opening(device);
     event_del(device->lock_timer);
+    device->lock_missed = false;
     device->state = DEVICE_DISCONNECTING;
     if (held != NULL) { /* an earlier supervisor had it connected */
         device_close_image(device);

@@ -37,6 +37,9 @@ void serve_fenced(struct device *device);
 /* The worker said something about this device. Returns 0, or -EPROTO when it cannot have meant it. */
 int serve_answered(struct device *device, struct blkback_message *message);
 
+/* Whether it waits until nobody else uses its image. */
+bool serve_waits_for_image(const struct device *device);
+
 /* The image as the worker is told of it. */
 struct blkback_image serve_image(const struct device *device);
 
