@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A slot is written down before it is first used. Two guests cannot have the same: a supervisor takes over what was recorded before it gives a
- * slot to a guest that is new, and a record that is taken, or none, is replaced.
+ * A slot is written down before it is first used. Two guests cannot have the same: one that is new gets a slot that no record names, whether its guest
+ * has been taken over yet or not; and a record that is taken, or none, is replaced.
  */
 #include "mappings.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -48,16 +49,44 @@ static bool is_taken(const struct guest *guest, uint32_t slot)
     return false;
 }
 
+struct slots {
+    const struct guest *guest; /* who asks */
+    bool taken[XENDEV_BUDGET_SLOTS];
+};
+
+/* Takes the slot that another guest's run directory records. */
+static int note_slot(void *arg, int run_dir, const char *name)
+{
+    struct slots *slots = arg;
+    uint32_t slot;
+    int dir;
+
+    if (strcmp(name, slots->guest->name) == 0)
+        return 0;
+    dir = openat(run_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0)
+        return errno == ENOTDIR || errno == ENOENT || errno == ELOOP ? 0 : -errno;
+    if (rundir_read(dir, SLOT_FILE, &slot, sizeof(slot)) == 0 && slot < XENDEV_BUDGET_SLOTS)
+        slots->taken[slot] = true;
+    close(dir);
+    return 0;
+}
+
 int mappings_assign(struct guest *guest)
 {
+    struct slots slots = {.guest = guest};
     uint32_t slot = MAPPINGS_NO_SLOT;
+    int err;
 
     if (rundir_read(guest->dir, SLOT_FILE, &slot, sizeof(slot)) == 0 && slot < XENDEV_BUDGET_SLOTS &&
         !is_taken(guest, slot)) {
         guest->slot = slot;
         return 0;
     }
-    for (slot = 0; slot < XENDEV_BUDGET_SLOTS && is_taken(guest, slot);)
+    err = rundir_each(guest->blkback->run_dir, note_slot, &slots);
+    if (err < 0)
+        return err;
+    for (slot = 0; slot < XENDEV_BUDGET_SLOTS && (slots.taken[slot] || is_taken(guest, slot));)
         slot++;
     guest->slot = slot < XENDEV_BUDGET_SLOTS ? slot : MAPPINGS_NO_SLOT;
     return rundir_write(guest->dir, SLOT_FILE, &guest->slot, sizeof(guest->slot));
