@@ -61,8 +61,8 @@ static bool store_knows_backends(const struct blkback *blkback)
 /* Whether the disk has shown up as one of another life of that domain id. */
 static bool device_is_of_another(const struct blkback *blkback, const char *guest_name, uint32_t domid, uint32_t devid)
 {
+    const struct guest *guest;
     const struct device *device;
-    struct guest *guest;
 
     LIST_FOREACH (guest, &blkback->guests, entry) {
         if (guest->domid != domid || strcmp(guest->name, guest_name) == 0)

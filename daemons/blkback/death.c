@@ -5,20 +5,24 @@
  * disk, and the request it waits with is not to blame.
  *
  * The supervisor knows how its own children end. A worker that an earlier supervisor started is nobody's child: the report in its file tells,
- * and without one it counts as killed. The file is replaced when the next worker is there, so that a supervisor that dies in between leaves it
- * to be read once more.
+ * and without one it counts as killed. What follows is noted with the guest and with each of its disks before the dead worker's record is removed, and the
+ * report is replaced after that: a supervisor that dies in between leaves it to be read once more, and none is read twice. That a disk's worker
+ * crashed stays noted until a successor has been told.
  */
 #include "death.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <service/log.h>
 #include <supervise/rundir.h>
 
+#include "device.h"
 #include "guest.h"
 
 /* The places that go into the log. */
@@ -70,4 +74,42 @@ bool death_examine(struct guest *guest, bool crashed, const char *reason)
     if (err < 0)
         log_warning(&guest->log, "the next supervisor will not know of the crash: %s", strerror(-err));
     return true;
+}
+
+struct note {
+    const struct guest *guest;
+    bool died;
+    bool crashed;
+};
+
+static int note_device(void *arg, int guest_dir, const char *name)
+{
+    const struct note *note = arg;
+    struct device_restarts restarts;
+    uint32_t devid;
+    int dir, err = 0;
+
+    if (rundir_device_parse(name, &devid) < 0 || guest_device(note->guest, devid) != NULL)
+        return 0;
+    dir = openat(guest_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (dir < 0)
+        return -errno;
+    if (device_is_recorded(dir)) {
+        err = note->crashed ? rundir_write(dir, DEVICE_CRASHED_FILE, "", 0) : 0;
+        device_load_restarts(dir, &restarts);
+        restarts.count++;
+        if (err == 0 && note->died)
+            err = rundir_write(dir, RESTARTS_FILE, &restarts, sizeof(restarts));
+    }
+    close(dir);
+    return err;
+}
+
+void death_note(struct guest *guest, bool died, bool crashed)
+{
+    struct note note = {.guest = guest, .died = died, .crashed = crashed};
+    int err = rundir_each(guest->dir, note_device, &note);
+
+    if (err < 0)
+        log_warning(&guest->log, "not all of its disks will know of their worker's end: %s", strerror(-err));
 }

@@ -35,5 +35,7 @@ int death_prepare(const struct guest *guest);
 /* The worker has ended. `crashed`: its parent knows that it did so by its own doing; false says nothing when there is no parent, and what the
  * worker wrote decides. `reason`: NULL when nobody knows. A crash is logged and kept. Returns whether it was one. */
 bool death_examine(struct guest *guest, bool crashed, const char *reason);
+/* Notes the worker's end with those disks that it may have served and that have not shown up yet; the others learn it by serve_end(). */
+void death_note(struct guest *guest, bool died, bool crashed);
 
 #endif

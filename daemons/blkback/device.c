@@ -76,6 +76,31 @@ void device_remove_file(struct device *device, const char *name)
         log_error(&device->log, "%s cannot be removed: %s", name, strerror(-err));
 }
 
+bool device_is_recorded(int device_dir)
+{
+    return faccessat(device_dir, DEVICE_CONNECTION_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+}
+
+void device_set_crashed(struct device *device, bool crashed)
+{
+    int err = 0;
+
+    if (crashed)
+        err = rundir_write(device->dir, DEVICE_CRASHED_FILE, "", 0);
+    else if (device->crashed)
+        device_remove_file(device, DEVICE_CRASHED_FILE);
+    device->crashed = crashed;
+    if (err < 0)
+        log_warning(&device->log, "the next supervisor may not hold the crash against its requests: %s",
+                    strerror(-err));
+}
+
+void device_load_restarts(int device_dir, struct device_restarts *ret_restarts)
+{
+    if (rundir_read(device_dir, RESTARTS_FILE, ret_restarts, sizeof(*ret_restarts)) < 0)
+        *ret_restarts = (struct device_restarts){.recovery_ms = -1}; /* none yet */
+}
+
 void device_count_restart(struct device *device)
 {
     device->restarts.count++;
@@ -237,13 +262,11 @@ static int device_new(struct guest *guest, struct xendev_backend *backend, struc
     device->dir = rundir_enter(guest->dir, name);
     if (device->dir < 0)
         err = device->dir;
-    if (err == 0 && rundir_read(device->dir, RESTARTS_FILE, &device->restarts, sizeof(device->restarts)) < 0)
-        device->restarts = (struct device_restarts){.recovery_ms = -1}; /* none yet */
-    if (err == 0)
+    if (err == 0) {
+        device->crashed = faccessat(device->dir, DEVICE_CRASHED_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+        device_load_restarts(device->dir, &device->restarts);
         parking_load(device);
-    device->crashed = guest->found_crashed;
-    if (err == 0 && guest->found_dead && faccessat(device->dir, DEVICE_CONNECTION_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        device_count_restart(device); /* it was connected then */
+    }
     device->lock_timer = evtimer_new(blkback->base, serve_on_lock_timer, device);
     if (err == 0 && device->lock_timer == NULL)
         err = -ENOMEM;

@@ -74,7 +74,7 @@ struct device {
     char failure[DEVICE_REASON_SIZE]; /* why it has to be closed, until it is: xenbus may be away. "": it need not */
     unsigned deaths;                  /* of workers, in a row, while they opened it */
     struct device_restarts restarts;
-    bool crashed;                     /* DEVICE_RECOVERING: the worker that served it last did */
+    bool crashed;                     /* the worker that served it last did, and no successor has been told yet */
     bool pardon;                      /* ...and what is held against its requests is to be forgotten */
     struct parking parking;           /* DEVICE_PARKED, and until it is served again */
     struct blkback_suspects suspects; /* as of the last crash */
@@ -84,6 +84,7 @@ struct device {
 #define DEVICE_CONNECTION_FILE "connection" /* struct blkback_connection */
 #define DEVICE_JOURNAL_FILE    "journal"    /* libring's */
 #define DEVICE_COUNTERS_FILE   "counters"   /* struct blkback_counters */
+#define DEVICE_CRASHED_FILE    "crashed"    /* empty: there while `crashed` */
 
 /* ---- For effects.c. ---- */
 
@@ -113,6 +114,12 @@ void device_fail(struct device *device, const char *reason);
 void device_cancel_opening(struct device *device);
 /* Lets go of the image, which no worker uses any more. */
 void device_close_image(struct device *device);
+/* Whether the device of that run directory was connected. */
+bool device_is_recorded(int device_dir);
+/* Sets `crashed`, for the next supervisor too. */
+void device_set_crashed(struct device *device, bool crashed);
+/* What earlier supervisors counted. */
+void device_load_restarts(int device_dir, struct device_restarts *ret_restarts);
 /* A worker ended under it while it was connected. */
 void device_count_restart(struct device *device);
 /* Keeps what is counted of restarts for the next supervisor. */

@@ -22,6 +22,7 @@
  *   FENCED     No process; the FIFO tells when the kernel has let go of the dead one's io_urings.
  *   WAITING    The timer runs: at once normally, later when workers die young (struct worker_backoff).
  *   SERVED     The worker is recorded in the run directory *before* it learns whom it serves, so that no supervisor can miss it.
+ *              The record goes when its end is accounted for, so that none does so again; only then is the next one's report file made.
  *
  * Whatever is asked of a worker has a limit in time; one that exceeds it is killed, and recovered from. But for draining one of another version: its
  * journals may be of no use to us.
@@ -95,7 +96,7 @@ static void guest_remove(struct guest *guest)
 
 /* ---- A worker's life. ---------------------------------------------------------------------------------------------------- */
 
-struct device *guest_device(struct guest *guest, uint32_t devid)
+struct device *guest_device(const struct guest *guest, uint32_t devid)
 {
     struct device *device;
 
@@ -217,6 +218,15 @@ static bool account_end(struct guest *guest, const char *reason)
     return true;
 }
 
+/* The worker's end is told of wherever it has to be. */
+static void accounted(struct guest *guest)
+{
+    int err = rundir_worker_remove(guest->dir);
+
+    if (err < 0)
+        log_warning(&guest->log, "its worker's end may be counted again: %s", strerror(-err));
+}
+
 static void on_gone(void *arg, const char *reason)
 {
     struct guest *guest = arg;
@@ -225,13 +235,14 @@ static void on_gone(void *arg, const char *reason)
     const bool crashed = !guest->ending && death_examine(guest, worker_crashed(guest->worker), reason);
 
     guest->worker = NULL;
-    /* Of devices that have not shown up yet. */
-    guest->found_crashed = crashed && (guest->unknown || guest->state == GUEST_ENDING || !SLIST_EMPTY(&guest->held));
+    if (guest->unknown || guest->state == GUEST_ENDING || !SLIST_EMPTY(&guest->held))
+        death_note(guest, died, crashed);
     guest->ending = guest->outdated = false;
     event_del(guest->limit_timer);
     adopt_forget(guest);
     LIST_FOREACH (device, &guest->devices, entry)
         serve_end(device, died, crashed);
+    accounted(guest);
     guest_fence(guest);
     let_devices_go_on(guest);
 }
@@ -267,14 +278,14 @@ static int introduce(struct guest *guest)
                                                       .poll_percent = (uint32_t)config->poll_budget,
                                                       .grant_slot = guest->slot}};
     int fds[] = {-1, -1, -1, guest->blkback->budget}; /* fence, listener, crash, budget */
-    int err = rundir_worker_write(guest->dir, worker_pid(guest->worker));
+    int err;
 
-    if (err == 0) {
-        fds[0] = fence_writer(guest->fence);
-        fds[1] = channel_listen(guest->dir, RUNDIR_CHANNEL);
-        fds[2] = death_prepare(guest);
-        err = fds[0] < 0 ? fds[0] : fds[1] < 0 ? fds[1] : fds[2] < 0 ? fds[2] : 0;
-    }
+    fds[0] = fence_writer(guest->fence);
+    fds[1] = channel_listen(guest->dir, RUNDIR_CHANNEL);
+    fds[2] = death_prepare(guest); /* before it is recorded: its predecessor's report is not its own */
+    err = fds[0] < 0 ? fds[0] : fds[1] < 0 ? fds[1] : fds[2] < 0 ? fds[2] : 0;
+    if (err == 0)
+        err = rundir_worker_write(guest->dir, worker_pid(guest->worker));
     if (err == 0)
         err = worker_send(guest->worker, &message, fds, sizeof(fds) / sizeof(fds[0]));
     for (size_t i = 0; i < 3; i++) {
@@ -358,12 +369,16 @@ static void guest_fence(struct guest *guest)
 /* The worker that is recorded ended while no supervisor ran, or there was none. */
 static void orphan_gone(struct guest *guest, bool was_recorded)
 {
-    guest->found_crashed = death_examine(guest, false, NULL);
-    guest->found_dead = was_recorded && !record_is_drained(guest->dir);
-    if (guest->found_crashed)
-        count_restart(guest, guest->death.reason);
-    else if (guest->found_dead)
-        count_restart(guest, "ended while no blkbackd ran; how is not known");
+    bool crashed, died;
+
+    if (was_recorded) {
+        crashed = death_examine(guest, false, NULL);
+        died = crashed || !record_is_drained(guest->dir);
+        if (died)
+            count_restart(guest, crashed ? guest->death.reason : "ended while no blkbackd ran; how is not known");
+        death_note(guest, died, crashed);
+        accounted(guest);
+    }
     guest_fence(guest);
 }
 
@@ -421,7 +436,7 @@ static int meet_orphan(struct guest *guest)
     int channel, err;
 
     if (pidfd == -ENOENT || pidfd == -ESRCH || pidfd == -EBADMSG) {
-        orphan_gone(guest, pidfd == -ESRCH);
+        orphan_gone(guest, pidfd != -ENOENT);
         return 0;
     }
     if (pidfd < 0)

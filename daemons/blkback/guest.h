@@ -74,8 +74,6 @@ struct guest {
     int64_t died_ms;   /* when its predecessor died; 0: there was none, or nobody saw it */
     struct guest_restarts restarts;
     struct death death; /* the last worker's that crashed */
-    bool found_dead;    /* what an earlier supervisor left had ended */
-    bool found_crashed; /* ...by its own doing, or did before it was heard */
 };
 
 /* The guest of that domain and life, made when it is unknown: then what serves it is adopted; or else a worker of ours follows, which the
@@ -87,7 +85,7 @@ void guest_release(struct guest *guest);
 void guest_free(struct guest *guest);
 
 /* The device of that number, or NULL. */
-struct device *guest_device(struct guest *guest, uint32_t devid);
+struct device *guest_device(const struct guest *guest, uint32_t devid);
 
 /* Tells the worker, which is there (GUEST_SERVED). A worker that cannot be told is replaced. */
 void guest_tell(struct guest *guest, const struct blkback_message *message, const int *fds, unsigned fd_count);

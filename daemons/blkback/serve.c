@@ -167,6 +167,7 @@ static void attach(struct device *device)
     int err;
 
     device->state = DEVICE_ATTACHING;
+    device_set_crashed(device, false);
     device->connection.image = serve_image(device);
     err = make_generation(&device->connection.generation);
     if (err == 0) {
@@ -380,7 +381,7 @@ static void on_recovered(struct device *device, const struct blkback_suspects *s
     struct timespec now;
 
     parking_suspect(device, suspects);
-    device->crashed = false;
+    device_set_crashed(device, false);
     if (device->pardon) { /* what passed since some worker's death is no measure of anything */
         device->state = DEVICE_CONNECTED;
         parking_end(device);
@@ -506,13 +507,17 @@ void serve_end(struct device *device, bool died, bool crashed)
     case DEVICE_ATTACHING:
         device->deaths += died;
         break;
-    case DEVICE_ADOPTING: /* it was served, and has not been heard of */
-        device->crashed = crashed;
+    case DEVICE_IDLE:
+    case DEVICE_ADOPTING: /* it may have been served by one of an earlier supervisor */
+        if (!device_is_recorded(device->dir))
+            break;
+        if (crashed)
+            device_set_crashed(device, true);
         if (died)
             device_count_restart(device);
         break;
     case DEVICE_CONNECTED:
-        device->crashed = crashed;
+        device_set_crashed(device, crashed);
         /* fall through */
     case DEVICE_RECOVERING: /* nothing was executed, so what is to be said of the one before stays */
         device->state = DEVICE_RECOVERING;
@@ -575,6 +580,7 @@ bool serve_adopt(struct device *device)
     device->image_fd = adopt_claim(device->guest, held);
     device->state = DEVICE_CONNECTED;
     device->told = true;
+    device_set_crashed(device, false);
     parking_end(device); /* an earlier supervisor may have died between resuming it and hearing of it */
     log_info(&device->log, "served on by worker %d", worker_pid(device->guest->worker));
     device_succeed(device);

@@ -325,6 +325,11 @@ int rundir_worker_write(int guest_dir, pid_t pid)
     return rundir_write(guest_dir, WORKER_FILE, text, (size_t)length);
 }
 
+int rundir_worker_remove(int guest_dir)
+{
+    return rundir_remove(guest_dir, WORKER_FILE);
+}
+
 /* "PID STARTTIME\n". Returns 0, or -EBADMSG. */
 static int worker_parse(const char *text, pid_t *ret_pid, uint64_t *ret_start)
 {

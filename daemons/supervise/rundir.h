@@ -53,6 +53,8 @@ int rundir_remove(int dir, const char *name);
 
 /* Records the process that serves a guest. Returns 0 or -errno. */
 int rundir_worker_write(int guest_dir, pid_t pid);
+/* None does. Returns 0 or -errno. */
+int rundir_worker_remove(int guest_dir);
 /* The recorded process as a pidfd, if it still lives and is the same. Returns a descriptor; -ENOENT when none is recorded; -ESRCH when it has
  * ended, and then a dead child of ours is reaped; -errno. */
 int rundir_worker_open(int guest_dir, pid_t *ret_pid);
