@@ -7,8 +7,9 @@
  * followed. What is in doubt is kept, and looked at again until all that was found has shown up on the bus or is gone: only then is it
  * settled.
  *
- * When the connection to xenstored is lost, guests, workers and devices stay as they are, without a bus: a worker that dies is succeeded all the same. With the
- * next connection they are looked at as at a start: those that are gone are let go of, the others meet their back ends on the new bus (effects.c).
+ * When the connection to xenstored is lost, guests, workers and devices stay as they are, without a bus: a worker that dies is succeeded all the same. So it
+ * is with those that are only found in the run directory, if there is no connection at our start, or xenstore knows no back end at all. With the next
+ * connection they are looked at as at a start: those that are gone are let go of, the others meet their back ends on the new bus (effects.c).
  */
 #include "blkback.h"
 
@@ -147,6 +148,49 @@ static int sweep_guest(void *arg, int dir, const char *name)
     return 0;
 }
 
+static int load_device(void *arg, int dir, const char *name)
+{
+    struct guest *guest = arg;
+    uint32_t devid;
+    bool recorded;
+    int sub, err;
+
+    if (rundir_device_parse(name, &devid) < 0 || guest_device(guest, devid) != NULL)
+        return 0;
+    sub = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (sub < 0)
+        return 0;
+    recorded = device_is_recorded(sub);
+    close(sub);
+    err = recorded ? effect_load(guest, devid) : 0;
+    if (err < 0)
+        log_error(&guest->log, "disk %s cannot be taken over: %s", name, strerror(-err));
+    return 0;
+}
+
+/* Takes over a guest's worker, and the disks that were connected, by what is recorded; all stays until xenstore is there to say more. */
+static int load_guest(void *arg, int dir, const char *name)
+{
+    struct blkback *blkback = arg;
+    const char *identity;
+    struct guest *guest;
+    uint32_t domid;
+
+    (void)dir;
+    if (rundir_guest_parse(name, &domid, &identity) < 0 || guest_get(blkback, domid, name, &guest) < 0)
+        return 0;
+    if (rundir_each(guest->dir, load_device, guest) < 0)
+        log_error(&guest->log, "its run directory cannot be read");
+    guest->expected = 1; /* it is counted when it can be */
+    return 0;
+}
+
+static void load_guests(struct blkback *blkback)
+{
+    if (rundir_each(blkback->run_dir, load_guest, blkback) < 0)
+        log_error(NULL, "the run directory cannot be read");
+}
+
 /* Removes the RAM disk of a guest or device that is gone: "GUEST-DEVID". */
 static int sweep_ram(void *arg, int dir, const char *name)
 {
@@ -193,6 +237,7 @@ static int sweep(struct blkback *blkback)
 
     blkback->swept = store_knows_backends(blkback);
     if (!blkback->swept) {
+        load_guests(blkback);
         event_add(blkback->settle_timer, &reconnect_period);
         return 0;
     }
@@ -214,6 +259,8 @@ static void on_settle_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     (void)sweep(blkback);
+    if (!blkback->swept)
+        return; /* nobody knows */
     LIST_FOREACH (guest, &blkback->guests, entry) {
         const unsigned missing = count_missing(guest);
         if (missing > 0)
@@ -311,6 +358,14 @@ static int follow_store(struct blkback *blkback)
     return 0;
 }
 
+/* Goes on without xenstore, and tries again soon. */
+static void miss_store(struct blkback *blkback, const struct timeval *delay)
+{
+    leave_store(blkback);
+    load_guests(blkback);
+    event_add(blkback->reconnect_timer, delay);
+}
+
 /* Away from the callback of the store that is closed here. */
 static void on_reconnect(evutil_socket_t fd, short what, void *arg)
 {
@@ -318,10 +373,12 @@ static void on_reconnect(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    leave_store(blkback);
+    if (blkback->store != NULL) { /* lost just now */
+        miss_store(blkback, &(const struct timeval){0});
+        return;
+    }
     if (follow_store(blkback) < 0) {
-        leave_store(blkback);
-        event_add(blkback->reconnect_timer, &reconnect_period);
+        miss_store(blkback, &reconnect_period);
         return;
     }
     log_info(&blkback->store_log, "connected again");
@@ -391,6 +448,10 @@ int blkback_start(struct service *service, void *arg)
         err = make_workers(blkback);
     if (err == 0)
         err = follow_store(blkback);
+    if (err < 0 && blkback->pool != NULL && (blkback->store == NULL || err == -ENOTCONN)) {
+        miss_store(blkback, &reconnect_period);
+        err = 0;
+    }
     if (err < 0)
         blkback_stop(blkback);
     return err;

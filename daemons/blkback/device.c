@@ -76,6 +76,11 @@ void device_remove_file(struct device *device, const char *name)
         log_error(&device->log, "%s cannot be removed: %s", name, strerror(-err));
 }
 
+int device_save_image(const struct device *device)
+{
+    return image_save(device->dir, DEVICE_IMAGE_FILE, &device->image);
+}
+
 bool device_is_recorded(int device_dir)
 {
     return faccessat(device_dir, DEVICE_CONNECTION_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
@@ -162,12 +167,15 @@ int device_read_image(struct device *device, bool script_done, struct disk_error
     char name[DEVICE_RAM_NAME_SIZE];
     char path[PATH_MAX];
 
-    if (device->backend == NULL) { /* it is what it was */
-        snprintf(ret_error->text, sizeof(ret_error->text), "xenstore is away");
-        return device->image.source.kind != NULL ? 0 : -ENOTCONN;
-    }
     device_ram_name(device->guest->name, device->devid, name);
     snprintf(path, sizeof(path), "%s/%s", blkback->config.ram_dir, name);
+    if (device->backend == NULL) {
+        if (device->image.source.kind == NULL && image_load(device->dir, DEVICE_IMAGE_FILE, path, &device->image) < 0) {
+            snprintf(ret_error->text, sizeof(ret_error->text), "xenstore is away");
+            return -ENOTCONN;
+        }
+        return 0;
+    }
     return image_read(blkback->store, xendev_backend_path(device->backend), path, script_done, &device->image,
                       ret_error);
 }
@@ -240,7 +248,8 @@ static void device_free(struct device *device)
     free(device);
 }
 
-static int device_new(struct guest *guest, struct xendev_backend *backend, struct device **ret_device)
+/* `backend` may be NULL. */
+static int device_new(struct guest *guest, uint32_t devid, struct xendev_backend *backend, struct device **ret_device)
 {
     const struct blkback *blkback = guest->blkback;
     char name[RUNDIR_NAME_SIZE];
@@ -252,7 +261,7 @@ static int device_new(struct guest *guest, struct xendev_backend *backend, struc
         return -ENOMEM;
     device->guest = guest;
     device->backend = backend;
-    device->devid = xendev_backend_devid(backend);
+    device->devid = devid;
     device->image_fd = -1;
     LIST_INSERT_HEAD(&guest->devices, device, entry);
     log_source_init(&device->log, "%s %" PRIu32 "/%" PRIu32, blkback->config.kind, guest->domid, device->devid);
@@ -276,15 +285,21 @@ static int device_new(struct guest *guest, struct xendev_backend *backend, struc
     }
     /* For reports, until prepare or connect look at it: it may have been closed under a predecessor, or by one. */
     (void)device_read_image(device, true, &unused);
-    offer_read_back(device);
+    if (backend != NULL)
+        offer_read_back(device);
     *ret_device = device;
     return 0;
+}
+
+int device_load(struct guest *guest, uint32_t devid, struct device **ret_device)
+{
+    return device_new(guest, devid, NULL, ret_device);
 }
 
 struct device *device_get(struct xendev_backend *backend)
 {
     struct blkback *blkback = xendev_bus_owner(xendev_backend_bus(backend));
-    const uint32_t domid = xendev_backend_domid(backend);
+    const uint32_t domid = xendev_backend_domid(backend), devid = xendev_backend_devid(backend);
     struct device *device = xendev_backend_data(backend);
     char identity[XENDEV_IDENTITY_SIZE];
     char name[RUNDIR_NAME_SIZE];
@@ -299,8 +314,8 @@ struct device *device_get(struct xendev_backend *backend)
     if (err == 0)
         err = guest_get(blkback, domid, name, &guest);
     if (err == 0) {
-        device = guest_device(guest, xendev_backend_devid(backend));
-        err = device == NULL ? device_new(guest, backend, &device) : 0;
+        device = guest_device(guest, devid);
+        err = device == NULL ? device_new(guest, devid, backend, &device) : 0;
     }
     if (device == NULL) {
         log_error(NULL, "%s cannot be served: %s", xendev_backend_path(backend), strerror(-err));
@@ -310,6 +325,8 @@ struct device *device_get(struct xendev_backend *backend)
     }
     device->backend = backend;
     device->gone = false;
+    if (device->sectors == 0)
+        offer_read_back(device); /* it was loaded without */
     xendev_backend_set_data(backend, device);
     return device;
 }

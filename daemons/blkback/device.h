@@ -82,6 +82,7 @@ struct device {
 
 /* Its files in the run directory. */
 #define DEVICE_CONNECTION_FILE "connection" /* struct blkback_connection */
+#define DEVICE_IMAGE_FILE      "image"      /* see image.h */
 #define DEVICE_JOURNAL_FILE    "journal"    /* libring's */
 #define DEVICE_COUNTERS_FILE   "counters"   /* struct blkback_counters */
 #define DEVICE_CRASHED_FILE    "crashed"    /* empty: there while `crashed` */
@@ -90,9 +91,11 @@ struct device {
 
 /* The device of a back end: left when xenstore was, or made, with its guest. NULL when that is impossible; the reason is logged. */
 struct device *device_get(struct xendev_backend *backend);
+/* The same without a back end, for a device that an earlier supervisor recorded. Returns 0 or -errno. */
+int device_load(struct guest *guest, uint32_t devid, struct device **ret_device);
 /* It is gone: removes what is left of it and frees it, and its guest if nothing else wants that. */
 void device_release(struct device *device);
-/* Looks in xenstore what the image is; while that is away, it is what it was. */
+/* Looks in xenstore what the image is; while that is away, it is what it was, or what is recorded. */
 int device_read_image(struct device *device, bool script_done, struct disk_error *ret_error);
 /* Opens the image as it will be used; then comes `opened`. A RAM disk is made for a new connection only: one that is resumed without its
  * content must not go on with zeros. */
@@ -116,6 +119,8 @@ void device_cancel_opening(struct device *device);
 void device_close_image(struct device *device);
 /* Whether the device of that run directory was connected. */
 bool device_is_recorded(int device_dir);
+/* Records what its image is. Returns 0 or -errno. */
+int device_save_image(const struct device *device);
 /* Sets `crashed`, for the next supervisor too. */
 void device_set_crashed(struct device *device, bool crashed);
 /* What earlier supervisors counted. */

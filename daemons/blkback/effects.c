@@ -2,8 +2,8 @@
 /*
  * One effect at a time is under way for a disk; it ends in device_succeed(), device_give_up() or effect_let_go(). It may have to wait first.
  *
- * When the connection to xenstored is lost, xenbus forgets its devices and we keep ours. What was served stays so: all that a recovery needs was read when the
- * disk was connected. What was under way is let go of, for the next connection begins it anew. There the effects find such a device:
+ * When the connection to xenstored is lost, xenbus forgets its devices and we keep ours. What was served stays so: all that a recovery needs was read, and
+ * recorded, when the disk was connected. What an earlier supervisor left is resumed by its record, as if xenstore had said so. What was under way is let go of, for the next connection begins it anew. There the effects find such a device:
  *
  *   resume       it is served, recovered or parked, as if nothing had been; what failed meanwhile fails now
  *   prepare      another life of it: it is let go of first
@@ -194,7 +194,10 @@ static int load_connection(struct device *device, struct disk_error *ret_error)
         return -EINVAL;
     }
     device->connection = connection;
-    return 0;
+    err = device->backend != NULL ? device_save_image(device) : 0;
+    if (err < 0)
+        snprintf(ret_error->text, sizeof(ret_error->text), "its image cannot be recorded: %s", strerror(-err));
+    return err;
 }
 
 /* xenbus has it again. Returns whether that is all. */
@@ -287,6 +290,24 @@ void effect_let_go(struct device *device)
 
 /* ---- While xenstore is away. ------------------------------------------------------------------------------------------------ */
 
+/* What was connected is resumed by what is recorded of it. */
+static void resume_recorded(struct device *device)
+{
+    if (device_is_recorded(device->dir))
+        resume(device);
+}
+
+int effect_load(struct guest *guest, uint32_t devid)
+{
+    struct device *device;
+    int err = device_load(guest, devid, &device);
+
+    if (err < 0)
+        return err;
+    resume_recorded(device);
+    return 0;
+}
+
 void effect_leave(struct device *device)
 {
     device->backend = NULL;
@@ -297,6 +318,9 @@ void effect_leave(struct device *device)
             break;
         device->wanted = NULL;
         device->state = DEVICE_IDLE;
+        break;
+    case DEVICE_IDLE: /* it was to be resumed, if it is recorded */
+        resume_recorded(device);
         break;
     case DEVICE_OPENING:
         if (device->opened == serve_resume)

@@ -3,6 +3,8 @@
  * `params` names the image; `mode` holds a 'w' when it may be written; `script` is the hotplug script xl runs. With script=block-ringback
  * (or none, for tools without scripts) the image is what params says. With any other, such as xl's stock `block`, the disk exists only
  * when the script is done, and `physical-device-path`, if the script wrote it, is the device it made.
+ *
+ * What was read is recorded when the disk is connected, so that a recovery can do without xenstore. Nobody but us writes the record.
  */
 #include "image.h"
 
@@ -11,9 +13,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <supervise/rundir.h>
 #include <xendev/store.h>
 
 #define OWN_SCRIPT "block-ringback"
+
+#define RECORD_VERSION 1u
+
+struct record {
+    uint32_t version; /* RECORD_VERSION */
+    uint32_t read_only;
+    uint32_t by_script;
+    char vdev[64]; /* longer ones are cut off */
+    char spec[XENDEV_VALUE_MAX + 1];
+    char origin[XENDEV_VALUE_MAX + 1];
+};
 
 /* A string key; -ENOENT gives `fallback`, unless that is NULL. */
 static int read_string(struct xendev_store *store, const char *directory, const char *key, const char *fallback,
@@ -63,10 +77,19 @@ static int read_keys(struct xendev_store *store, const char *directory, struct i
     return err;
 }
 
+/* Fills `source` from `origin`. */
+static int make_source(struct image *image, const char *ram_path, struct disk_error *ret_error)
+{
+    int err = disk_source_parse(image->origin, &image->source, ret_error);
+
+    if (err == 0 && strcmp(disk_kind_name(image->source.kind), "ram") == 0)
+        snprintf(image->source.path, sizeof(image->source.path), "%s", ram_path);
+    return err;
+}
+
 int image_read(struct xendev_store *store, const char *directory, const char *ram_path, bool script_done,
                struct image *image, struct disk_error *ret_error)
 {
-    char *device = NULL;
     int err;
 
     image_fini(image);
@@ -74,21 +97,52 @@ int image_read(struct xendev_store *store, const char *directory, const char *ra
     if (err < 0 || (image->by_script && !script_done))
         return err;
     if (image->by_script) {
-        err = read_string(store, directory, "physical-device-path", image->spec, &device, ret_error);
-        if (err < 0)
-            return err;
+        err = read_string(store, directory, "physical-device-path", image->spec, &image->origin, ret_error);
+    } else {
+        image->origin = strdup(image->spec);
+        err = image->origin == NULL ? -ENOMEM : 0;
     }
-    err = disk_source_parse(device != NULL ? device : image->spec, &image->source, ret_error);
-    free(device);
+    return err < 0 ? err : make_source(image, ram_path, ret_error);
+}
+
+int image_save(int dir, const char *name, const struct image *image)
+{
+    struct record record = {.version = RECORD_VERSION, .read_only = image->read_only, .by_script = image->by_script};
+
+    if (strlen(image->spec) >= sizeof(record.spec) || strlen(image->origin) >= sizeof(record.origin))
+        return -ENAMETOOLONG;
+    snprintf(record.vdev, sizeof(record.vdev), "%s", image->vdev);
+    memcpy(record.spec, image->spec, strlen(image->spec) + 1);
+    memcpy(record.origin, image->origin, strlen(image->origin) + 1);
+    return rundir_write(dir, name, &record, sizeof(record));
+}
+
+int image_load(int dir, const char *name, const char *ram_path, struct image *image)
+{
+    struct record record;
+    struct disk_error unused;
+    int err = rundir_read(dir, name, &record, sizeof(record));
+
+    if (err == 0 && (record.version != RECORD_VERSION || memchr(record.vdev, '\0', sizeof(record.vdev)) == NULL ||
+                     memchr(record.spec, '\0', sizeof(record.spec)) == NULL ||
+                     memchr(record.origin, '\0', sizeof(record.origin)) == NULL))
+        err = -EBADMSG;
     if (err < 0)
         return err;
-    if (strcmp(disk_kind_name(image->source.kind), "ram") == 0)
-        snprintf(image->source.path, sizeof(image->source.path), "%s", ram_path);
-    return 0;
+    image_fini(image);
+    image->read_only = record.read_only != 0;
+    image->by_script = record.by_script != 0;
+    image->vdev = strdup(record.vdev);
+    image->spec = strdup(record.spec);
+    image->origin = strdup(record.origin);
+    if (image->vdev == NULL || image->spec == NULL || image->origin == NULL)
+        return -ENOMEM;
+    return make_source(image, ram_path, &unused);
 }
 
 void image_fini(struct image *image)
 {
+    free(image->origin);
     free(image->spec);
     free(image->vdev);
     memset(image, 0, sizeof(*image));

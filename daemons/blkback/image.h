@@ -17,6 +17,7 @@ struct image {
     bool read_only;
     /* A hotplug script other than ours makes the disk usable: nothing can be opened before it has run. */
     bool by_script;
+    char *origin; /* what `source` was made of; NULL until then */
     struct disk_source source;
 };
 
@@ -24,6 +25,10 @@ struct image {
  * again. `ram_path` is the file of a RAM disk. Returns 0, or -errno with the reason in `ret_error`. */
 int image_read(struct xendev_store *store, const char *directory, const char *ram_path, bool script_done,
                struct image *image, struct disk_error *ret_error);
+/* Records in a run directory what was read, for image_load(). Returns 0 or -errno. */
+int image_save(int dir, const char *name, const struct image *image);
+/* The same as image_read(), from a record: for when xenstore is away. Returns 0, -ENOENT, -EBADMSG or another -errno. */
+int image_load(int dir, const char *name, const char *ram_path, struct image *image);
 void image_fini(struct image *image);
 
 #endif

@@ -175,6 +175,8 @@ static void attach(struct device *device)
         err = journal < 0 ? journal : 0;
     }
     if (err == 0)
+        err = device_save_image(device);
+    if (err == 0)
         err = rundir_write(device->dir, DEVICE_CONNECTION_FILE, &device->connection, sizeof(device->connection));
     if (err == 0)
         err = tell_connect(device, journal, false);

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# xenstored comes back without its content: that proves no guest's death. Nothing is ended or removed; when the nodes are there again, the
+# xenstored comes back without its content: that proves no guest's death. Nothing is ended or removed, and a worker that dies
+# is succeeded; when the nodes are there again, the
 # disk is taken over. The guest is stopped meanwhile, because it would see them go, which one of a real host does not.
 . "$(dirname "$0")/../../lib/blkback.sh"
 readonly BACK=/local/domain/0/backend
@@ -19,6 +20,8 @@ sleep 2 # it has looked again
 alive "$worker" || fail "the worker was ended"
 [ -e "$(echo "$RUN/blkback/$domain"-*/"$XVDA/connection")" ] || fail "the record of the connection is gone"
 [ -n "$(ls "$WORK/ram")" ] || fail "the RAM disk is gone"
+kill -KILL "$worker"
+wait_until "$LIMIT_RECOVERY" "a successor" worker_replaced "$domain/xvda" "$worker"
 
 nodes=()
 while read -r node value; do

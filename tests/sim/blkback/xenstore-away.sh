@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# While the connection to xenstored is cut workers are killed: guests are served on before it is back, by successors that stay. What was removed or
-# destroyed meanwhile is cleared up then, and what is made anew is served.
+# While the connection to xenstored is cut workers and supervisors are killed: guests are served on before it is back, by successors that stay. What was removed
+# or destroyed meanwhile is cleared up then, and what is made anew is served.
 . "$(dirname "$0")/../../lib/blkback.sh"
 need python3
 
@@ -59,14 +59,11 @@ guest_start "$steady" blk --time 0 --blank --verify-all "$XVDA" "$XVDB"
 user=$started
 wait_until "$LIMIT_REQUEST" "requests to be served" has_served "$steady/xvda" 100
 
-say "workers die, under this supervisor and one that adopted them"
+say "workers die, under this supervisor and one that has only begun"
 for start in none KILL; do
     if [ "$start" != none ]; then
         daemon_end "$start"
         XENSTORED_PATH=$WORK/store daemon_start
-        for disk in xvda xvdb; do
-            wait_until "$LIMIT_RECOVERY" "the next supervisor to serve $disk" disk_is "$steady/$disk" .activity connected
-        done
     fi
     cut_off
     for _ in 1 2 3; do
@@ -78,6 +75,31 @@ for start in none KILL; do
     expect "the worker that serves since" "$served_by" "$(worker_pids)"
     replaced_under "$steady" xvda xvdb
 done
+
+say "the supervisor dies, and both"
+cut_off
+for start in KILL TERM; do
+    served_by=$(worker_pids)
+    daemon_end "$start"
+    XENSTORED_PATH=$WORK/store daemon_start
+    for disk in xvda xvdb; do
+        wait_until "$LIMIT_RECOVERY" "the next supervisor to serve $disk" disk_is "$steady/$disk" .activity connected
+    done
+    expect "the worker that serves" "$served_by" "$(worker_pids)"
+    replaced_under "$steady" xvda xvdb
+    served_by=$(worker_pids)
+    daemon_end "$start"
+    kill -KILL "$served_by"
+    XENSTORED_PATH=$WORK/store daemon_start
+    for disk in xvda xvdb; do
+        wait_until "$LIMIT_RECOVERY" "a successor to serve $disk" worker_replaced "$steady/$disk" "$served_by"
+        wait_until "$LIMIT_REQUEST" "more requests of $disk to be served" has_served "$steady/$disk" "$(disk_field "$steady/$disk" .requests.read)"
+    done
+done
+still_cut
+served_by=$(worker_pids)
+let_in
+expect "the worker that serves since" "$served_by" "$(worker_pids)"
 
 say "a disk is removed, a guest destroyed, a disk made anew, one fails"
 idle_guest
