@@ -7,6 +7,7 @@
  *   device.c     one disk: what is kept of it, its image
  *   effects.c    one disk, as xenbus has it: prepare, connect, resume, disconnect; while xenstore is away
  *   serve.c      one disk, as its worker has it: told, answered, recovered
+ *   lock.c       ...whose image nobody else uses
  *   adopt.c      what a worker of an earlier supervisor holds
  *   replace.c    workers of another build make room for ours
  *   record.c     what is recorded of a connection, by any version

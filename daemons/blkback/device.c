@@ -21,6 +21,7 @@
 #include "adopt.h"
 #include "blkback.h"
 #include "guest.h"
+#include "lock.h"
 #include "offer.h"
 #include "opening.h"
 #include "serve.h"
@@ -276,7 +277,7 @@ static int device_new(struct guest *guest, uint32_t devid, struct xendev_backend
         device_load_restarts(device->dir, &device->restarts);
         parking_load(device);
     }
-    device->lock_timer = evtimer_new(blkback->base, serve_on_lock_timer, device);
+    device->lock_timer = evtimer_new(blkback->base, lock_on_timer, device);
     if (err == 0 && device->lock_timer == NULL)
         err = -ENOMEM;
     if (err < 0) {

@@ -17,7 +17,7 @@
 #include "blkback.h"
 #include "device.h"
 #include "guest.h"
-#include "serve.h"
+#include "lock.h"
 
 static const struct timeval period = {.tv_usec = 20000};
 
@@ -29,7 +29,7 @@ static bool is_back(const struct guest *guest)
     if (guest->state != GUEST_SERVED)
         return false;
     LIST_FOREACH (device, &guest->devices, entry) {
-        if (serve_waits_for_image(device))
+        if (lock_is_waited_for(device))
             continue;
         if (device->state == DEVICE_RECOVERING || device->state == DEVICE_ADOPTING || device->effect)
             return false;

@@ -31,7 +31,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -45,12 +44,9 @@
 #include "device.h"
 #include "effects.h"
 #include "guest.h"
+#include "lock.h"
 #include "offer.h"
 #include "record.h"
-
-/* How often a lock is tried that somebody else holds: soon at first, for the kernel may only be about to let go of a dead worker's; each time later. */
-#define LOCK_PERIOD_MIN_US 1000
-#define LOCK_PERIOD_MAX_US 50000
 
 /* A worker that owes an answer for so long is replaced. Opening an image and waiting for its disk take part of it. A worker does one thing
  * after the other: the time of an order begins when the ones before it are answered. */
@@ -215,20 +211,7 @@ static void park_again(struct device *device)
 
 /* ---- The image. ------------------------------------------------------------------------------------------------------------- */
 
-/* While a lock is waited for nobody else can end the effect: looks whether the connection is still wanted. A closing front end uses what
- * it was connected to until it is closed. */
-static bool is_wanted(const struct device *device)
-{
-    const enum xenbus_state own = device_own_state(device);
-    const enum xenbus_state front = device_front_state(device);
-    const bool closing = own == XENBUS_CLOSING || front == XENBUS_CLOSING;
-
-    if (front != XENBUS_INITIALISED && front != XENBUS_CONNECTED && front != XENBUS_CLOSING)
-        return false;
-    return own != XENBUS_UNKNOWN && (device->state == DEVICE_RECOVERING || !closing);
-}
-
-static void on_locked(struct device *device)
+void serve_locked(struct device *device)
 {
     const bool served = device->guest->state == GUEST_SERVED;
 
@@ -242,69 +225,6 @@ static void on_locked(struct device *device)
         recover(device);
 }
 
-static bool is_same_file(int one, int other)
-{
-    struct stat a, b;
-
-    return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
-/* Whether the image may be one that is served: between the worker of an earlier supervisor and ours nobody locks it. */
-static bool is_promised(const struct device *device)
-{
-    const struct blkback *blkback = device->guest->blkback;
-    const struct guest *guest;
-    const struct device *other;
-
-    if (!blkback_is_settled(blkback))
-        return true;
-    LIST_FOREACH (guest, &blkback->guests, entry) {
-        LIST_FOREACH (other, &guest->devices, entry) {
-            if (other->state == DEVICE_ADOPTING || (other->state == DEVICE_OPENING && other->opened == serve_resume))
-                return true;
-            if (other->state == DEVICE_RECOVERING && is_same_file(other->image_fd, device->image_fd))
-                return true;
-        }
-    }
-    return false;
-}
-
-/* Goes on if the image is ours, else tries again later. */
-static void lock(struct device *device)
-{
-    int err = -EWOULDBLOCK;
-
-    event_del(device->lock_timer);
-    if (device->state != DEVICE_LOCKING || !is_promised(device))
-        err = disk_source_lock(device->image_fd, device->image.read_only);
-
-    if (err == -EWOULDBLOCK && device->effect && !is_wanted(device)) {
-        device->lock_missed = false;
-        device_give_up(device, -ECANCELED, "no longer wanted while its image was in use elsewhere");
-    } else if (err == -EWOULDBLOCK) {
-        if (!device->lock_missed)
-            log_warning(&device->log, "waits for %s, which somebody else uses or may go on using",
-                        device->image.source.path);
-        device->lock_us = device->lock_missed ? 2 * device->lock_us : LOCK_PERIOD_MIN_US;
-        if (device->lock_us > LOCK_PERIOD_MAX_US)
-            device->lock_us = LOCK_PERIOD_MAX_US;
-        device->lock_missed = true;
-        event_add(device->lock_timer, &(const struct timeval){.tv_usec = device->lock_us});
-    } else if (err < 0) {
-        device_give_up(device, err, "%s cannot be locked: %s", device->image.source.path, strerror(-err));
-    } else {
-        if (device->lock_missed)
-            log_info(&device->log, "has %s now", device->image.source.path);
-        device->lock_missed = false;
-        on_locked(device);
-    }
-}
-
-bool serve_waits_for_image(const struct device *device)
-{
-    return device->lock_missed && (device->state == DEVICE_LOCKING || device->state == DEVICE_RECOVERING);
-}
-
 void serve_on_answer_timer(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -315,13 +235,6 @@ void serve_on_answer_timer(evutil_socket_t fd, short what, void *arg)
 void serve_forget(struct device *device)
 {
     expect_no_answer(device);
-}
-
-void serve_on_lock_timer(evutil_socket_t fd, short what, void *arg)
-{
-    (void)fd;
-    (void)what;
-    lock(arg);
 }
 
 /* ---- What the worker answers. --------------------------------------------------------------------------------------------------- */
@@ -493,7 +406,7 @@ void serve_begin(struct device *device)
         attach(device);
         break;
     case DEVICE_RECOVERING:
-        lock(device); /* the image may still be open by a worker of an earlier supervisor */
+        lock_image(device); /* the image may still be open by a worker of an earlier supervisor */
         break;
     default:
         break;
@@ -552,7 +465,7 @@ void serve_check(struct device *device)
 void serve_connect(struct device *device)
 {
     device->state = DEVICE_LOCKING;
-    lock(device);
+    lock_image(device);
 }
 
 /* Whether that is the image of the recorded connection, as far as it can be told: its path may name another file by now. */
@@ -595,7 +508,7 @@ void serve_resume(struct device *device)
 {
     device->state = DEVICE_RECOVERING;
     if (device->guest->state == GUEST_SERVED)
-        lock(device);
+        lock_image(device);
 }
 
 void serve_disconnect(struct device *device)
@@ -605,8 +518,7 @@ void serve_disconnect(struct device *device)
 
     device_remove_file(device, DEVICE_CONNECTION_FILE);
     device_cancel_opening(device);
-    event_del(device->lock_timer);
-    device->lock_missed = false;
+    lock_stop(device);
     device->state = DEVICE_DISCONNECTING;
     if (held != NULL) { /* an earlier supervisor had it connected */
         device_close_image(device);

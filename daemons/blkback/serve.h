@@ -37,8 +37,8 @@ void serve_fenced(struct device *device);
 /* The worker said something about this device. Returns 0, or -EPROTO when it cannot have meant it. */
 int serve_answered(struct device *device, struct blkback_message *message);
 
-/* Whether it waits until nobody else uses its image. */
-bool serve_waits_for_image(const struct device *device);
+/* Nobody else uses the image. */
+void serve_locked(struct device *device);
 
 /* The image as the worker is told of it. */
 struct blkback_image serve_image(const struct device *device);
@@ -46,8 +46,7 @@ struct blkback_image serve_image(const struct device *device);
 /* The device is about to be freed. */
 void serve_forget(struct device *device);
 
-/* Of the device's timer, and of the guest's. */
-void serve_on_lock_timer(evutil_socket_t fd, short what, void *arg);
+/* Of the guest's timer. */
 void serve_on_answer_timer(evutil_socket_t fd, short what, void *arg);
 
 #endif

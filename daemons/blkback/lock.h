@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The lock of a disk's image: nobody else uses what a guest writes to.
+ */
+#ifndef BLKBACK_LOCK_H
+#define BLKBACK_LOCK_H
+
+#include <stdbool.h>
+
+#include <event2/util.h>
+
+struct device;
+
+/* Goes on by serve_locked() if the image, which is open, is ours, else tries again later; gives the device up when it cannot be, or is not wanted any more. */
+void lock_image(struct device *device);
+/* Tries no longer. */
+void lock_stop(struct device *device);
+/* Whether it waits until nobody else uses its image. */
+bool lock_is_waited_for(const struct device *device);
+
+/* Of the device's timer. */
+void lock_on_timer(evutil_socket_t fd, short what, void *arg);
+
+#endif
