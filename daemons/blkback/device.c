@@ -103,8 +103,9 @@ void device_set_crashed(struct device *device, bool crashed)
 
 void device_load_restarts(int device_dir, struct device_restarts *ret_restarts)
 {
-    if (rundir_read(device_dir, RESTARTS_FILE, ret_restarts, sizeof(*ret_restarts)) < 0)
-        *ret_restarts = (struct device_restarts){.recovery_ms = -1}; /* none yet */
+    if (rundir_read(device_dir, RESTARTS_FILE, ret_restarts, sizeof(*ret_restarts)) < 0 ||
+        ret_restarts->version != RESTARTS_VERSION) /* none yet, or of another version */
+        *ret_restarts = (struct device_restarts){.version = RESTARTS_VERSION, .recovery_ms = -1};
 }
 
 void device_count_restart(struct device *device)

@@ -38,6 +38,8 @@ const char *device_state_name(enum device_state state);
 
 /* The file RESTARTS_FILE of a device's run directory: what a new supervisor could not know. */
 struct device_restarts {
+    uint32_t version; /* RESTARTS_VERSION */
+    uint32_t reserved;
     uint64_t count;      /* workers that ended under it while it was connected */
     int64_t recovery_ms; /* the last one: from the worker's death to its successor's answer; -1: none, or unknown */
 };

@@ -460,6 +460,16 @@ static int meet_orphan(struct guest *guest)
 
 /* ---- Coming and going. ------------------------------------------------------------------------------------------------------ */
 
+static void load_restarts(struct guest *guest)
+{
+    struct guest_restarts *restarts = &guest->restarts;
+
+    if (rundir_read(guest->dir, RESTARTS_FILE, restarts, sizeof(*restarts)) < 0 ||
+        restarts->version != RESTARTS_VERSION) /* none yet, or of another version */
+        *restarts = (struct guest_restarts){.version = RESTARTS_VERSION};
+    restarts->last_death[GUEST_REASON_SIZE - 1] = '\0';
+}
+
 static int guest_new(struct blkback *blkback, uint32_t domid, const char *name, struct guest **ret_guest)
 {
     struct guest *guest = calloc(1, sizeof(*guest));
@@ -489,11 +499,10 @@ static int guest_new(struct blkback *blkback, uint32_t domid, const char *name, 
     }
     if (err == 0)
         err = mappings_assign(guest);
-    if (err == 0 && rundir_read(guest->dir, RESTARTS_FILE, &guest->restarts, sizeof(guest->restarts)) < 0)
-        memset(&guest->restarts, 0, sizeof(guest->restarts)); /* none yet */
-    guest->restarts.last_death[GUEST_REASON_SIZE - 1] = '\0';
-    if (err == 0)
+    if (err == 0) {
+        load_restarts(guest);
         death_load(guest);
+    }
     if (err == 0)
         err = fence_open(blkback->base, guest->dir, RUNDIR_FENCE, &guest->fence);
     if (err == 0)

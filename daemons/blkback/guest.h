@@ -38,7 +38,11 @@ const char *guest_state_name(enum guest_state state);
 
 /* The file RESTARTS_FILE of a guest's run directory: what a new supervisor could not know. */
 #define RESTARTS_FILE "restarts"
+#define RESTARTS_VERSION \
+    1u /* of this one, and of the one each of its devices has; to be counted up with every change */
 struct guest_restarts {
+    uint32_t version; /* RESTARTS_VERSION */
+    uint32_t reserved;
     uint64_t count;                     /* workers after the first */
     char last_death[GUEST_REASON_SIZE]; /* "" when none died */
 };
