@@ -5,9 +5,10 @@
  *
  *   to be resumed, and held as recorded       claimed: connected at once, nothing is said to anybody
  *   to be resumed, and not held               recovered from its journal, as after a death: the worker was never told
- *   to be disconnected                        claimed; the worker is told to let go
- *   to be prepared (InitWait: an earlier      the worker is told to let go, first of all
- *     supervisor died while it connected)
+ *   to be disconnected (at InitWait too: an   claimed; the worker is told to let go
+ *     earlier supervisor died while it
+ *     connected)
+ *   to be prepared (made anew meanwhile)      the worker is told to let go, first of all
  *   gone, with its run directory              the worker is told to let go
  *   gone from xenstore, but that is in doubt  it stays held until it shows up or is found to be gone: see blkback.c
  *

@@ -84,7 +84,7 @@ static void prepare(struct device *device)
         return;
     device->effect = true;
     device->failure[0] = '\0';
-    /* Of a supervisor that died before it wrote Connected, or of a disk that was removed and made anew under one that was dead. */
+    /* Of a disk that was removed and made anew while no supervisor ran. */
     device_remove_file(device, DEVICE_CONNECTION_FILE);
     parking_end(device);
     err = device_read_image(device, false, &error);

@@ -143,10 +143,10 @@ static int refresh_front(struct xendev_backend *device)
 }
 
 /* Whether the state says that somebody, a predecessor of ours, serves this device, or did: its worker or files may be
- * left. */
+ * left. At InitWait it may have died when all was connected and only Connected not written. */
 static bool served(enum xenbus_state own)
 {
-    return own > XENBUS_INIT_WAIT;
+    return own >= XENBUS_INIT_WAIT;
 }
 
 static int refresh(struct xendev_backend *device)

@@ -90,7 +90,7 @@ static enum hop next_from_init_wait(const struct hop_view *view)
 
     switch (view->hold) {
     case HOLD_NOTHING:
-        return HOP_PREPARE; /* found here: we are a new process */
+        return HOP_PREPARE; /* found here by a new process, or a new life of the front end */
     case HOLD_PREPARED:
         return HOP_INIT_WAIT;
     case HOLD_WAITING:

@@ -12,7 +12,7 @@
 /* What this process holds of a device. */
 enum hop_hold {
     HOLD_NOTHING,
-    HOLD_FOUND,     /* nothing yet, but it was found served or closed: a predecessor's worker and files may be there */
+    HOLD_FOUND,     /* nothing yet; found at InitWait or further: a predecessor's worker and files may be there */
     HOLD_PREPARED,  /* prepare is done, InitWait is not yet written */
     HOLD_WAITING,   /* InitWait is written */
     HOLD_CONNECTED, /* connect or resume is done; Connected is written next, if it is not there already */

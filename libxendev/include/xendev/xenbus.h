@@ -38,7 +38,7 @@ struct xendev_backend_ops {
     /* A new device: find out whether it can be served, write what is offered. Then Initialising -> InitWait; also when
      * it failed: the toolstack waits for exactly InitWait, and the hotplug script then passes the reason on
      * (`ringback-status`, `ringback-error`). Called again for each new life of a front end, and for a device found at
-     * InitWait when the daemon started: what an earlier call left is replaced. */
+     * InitWait when the daemon started, after disconnect: what an earlier call left is replaced. */
     void (*prepare)(struct xendev_backend *device);
     /* The front end has written its part, and the hotplug script is done. Then -> Connected. Fails: -> Closing. */
     void (*connect)(struct xendev_backend *device);
@@ -47,8 +47,8 @@ struct xendev_backend_ops {
     void (*resume)(struct xendev_backend *device);
     /* Stop serving. `retire` first everything that could be resumed. Then -> Closed. Called for every device that was
      * prepared, connected or resumed, whether that succeeded or not; and, with no data set, as the first effect of a
-     * device that was found being served but cannot be resumed (its guest or front end is gone), or found Closed: then
-     * what the predecessor left is retired. Its result does not matter. */
+     * device that was found being served but cannot be resumed (its guest or front end is gone), or found at InitWait
+     * or Closed: then what the predecessor left is retired. Its result does not matter. */
     void (*disconnect)(struct xendev_backend *device);
     /* The device is gone: forget it; `device` is freed on return. Follows disconnect, or no effect at all. No
      * xendev_backend_done(). */

@@ -452,6 +452,31 @@ static void a_device_that_cannot_be_resumed_is_closed(void **state)
     assert_string_equal(rig_read(&stage.rig, back, "error"), "the journal is gone");
 }
 
+/* A predecessor may have died when all was connected and only Connected not written. */
+static void a_device_found_waiting_is_disconnected_first(void **state)
+{
+    (void)state;
+    attach();
+    assert_string_equal(effects(), "P");
+    xendev_bus_close(stage.bus);
+    guest("3");
+    bus_open();
+    assert_string_equal(effects(), "DPC");
+    assert_string_equal(own_state(), "4");
+}
+
+static void a_device_found_waiting_alone_is_disconnected_before_it_is_closed(void **state)
+{
+    (void)state;
+    attach();
+    assert_string_equal(effects(), "P");
+    xendev_bus_close(stage.bus);
+    rig_remove(&stage.rig, front, NULL);
+    bus_open();
+    assert_string_equal(effects(), "D");
+    assert_string_equal(own_state(), "6");
+}
+
 static void what_died_with_the_daemon_is_cleaned_up(void **state)
 {
     (void)state;
@@ -770,6 +795,8 @@ int main(void)
         TEST(a_connected_device_is_resumed_without_a_word),
         TEST(a_device_in_use_while_closing_is_resumed),
         TEST(a_device_that_cannot_be_resumed_is_closed),
+        TEST(a_device_found_waiting_is_disconnected_first),
+        TEST(a_device_found_waiting_alone_is_disconnected_before_it_is_closed),
         TEST(what_died_with_the_daemon_is_cleaned_up),
         TEST(a_lost_connection_is_lived_through),
         TEST(a_connection_may_be_lost_during_an_effect),

@@ -472,7 +472,7 @@ static void a_daemon_that_starts_late_goes_on(void **state)
         const char *steps;
     } cases[] = {
         {XENBUS_INITIALISING, XENBUS_INITIALISING, "P2"},
-        {XENBUS_INIT_WAIT, XENBUS_INITIALISED, "P2C4"},
+        {XENBUS_INIT_WAIT, XENBUS_INITIALISED, "DP2C4"},
         {XENBUS_CONNECTED, XENBUS_CONNECTED, "R"},
         {XENBUS_CONNECTED, XENBUS_CLOSING, "R5"},
         {XENBUS_CONNECTED, XENBUS_CLOSED, "D56"},
@@ -487,7 +487,7 @@ static void a_daemon_that_starts_late_goes_on(void **state)
         struct machine machine = {.view = base};
         machine.view.own = cases[i].own;
         machine.view.front = cases[i].front;
-        if (cases[i].own > XENBUS_INIT_WAIT)
+        if (cases[i].own >= XENBUS_INIT_WAIT)
             machine.view.hold = HOLD_FOUND;
         assert_string_equal(machine_run(&machine), cases[i].steps);
     }
