@@ -107,7 +107,7 @@ bool announced[IDS]; /* its response is below rsp_prod */
 byte started[IDS];   /* processes that executed it */
 byte consumed;
 
-#define commit(i, new_state, new_number) d_step { state[i] = new_state; number[i] = new_number }
+#define commit(i, new_state, new_number) atomic { state[i] = new_state; number[i] = new_number }
 
 /* ---- back.c ---- */
 
@@ -124,7 +124,7 @@ inline pop(head, n)
 /* table_bind() */
 inline bind()
 {
-    d_step {
+    atomic {
         in_flight = 0;
         done_count = 0;
         next_sequence = 1;
@@ -139,7 +139,7 @@ inline release(head)
 {
     do
     :: head != END ->
-        d_step {
+        atomic {
             pop(head, i);
             state[i] = FREE;
             number[i] = 0;
@@ -178,7 +178,7 @@ inline journal_format()
     i = 0;
     do
     :: i < SLOTS ->
-        d_step {
+        atomic {
             state[i] = FREE;
             number[i] = 0;
             attempts[i] = 0;
@@ -189,8 +189,8 @@ inline journal_format()
     :: else -> break
     od;
     i = 0;
-    d_step { base = own_rsp_prod; target = own_rsp_prod };
-    d_step { live = generation; formatting = false }
+    atomic { base = own_rsp_prod; target = own_rsp_prod };
+    atomic { live = generation; formatting = false }
 }
 
 inline ring_back_attach()
@@ -200,12 +200,12 @@ inline ring_back_attach()
     atomic {
         load(value, req_prod);
         if
-        :: INDEX(value - own_rsp_prod) > SLOTS -> result = EPROTO /* unreached: honest */
+        :: INDEX(value - own_rsp_prod) > SLOTS -> result = EPROTO
         :: else -> skip
         fi;
         value = 0
     };
-    d_step {
+    atomic {
         req_cons = own_rsp_prod;
         req_seen = own_rsp_prod;
         i = SLOTS;
@@ -231,7 +231,7 @@ inline ring_back_consume()
             req_seen = value;
 #else
             if
-            :: INDEX(value - req_cons) > SLOTS - INDEX(req_cons - own_rsp_prod) -> result = EPROTO /* unreached: honest */
+            :: INDEX(value - req_cons) > SLOTS - INDEX(req_cons - own_rsp_prod) -> result = EPROTO
             :: else -> req_seen = value
             fi;
 #endif
@@ -241,7 +241,7 @@ inline ring_back_consume()
     };
     if
     :: result == OK && req_seen != req_cons ->
-        d_step { pop(free_head, i) };
+        atomic { pop(free_head, i) };
 #ifdef COPY_AFTER_COMMIT
         commit(i, IN_FLIGHT, next_sequence);
 #endif
@@ -252,7 +252,7 @@ inline ring_back_consume()
         copy_high[i] = slot[SLOT(req_cons)];
 #endif
         attempts[i] = 1;
-        d_step {
+        atomic {
 #ifndef COPY_AFTER_COMMIT
             state[i] = IN_FLIGHT;
             number[i] = next_sequence;
@@ -282,7 +282,7 @@ inline ring_back_respond(index)
 #ifdef TWO_STORES
     state[i] = DONE;
 #endif
-    d_step {
+    atomic {
 #ifndef RESPONSE_AFTER_COMMIT
         state[i] = DONE;
         number[i] = INDEX(own_rsp_prod + done_count);
@@ -297,7 +297,7 @@ inline ring_back_respond(index)
 /* shared_index_publish(): the one store by which the peer sees a batch. */
 inline publish_index()
 {
-    d_step {
+    atomic {
 #ifndef HOSTILE
         value = rsp_prod;
         do
@@ -319,19 +319,19 @@ inline publish_index()
 inline ring_back_publish()
 {
 #ifdef FREE_BEFORE_PUBLISH
-    d_step { base = own_rsp_prod; target = INDEX(own_rsp_prod + done_count) };
+    atomic { base = own_rsp_prod; target = INDEX(own_rsp_prod + done_count) };
     release(done_head);
     publish_index()
 #else
 #ifndef NO_BATCH
 #ifndef BATCH_AFTER_PUBLISH
-    d_step { base = own_rsp_prod; target = INDEX(own_rsp_prod + done_count) };
+    atomic { base = own_rsp_prod; target = INDEX(own_rsp_prod + done_count) };
 #endif
 #endif
 #ifdef BATCH_AFTER_PUBLISH
     value = own_rsp_prod;
     publish_index();
-    d_step { base = value; target = own_rsp_prod; value = 0 };
+    atomic { base = value; target = own_rsp_prod; value = 0 };
 #else
     publish_index();
 #endif
@@ -461,7 +461,7 @@ inline ring_back_recover()
     :: live == 0 || live != formatted || live != generation -> result = EBADMSG
     :: else ->
         if
-        :: INDEX(target - base) > SLOTS -> result = EBADMSG /* unreached: honest hostile */
+        :: INDEX(target - base) > SLOTS -> result = EBADMSG
         :: else -> skip
         fi
     fi;
@@ -469,7 +469,7 @@ inline ring_back_recover()
     :: result == OK ->
         atomic { load(own_rsp_prod, rsp_prod) };
         atomic { load(requests, req_prod) };
-        d_step {
+        atomic {
             if
             :: own_rsp_prod != base && own_rsp_prod != target -> result = EPROTO
             :: else -> scan_entries()
@@ -500,11 +500,11 @@ inline ring_back_recover()
 
 inline ring_back_replay()
 {
-    d_step { pop(replay_head, i) };
+    atomic { pop(replay_head, i) };
 #ifndef NOT_COUNTED
     attempts[i] = attempts[i] + 1;
 #endif
-    d_step {
+    atomic {
 #ifndef HOSTILE
         must(copy_low[i] > replayed, out_of_order);
         replayed = copy_low[i];
@@ -688,7 +688,8 @@ active proctype killer()
 
 end:
     do
-    :: kills < KILLS && !killed -> atomic { killed = true; kills++ }
+    :: atomic { kills < KILLS && !killed -> killed = true; kills++ }
+    :: atomic { kills < KILLS && !killed -> kills = KILLS } /* it gives up: nobody may rely on a kill that may still come */
     od
 }
 
@@ -702,14 +703,14 @@ active proctype front()
 
     do
     :: connected && sent < REQUESTS && INDEX(req_prod - rsp_cons) < SLOTS ->
-        d_step {
+        atomic {
             sent++;
             waiting[sent] = true;
             slot[SLOT(req_prod)] = sent;
             req_prod = INDEX(req_prod + 1)
         }
     :: rsp_prod != rsp_cons ->
-        d_step {
+        atomic {
             must(slot[SLOT(rsp_cons)] > RESPONSE, announced_without_response);
             id = slot[SLOT(rsp_cons)] - RESPONSE;
             must(waiting[id], answered_unasked);

@@ -145,7 +145,7 @@ bool front_pending; /* an event for the front end */
 
 inline notify_back()
 {
-    d_step {
+    atomic {
         if
         :: bound && masked -> pending = true
         :: bound && !masked -> masked = true; readable = true
@@ -343,12 +343,12 @@ active proctype back()
     byte req_cons, req_seen, own_rsp_prod, at_disk, taken, turn, before, value, index;
     bool asleep, again, more;
 
-    d_step { shared[REQ_EVENT] = 1; shared[RSP_EVENT] = 1 }; /* ring_front_init() */
+    atomic { shared[REQ_EVENT] = 1; shared[RSP_EVENT] = 1 }; /* ring_front_init() */
 
 life:
     {
         /* take_ring(): ring_back_attach() or ring_back_recover(). Whether the front end wants an event is not told. */
-        d_step {
+        atomic {
             own_rsp_prod = shared[RSP_PROD];
             req_cons = INDEX(own_rsp_prod + in_flight + done);
             req_seen = req_cons
@@ -362,7 +362,7 @@ life:
         rearm();
 #endif
         /* xendev_channel_bind(): the first event comes by itself. */
-        d_step {
+        atomic {
             bound = true;
 #ifdef NOT_SCANNED
             asleep = true
@@ -468,7 +468,7 @@ inline submit()
 inline collect()
 {
     do
-    :: d_step {
+    :: atomic {
             must(INDEX(shared[RSP_PROD] - rsp_cons) <= INDEX(req_prod - rsp_cons), more_responses_than_requests);
             rsp_cons = shared[RSP_PROD]
         };
