@@ -7,13 +7,20 @@
  * steps are those of libring, under the names of its functions; journal.h has the argument that is checked here. The
  * caller, who takes, executes and finishes requests in any order and publishes when it likes, is the loop serve().
  * killer() ends the process at any moment, KILLS times: `unless` takes back() out of whatever it is doing, its memory
- * is lost, and it begins anew as its own successor, which may be killed as well.
+ * is lost, and it begins anew as its own successor, which may be killed as well. One of the requests is poison: while it
+ * is executed the process may crash, CRASHES times, and the successor is told so until it has recovered the ring. A
+ * request that is parked is pardoned PARDONS times. A process may be told to drain DRAINS times; then it ends, or is told
+ * to go on.
  *
  *   run honest                       a front end that keeps the protocol
  *   run hostile -DHOSTILE -DREQUESTS=3   whatever is read of the shared pages is any value
+ *   run crashes -DREQUESTS=3 -DKILLS=1 -DCRASHES=3 -DPARDONS=1   a request that crashes its process
+ *   run drained -DREQUESTS=3 -DDRAINS=1   a planned replacement
  *   run scribbled -DHOSTILE -DSCRIBBLED -DREQUESTS=2 -DKILLS=1   the journal that a successor finds is any value, too
  *   full honest -DREQUESTS=5 -DKILLS=3
  *   full honest -DSLOTS=4 -DREQUESTS=5 -DKILLS=1
+ *   full crashes -DREQUESTS=3 -DKILLS=2 -DCRASHES=6 -DPARDONS=1 -DATTEMPTS_MAX=3
+ *   full drained -DREQUESTS=4 -DDRAINS=2 -DCRASHES=2
  *   full hostile -DHOSTILE -DSLOTS=4 -DREQUESTS=5
  *   full scribbled -DHOSTILE -DSCRIBBLED -DINDICES=8
  *
@@ -30,7 +37,19 @@
  *   mutant NOT_PUBLISHED honest   recover: what is DONE and not announced is freed
  *   mutant SEQUENCE_ANEW honest   recover: sequence numbers begin at 1 again
  *   mutant UNSORTED honest   recover: replay in the order of the entries
- *   mutant NOT_COUNTED honest   replay: the attempt is not counted
+ *   mutant NOT_COUNTED crashes   recover: a crash is not counted
+ *   mutant KILL_COUNTED crashes   recover: whatever ends a process counts as a crash
+ *   mutant COUNTED_TWICE crashes   recover: how a request was started is not forgotten when it was settled
+ *   mutant PROOF_FORGOTTEN crashes   recover: that a request was proved to crash its process is forgotten at the next death
+ *   mutant START_NOT_STORED crashes   replay: how a request is started is not stored
+ *   mutant BESIDE_OTHERS crashes   a suspect is executed beside others
+ *   mutant MORE_TAKEN crashes   new requests are taken while there are suspects
+ *   mutant WORST_FIRST crashes   replay: those that saw more crashes first
+ *   mutant NEVER_PARKED crashes   a request may crash as many processes as it likes
+ *   mutant NO_PARDON crashes   resume: what was counted is not forgotten
+ *   mutant DRAINED_TOO_EARLY drained   drain: the journal is marked while a request is in flight
+ *   mutant MARK_REMOVED_FIRST drained   attach: the mark is taken away before the journal is formatted
+ *   mutant MARK_KEPT drained   undrain: the mark stays
  *   mutant FORMAT_BACKWARDS honest   attach: the journal is declared valid before it is formatted
  *   mutant NO_ROOM_CHECK hostile   consume: an impossible req_prod is believed
  *   mutant READ_TWICE hostile   the caller checks its copy and uses the slot
@@ -45,6 +64,18 @@
 #endif
 #ifndef KILLS
 #define KILLS 2
+#endif
+#ifndef CRASHES
+#define CRASHES 0 /* of the process, by what one of the requests does */
+#endif
+#ifndef ATTEMPTS_MAX
+#define ATTEMPTS_MAX 2 /* after which a request is not executed again */
+#endif
+#ifndef PARDONS
+#define PARDONS 0
+#endif
+#ifndef DRAINS
+#define DRAINS 0 /* planned replacements of the process */
 #endif
 #ifndef INDICES
 #ifdef SCRIBBLED
@@ -63,6 +94,10 @@
 #define IN_FLIGHT 1
 #define DONE      2
 
+#define NO       0 /* how a request was started */
+#define TOGETHER 1
+#define ALONE    2
+
 #define STALE    (REQUESTS + 1) /* a request of an earlier connection */
 #define IDS      (REQUESTS + 2)
 #define RESPONSE 16 /* in a slot: RESPONSE + id */
@@ -70,11 +105,13 @@
 #define OK      0
 #define EPROTO  1
 #define EBADMSG 2
+#define DRAINED 3 /* the ring is to be attached anew */
 
 /* What must never be. */
 hidden byte answered_twice, answered_unasked, acknowledged_executed_again, older_generation_executed, half_copied, half_formatted_accepted,
-    out_of_order, attempt_not_counted, announced_without_response, honest_ring_refused, left_behind, list_overrun,
-    response_without_request, counters_disagree, used_unchecked;
+    out_of_order, announced_without_response, honest_ring_refused, left_behind, list_overrun,
+    response_without_request, counters_disagree, used_unchecked, miscounted, proved_wrongly, not_alone, suspect_in_company,
+    executed_after_the_limit, parked_without_cause, innocent_waits;
 #define must(condition, violated)               \
     if                                          \
     :: (condition) -> skip                      \
@@ -90,21 +127,32 @@ byte slot[SLOTS];
 byte live = 1;      /* ring_journal.generation: at first that of an earlier connection */
 byte formatted = 1; /* .formatted and all the rest of the header */
 byte base, target;  /* .batch, one word */
+byte drained;       /* .drained */
 byte state[SLOTS];  /* journal_entry.word: state and number are one word */
 byte number[SLOTS];
-byte attempts[SLOTS];
+byte crashes[SLOTS]; /* .attempts, one word: how many processes crashed while they executed it... */
+bool proved[SLOTS];  /* ...one of them executing nothing else... */
+byte start[SLOTS];   /* ...and how the latest one started it */
 byte copy_low[SLOTS]; /* .request: its first word... */
 byte copy_high[SLOTS]; /* ...and its last */
 
 byte generation = 1; /* what the supervisor recorded */
 bool connected;  /* it saw the ring attached: from now on it is recovered */
 bool killed;
+bool told;    /* it heard that this process has recovered the ring */
+bool crashed; /* what it tells the next process: the latest one to execute something crashed */
+bool pardon;
+bool parked;  /* for good */
 
 /* ---- What is known besides, for judging. ---- */
 
 bool formatting;      /* ring_back_attach() has not returned */
 bool announced[IDS]; /* its response is below rsp_prod */
-byte started[IDS];   /* processes that executed it */
+byte poison;          /* the request that may crash its process */
+bool by_crash;        /* this process ends by its own doing */
+byte true_crashes[IDS];
+bool true_proof[IDS];
+byte crash_count, pardons, drains;
 byte consumed;
 
 #define commit(i, new_state, new_number) atomic { state[i] = new_state; number[i] = new_number }
@@ -169,6 +217,16 @@ inline any(value, limit)
 inline journal_format()
 {
     formatting = true;
+#ifdef MARK_REMOVED_FIRST
+    drained = 0;
+#else
+    atomic {
+        if
+        :: drained != generation -> drained = 0
+        :: else -> skip
+        fi
+    };
+#endif
 #ifdef FORMAT_BACKWARDS
     live = generation;
 #else
@@ -181,7 +239,9 @@ inline journal_format()
         atomic {
             state[i] = FREE;
             number[i] = 0;
-            attempts[i] = 0;
+            crashes[i] = 0;
+            proved[i] = false;
+            start[i] = NO;
             copy_low[i] = 0;
             copy_high[i] = 0;
             i++
@@ -190,7 +250,8 @@ inline journal_format()
     od;
     i = 0;
     atomic { base = own_rsp_prod; target = own_rsp_prod };
-    atomic { live = generation; formatting = false }
+    atomic { live = generation; formatting = false };
+    drained = 0
 }
 
 inline ring_back_attach()
@@ -241,6 +302,15 @@ inline ring_back_consume()
     };
     if
     :: result == OK && req_seen != req_cons ->
+#ifndef HOSTILE
+        atomic {
+            i = 0;
+            do
+            :: i < SLOTS -> must(state[i] != IN_FLIGHT || crashes[i] == 0, suspect_in_company); i++
+            :: else -> break
+            od
+        };
+#endif
         atomic { pop(free_head, i) };
 #ifdef COPY_AFTER_COMMIT
         commit(i, IN_FLIGHT, next_sequence);
@@ -251,7 +321,7 @@ inline ring_back_consume()
         copy_low[i] = slot[SLOT(req_cons)];
         copy_high[i] = slot[SLOT(req_cons)];
 #endif
-        attempts[i] = 1;
+        atomic { crashes[i] = 0; proved[i] = false; start[i] = TOGETHER };
         atomic {
 #ifndef COPY_AFTER_COMMIT
             state[i] = IN_FLIGHT;
@@ -454,11 +524,65 @@ inline check_consistency(requests)
     fi
 }
 
+/* settle_attempts(): a commit each. */
+inline settle_attempts()
+{
+    at = replay_head;
+    do
+    :: atomic { at != END ->
+            if
+#ifdef KILL_COUNTED
+            :: start[at] != NO ->
+#else
+            :: start[at] != NO && crashed ->
+#endif
+#ifndef NOT_COUNTED
+                crashes[at] = crashes[at] + 1;
+#endif
+                proved[at] = proved[at] || start[at] == ALONE
+            :: else ->
+#ifdef PROOF_FORGOTTEN
+                proved[at] = false
+#else
+                skip
+#endif
+            fi;
+#ifndef COUNTED_TWICE
+            start[at] = NO;
+#endif
+            suspects = suspects + (crashes[at] > 0);
+            at = next[at]
+        }
+    :: atomic { at == END -> at = 0; break }
+    od
+}
+
+/* ring_back_pardon(): a commit each. */
+inline ring_back_pardon()
+{
+    at = replay_head;
+    do
+    :: atomic { at != END ->
+#ifndef NO_PARDON
+            crashes[at] = 0;
+            proved[at] = false;
+#endif
+            start[at] = NO;
+            true_crashes[copy_low[at]] = 0;
+            true_proof[copy_low[at]] = false;
+            at = next[at]
+        }
+    :: atomic { at == END -> at = 0; break }
+    od;
+    suspects = 0
+}
+
 inline ring_back_recover()
 {
     bind();
     if
-    :: live == 0 || live != formatted || live != generation -> result = EBADMSG
+    :: drained == generation -> result = DRAINED
+    :: drained != generation && (live == 0 || live != formatted || live != generation) -> result = EBADMSG
     :: else ->
         if
         :: INDEX(target - base) > SLOTS -> result = EBADMSG
@@ -487,6 +611,7 @@ inline ring_back_recover()
         };
         if
         :: result == OK ->
+            settle_attempts();
             release(announced_head);
             if
             :: done_count > 0 -> ring_back_publish()
@@ -498,16 +623,61 @@ inline ring_back_recover()
     fi
 }
 
-inline ring_back_replay()
+/* replay_next(): of those with the fewest crashes the first. */
+inline replay_next(n)
 {
-    atomic { pop(replay_head, i) };
-#ifndef NOT_COUNTED
-    attempts[i] = attempts[i] + 1;
+    at = replay_head;
+    n = END;
+    do
+    :: at != END ->
+        if
+#ifdef WORST_FIRST
+        :: n == END || crashes[at] > crashes[n] -> n = at
+#else
+        :: n == END || crashes[at] < crashes[n] -> n = at
+#endif
+        :: else -> skip
+        fi;
+        at = next[at]
+    :: else -> break
+    od;
+    at = 0
+}
+
+/* Takes an entry out of the replay list. */
+inline replay_remove(n)
+{
+    if
+    :: replay_head == n -> replay_head = next[n]
+    :: else ->
+        at = replay_head;
+        do
+        :: next[at] != n -> at = next[at] /* unreached: it takes a list of three */
+        :: else -> break
+        od;
+        next[at] = next[n];
+        at = 0
+    fi;
+    next[n] = END
+}
+
+inline ring_back_replay(how)
+{
+    atomic {
+        replay_next(i);
+        replay_remove(i);
+        suspects = suspects - (crashes[i] > 0)
+    };
+#ifndef START_NOT_STORED
+    start[i] = how;
 #endif
     atomic {
 #ifndef HOSTILE
-        must(copy_low[i] > replayed, out_of_order);
-        replayed = copy_low[i];
+        must(crashes[i] > 0 || copy_low[i] > replayed, out_of_order);
+        if
+        :: crashes[i] == 0 -> replayed = copy_low[i]
+        :: else -> skip
+        fi;
 #endif
         hand_out()
     }
@@ -515,15 +685,21 @@ inline ring_back_replay()
 
 /* ---- The caller: daemons/blkback/worker/queue.c ---- */
 
+#if SLOTS > 2
+#define EXECUTING (held[0] + held[1] + held[2] + held[3])
+#else
+#define EXECUTING (held[0] + held[1])
+#endif
+
 /* A request is in the caller's hands: its disk may execute it from now on. */
 inline hand_out()
 {
     execute();
 #ifndef HOSTILE
-    started[copy_low[i]]++;
-    must(attempts[i] >= started[copy_low[i]], attempt_not_counted);
+    must(true_crashes[copy_low[i]] < ATTEMPTS_MAX || !true_proof[copy_low[i]], executed_after_the_limit);
 #endif
     held[i] = true;
+    must(!alone || EXECUTING == 1, not_alone);
     i = 0
 }
 
@@ -554,12 +730,81 @@ inline execute()
 #define MORE_REQUESTS (req_seen != req_cons || req_prod != req_cons)
 #endif
 
+/* What is executed brings the process down. */
+inline crash()
+{
+    crash_count++;
+    i = 0;
+    do
+    :: i < SLOTS ->
+        if
+        :: held[i] ->
+            true_crashes[copy_low[i]]++;
+            true_proof[copy_low[i]] = true_proof[copy_low[i]] || alone
+        :: else -> skip
+        fi;
+        i++
+    :: else -> break
+    od;
+    i = 0;
+    by_crash = true;
+    killed = true
+}
+#define holds_poison (held[0] && copy_low[0] == poison || held[1] && copy_low[1] == poison)
+
+/* caution.c, for one queue. */
+#define is_cautious (suspects > 0 || (alone && EXECUTING > 0))
+
+/* queue.c: park(). What is left is only what may not be executed again. */
+inline park()
+{
+    must(true_crashes[copy_low[i]] >= ATTEMPTS_MAX && copy_low[i] == poison, parked_without_cause);
+    must(in_flight == 1, innocent_waits);
+    if
+    :: pardons < PARDONS -> pardons++; pardon = true; killed = true /* its memory is gone, as if it were dead */
+    :: parked = true
+    fi
+}
+
+/* One request alone, or none any more. */
+inline start_alone()
+{
+    alone = true;
+    atomic {
+        replay_next(i);
+#ifdef NEVER_PARKED
+        if
+        :: false -> skip
+#else
+        if
+        :: proved[i] && crashes[i] >= ATTEMPTS_MAX -> park()
+#endif
+        :: else -> skip
+        fi;
+        i = 0
+    };
+    if
+    :: killed || parked -> skip
+    :: else -> ring_back_replay(ALONE)
+    fi
+}
+
 /* One more step of the loop, whichever: the disk ends requests in any order, a batch is as large as it happens to be. */
 inline serve_once()
 {
     if
-    :: replay_head != END -> ring_back_replay()
-    :: replay_head == END && MORE_REQUESTS -> ring_back_consume()
+#ifdef BESIDE_OTHERS
+    :: is_cautious && suspects > 0 -> start_alone()
+#else
+    :: is_cautious && suspects > 0 && EXECUTING == 0 -> start_alone()
+#endif
+    :: !is_cautious && replay_head != END -> alone = false; ring_back_replay(TOGETHER)
+#ifdef MORE_TAKEN
+    :: replay_head == END && !draining && MORE_REQUESTS -> alone = false; ring_back_consume()
+    :: is_cautious && in_flight + done_count < SLOTS && !draining && MORE_REQUESTS -> ring_back_consume()
+#else
+    :: !is_cautious && replay_head == END && !draining && MORE_REQUESTS -> alone = false; ring_back_consume()
+#endif
     :: held[0] -> ring_back_respond(0)
     :: held[1] -> ring_back_respond(1)
 #if SLOTS > 2
@@ -567,6 +812,25 @@ inline serve_once()
     :: held[3] -> ring_back_respond(3)
 #endif
     :: done_count > 0 -> ring_back_publish()
+#ifndef HOSTILE
+    :: atomic { crash_count < CRASHES && holds_poison -> crash() }
+    :: !draining && drains < DRAINS -> drains++; draining = true
+    :: draining -> draining = false /* whoever wanted it is gone */
+#ifdef DRAINED_TOO_EARLY
+    :: draining ->
+#else
+    :: draining && in_flight == 0 && done_count == 0 ->
+#endif
+        drained = generation;
+        if
+        :: killed = true /* it ends */
+        :: true ->
+#ifndef MARK_KEPT
+            drained = 0;
+#endif
+            draining = false
+        fi
+#endif
     fi;
     atomic {
         must(in_flight + done_count == INDEX(req_cons - own_rsp_prod), counters_disagree);
@@ -604,8 +868,8 @@ active proctype back()
     byte free_head, done_head, replay_head, announced_head = END;
     byte next[SLOTS];
     bool held[SLOTS];
-    byte i, value, at, previous, requests, done_seen, done_span, result, replayed;
-    bool misplaced;
+    byte i, value, at, previous, requests, done_seen, done_span, result, replayed, suspects;
+    bool misplaced, alone, draining;
 
     /* The journal of an earlier connection, with requests of its own: one in flight, or one announced last. */
     atomic {
@@ -613,6 +877,16 @@ active proctype back()
         copy_high[0] = STALE;
         base = INDEX(START - 1);
         target = START;
+#if CRASHES > 0
+        if
+        :: poison = 1
+        :: poison = 2
+        fi;
+#endif
+        if
+        :: drained = 1
+        :: skip
+        fi;
         if
         :: state[0] = IN_FLIGHT; number[0] = 1
         :: state[0] = DONE; number[0] = INDEX(START - 1)
@@ -631,24 +905,47 @@ life:
         if
         :: result == OK ->
             must(formatting == false, half_formatted_accepted);
+            if
+            :: pardon -> ring_back_pardon()
+            :: else -> skip
+            fi;
             goto serve
+        :: result == DRAINED -> result = OK; goto take_over
         :: result != OK && !connected -> result = OK
         :: else -> goto refused
         fi;
 attach:
         generation++;
+take_over:
         ring_back_attach();
         if
         :: result != OK -> goto refused
         :: else -> skip
         fi;
 serve:
-        connected = true;
+        atomic {
+            connected = true;
+            told = true;
+            crashed = false;
+            pardon = false;
+#ifndef HOSTILE
+            i = 0;
+            do
+            :: i < SLOTS ->
+                must(state[i] != IN_FLIGHT || crashes[i] == true_crashes[copy_low[i]], miscounted);
+                must(state[i] != IN_FLIGHT || proved[i] == true_proof[copy_low[i]], proved_wrongly);
+                i++
+            :: else -> break
+            od;
+            i = 0
+#endif
+        };
 end_idle:
         do
         :: serve_once();
             if
             :: result != OK -> goto refused
+            :: parked -> goto parked_for_good
             :: else -> skip
             fi
         od
@@ -656,6 +953,11 @@ end_idle:
         atomic {
             killed;
             killed = false;
+            if
+            :: told -> crashed = by_crash
+            :: else -> skip /* it executed nothing: what is to be said of the one before stays */
+            fi;
+            told = false; by_crash = false; suspects = 0; alone = false; draining = false;
             req_cons = 0; req_seen = 0; own_rsp_prod = 0; in_flight = 0; done_count = 0; next_sequence = 0;
             free_head = END; done_head = END; replay_head = END; announced_head = END;
             i = 0;
@@ -674,12 +976,12 @@ end_idle:
     };
 
 refused: /* the device is closed */
-#ifdef HOSTILE
-    skip
-#else
+#ifndef HOSTILE
     honest_ring_refused = true;
-    assert(!honest_ring_refused)
+    assert(!honest_ring_refused);
 #endif
+parked_for_good:
+    skip
 }
 
 active proctype killer()
@@ -720,12 +1022,15 @@ active proctype front()
             rsp_cons = INDEX(rsp_cons + 1)
         }
     :: answered == REQUESTS -> break
+    :: parked -> goto end_parked
     od;
     timeout; /* everybody is through */
     id = 0;
     do
     :: id < SLOTS -> must(state[id] == FREE, left_behind); id++
     :: else -> break
-    od
+    od;
+end_parked:
+    skip
 }
 #endif
