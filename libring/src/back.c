@@ -130,9 +130,14 @@ bool ring_back_publish(struct ring_back *back)
 
 bool ring_back_rearm(struct ring_back *back)
 {
+    return ring_back_rearm_for(back, 1);
+}
+
+bool ring_back_rearm_for(struct ring_back *back, uint32_t count)
+{
     /* Before: what we sleep on. After: whether the peer published before it could see that. */
-    shared_index_publish(&back->shared->req_event, back->req_cons + 1);
-    return shared_index_recheck(&back->shared->req_prod) != back->req_cons;
+    shared_index_publish(&back->shared->req_event, back->req_cons + count);
+    return shared_index_recheck(&back->shared->req_prod) - back->req_cons >= count;
 }
 
 void ring_back_indices(const struct ring_back *back, struct ring_indices *ret_indices)

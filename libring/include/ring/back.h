@@ -132,6 +132,8 @@ bool ring_back_publish(struct ring_back *back);
 
 /* Asks the peer for an event with its next request. Returns true when a request came in meanwhile: consume again. */
 bool ring_back_rearm(struct ring_back *back);
+/* The same, with the request that makes `count` of them, 1 and more: for whom fewer are of no use. */
+bool ring_back_rearm_for(struct ring_back *back, uint32_t count);
 
 /* For inspection only: the ring's indices as of now, the peer's ones unvalidated. */
 struct ring_indices {
