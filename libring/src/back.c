@@ -43,6 +43,7 @@ int table_bind(struct ring_back *back, void *pages, size_t pages_size, const str
     back->done_head = TABLE_END;
     back->replay_head = TABLE_END;
     back->suspects = 0;
+    back->in_order = false;
     return 0;
 }
 

@@ -33,6 +33,9 @@
  *   recover  C  attempts = (n', NO),    Replayed. What is not settled yet is settled by the next recovery, which is told
  *               for each IN_FLIGHT      how *this* process died.
  *            C  FREE, for each          The same, for entries that were announced; then a publish as above.
+ *   in order C  IN_FLIGHT(place), for  Those are replayed, the others are taken back by the next recovery, which counts
+ *               each DONE, the latest   their places from the same rsp_prod. See below.
+ *               first
  *   pardon   C  attempts = (0, NO)      Replayed, as one that never crashed a process.
  *   replay   C  attempts = (n, ALONE    Replayed again, after having been settled.
  *               or TOGETHER)
@@ -40,6 +43,13 @@
  * A respond after a publish writes DONE(index >= target), so entries of two batches cannot be confused; a second
  * publish starts only when the entries of the first are FREE. Consuming into an entry that was just freed is a new
  * sequence number in an old place, again by one commit.
+ *
+ * Groups. A network packet spans several requests, whose responses must be announced by one store, or the guest reads a
+ * packet without an end and the successor takes up in its middle. There the publication is what counts: only a batch
+ * is a promise, and a publisher closes it behind a whole packet. A recovery in order republishes the batch that was
+ * begun, and takes back every DONE entry that no batch speaks of: it is IN_FLIGHT again, with all others of its packet.
+ * A DONE word has no sequence number left; but as responses are given in the order of consumption, its place behind
+ * rsp_prod, counted from 1, serves for one: whatever is in flight came later and so has a higher number.
  *
  * The attempts of an entry are one more such word: how many processes *crashed* while they executed the request, and how
  * the latest one started it: not at all, together with others, or alone. The latter is stored before execution and says

@@ -41,6 +41,22 @@ static void enqueue(struct netif_rx *rx, const struct ring_request *request)
     rx->slots[place].index = (uint16_t)request->index;
 }
 
+int netif_rx_recover(struct netif_rx *rx, void *pages, size_t pages_size, void *journal, size_t journal_size,
+                     uint64_t generation, bool crashed)
+{
+    const struct ring_layout layout = netif_rx_layout();
+    forget(rx);
+    int rc =
+        ring_back_recover_in_order(&rx->ring, pages, pages_size, &layout, journal, journal_size, generation, crashed);
+    if (rc < 0)
+        return rc;
+
+    struct ring_request request;
+    while (ring_back_replay(&rx->ring, false, &request) == 1)
+        enqueue(rx, &request);
+    return 0;
+}
+
 int netif_rx_fill(struct netif_rx *rx)
 {
     struct ring_request request;

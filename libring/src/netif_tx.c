@@ -16,7 +16,9 @@
  * nobody waits for the rest.
  *
  * Slots are answered in the order they came. `slots` remembers them between, a queue by free-running counters: no more
- * are taken than the ring holds.
+ * are taken than the ring holds. A process that is killed leaves whole packets published and the rest in the journal
+ * (recovery in order, see journal.h): its successor takes slots from there first. One that was killed within a packet
+ * leaves its beginning there and its end on the ring, where they are put together again.
  */
 #include <assert.h>
 #include <errno.h>
@@ -65,6 +67,15 @@ int netif_tx_attach(struct netif_tx *tx, void *pages, size_t pages_size, void *j
     return ring_back_attach(&tx->ring, pages, pages_size, &layout, journal, journal_size, generation);
 }
 
+int netif_tx_recover(struct netif_tx *tx, void *pages, size_t pages_size, void *journal, size_t journal_size,
+                     uint64_t generation, bool crashed)
+{
+    const struct ring_layout layout = netif_tx_layout();
+    forget(tx);
+    return ring_back_recover_in_order(&tx->ring, pages, pages_size, &layout, journal, journal_size, generation,
+                                      crashed);
+}
+
 /* ---- Taking. ----------------------------------------------------------------------------------------------------- */
 
 /* Takes one slot, its bytes in private memory. Returns NETIF_FAULT_NONE; NETIF_FAULT_CUT_SHORT when there is none;
@@ -72,7 +83,9 @@ int netif_tx_attach(struct netif_tx *tx, void *pages, size_t pages_size, void *j
 static enum netif_fault take_slot(struct netif_tx *tx, struct netif_packet *packet, const void **ret_bytes)
 {
     struct ring_request request;
-    int rc = ring_back_consume(&tx->ring, &request);
+    int rc = ring_back_replay(&tx->ring, false, &request);
+    if (rc == 0)
+        rc = ring_back_consume(&tx->ring, &request);
     if (rc < 0)
         return NETIF_FAULT_PRODUCER;
     if (rc == 0)

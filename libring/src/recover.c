@@ -7,9 +7,12 @@
  * corrupted: each word is loaded once and bounded before it is used as a number. The ring's indices are loaded once,
  * too; they are the peer's.
  *
- * A kill in here is like a kill in what it does: it settles attempts, frees announced entries, and publishes (journal.h).
+ * A kill in here is like a kill in what it does: it takes back, settles attempts, frees announced entries, and publishes
+ * (journal.h).
  */
 #include <errno.h>
+#include <stddef.h>
+#include <string.h>
 
 #include <ring/back.h>
 
@@ -23,6 +26,7 @@ struct scan {
     uint32_t done_span;      /* one past the highest distance from rsp_prod of a DONE entry not announced */
     uint64_t done_seen[RING_SLOTS_MAX / 64]; /* which distances were seen */
     bool done_misplaced;                     /* a DONE entry at an impossible or doubled distance */
+    uint32_t done_at[RING_SLOTS_MAX];        /* of each distance seen, the entry */
 };
 
 /* Puts an entry into the replay list by its sequence number. Returns 0, or -EBADMSG when that number is taken. */
@@ -56,6 +60,7 @@ static void done_insert(struct ring_back *back, struct scan *scan, uint32_t inde
         return;
     }
     scan->done_seen[distance / 64] |= UINT64_C(1) << distance % 64;
+    scan->done_at[distance] = index;
     if (distance >= scan->done_span)
         scan->done_span = distance + 1;
     table_push(back, &back->done_head, index);
@@ -113,6 +118,29 @@ static int check_consistency(struct ring_back *back, const struct scan *scan, ui
     return requested < consumed || requested > back->layout.slots ? -EPROTO : 0;
 }
 
+/* Whether the numbers of all in flight leave room below for those that were answered before them. */
+static bool can_take_back(const struct ring_back *back)
+{
+    return back->replay_head == TABLE_END ||
+           journal_word_number(journal_load(&back->journal->entries[back->replay_head].word)) > back->done_count;
+}
+
+/* Puts what was answered and not published back in flight, the latest first. Their places on the ring are their order. */
+static void take_back(struct ring_back *back, const struct scan *scan)
+{
+    if (back->next_sequence <= back->done_count)
+        back->next_sequence = back->done_count + UINT64_C(1);
+
+    for (uint32_t distance = back->done_count; distance-- > 0;) {
+        const uint32_t index = scan->done_at[distance];
+        journal_commit(&back->journal->entries[index].word, journal_word(JOURNAL_IN_FLIGHT, distance + UINT64_C(1)));
+        table_push(back, &back->replay_head, index);
+        back->in_flight++;
+    }
+    back->done_head = TABLE_END;
+    back->done_count = 0;
+}
+
 /* Holds a crash against every request that the dead process had started; forgets that it did, after any other death. */
 static void settle_attempts(struct ring_back *back, bool crashed)
 {
@@ -133,8 +161,8 @@ static void settle_attempts(struct ring_back *back, bool crashed)
     }
 }
 
-int ring_back_recover(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout,
-                      void *journal, size_t journal_size, uint64_t generation, bool crashed)
+static int recover(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout,
+                   void *journal, size_t journal_size, uint64_t generation, bool crashed, bool in_order)
 {
     int rc = table_bind(back, pages, pages_size, layout, journal, journal_size, generation);
     if (rc == 0 && back->journal->magic == JOURNAL_MAGIC && journal_load(&back->journal->drained) == generation)
@@ -145,7 +173,11 @@ int ring_back_recover(struct ring_back *back, void *pages, size_t pages_size, co
         return rc;
 
     uint64_t batch = journal_load(&back->journal->batch);
-    struct scan scan = {.base = (uint32_t)(batch >> 32), .target = (uint32_t)batch, .announced_head = TABLE_END};
+    struct scan scan;
+    memset(&scan, 0, offsetof(struct scan, done_at));
+    scan.base = (uint32_t)(batch >> 32);
+    scan.target = (uint32_t)batch;
+    scan.announced_head = TABLE_END;
     if (scan.target - scan.base > layout->slots)
         return -EBADMSG;
 
@@ -158,15 +190,33 @@ int ring_back_recover(struct ring_back *back, void *pages, size_t pages_size, co
     rc = scan_entries(back, &scan);
     if (rc == 0)
         rc = check_consistency(back, &scan, req_prod);
+    const bool unpublished = in_order && back->rsp_prod == scan.target; /* not part of a batch */
+    if (rc == 0 && unpublished && !can_take_back(back))
+        rc = -EBADMSG;
     if (rc < 0)
         return rc;
 
+    back->in_order = in_order;
     back->req_cons = back->rsp_prod + back->in_flight + back->done_count;
     back->req_seen = back->req_cons;
+    if (unpublished)
+        take_back(back, &scan);
     settle_attempts(back, crashed);
     table_release(back, &scan.announced_head);
     (void)ring_back_publish(back); /* the caller notifies anyway */
     return 0;
+}
+
+int ring_back_recover(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout,
+                      void *journal, size_t journal_size, uint64_t generation, bool crashed)
+{
+    return recover(back, pages, pages_size, layout, journal, journal_size, generation, crashed, false);
+}
+
+int ring_back_recover_in_order(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout,
+                               void *journal, size_t journal_size, uint64_t generation, bool crashed)
+{
+    return recover(back, pages, pages_size, layout, journal, journal_size, generation, crashed, true);
 }
 
 void ring_back_pardon(struct ring_back *back)
@@ -187,11 +237,14 @@ static void request_of(const struct ring_back *back, uint32_t index, struct ring
                                          .proved = journal_attempts_proved(attempts)};
 }
 
-/* The link to the next entry to be replayed: the first of those with the fewest crashes. The list is not empty. */
+/* The link to the next entry to be replayed: the first, or the first of those with the fewest crashes. The list is not
+ * empty. */
 static uint32_t *replay_next(struct ring_back *back)
 {
     uint32_t *best = NULL;
     uint32_t fewest = UINT32_MAX;
+    if (back->in_order)
+        return &back->replay_head;
 
     for (uint32_t *link = &back->replay_head; *link != TABLE_END && fewest > 0; link = &back->next[*link]) {
         uint32_t crashes = journal_attempts_crashes(journal_load(&back->journal->entries[*link].attempts));

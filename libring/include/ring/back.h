@@ -62,6 +62,7 @@ struct ring_back {
     uint32_t done_head;
     uint32_t replay_head;
     uint32_t suspects; /* entries to be replayed that saw a crash */
+    bool in_order;     /* replay in the order of consumption, whatever crashed */
     uint32_t next[RING_SLOTS_MAX];
 };
 
@@ -83,6 +84,12 @@ int ring_back_attach(struct ring_back *back, void *pages, size_t pages_size, con
  * layout or version; -EPROTO when the peer changed the ring to impossible indices; -EINVAL as attach. */
 int ring_back_recover(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout,
                       void *journal, size_t journal_size, uint64_t generation, bool crashed);
+
+/* The same for a ring whose requests belong together in groups and are answered in the order they came: what was answered
+ * and not yet published is in progress again, so that nobody sees a group's responses in part, nor begins in its
+ * middle. Replay is in the order of consumption, whatever crashed. */
+int ring_back_recover_in_order(struct ring_back *back, void *pages, size_t pages_size, const struct ring_layout *layout,
+                               void *journal, size_t journal_size, uint64_t generation, bool crashed);
 
 /* Hands out the requests that were in progress when the former process died: in the order they were consumed, but those
  * that saw the fewest crashes first. To be drained before the first ring_back_consume(). `alone`: nothing else is being

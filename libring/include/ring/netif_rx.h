@@ -44,6 +44,11 @@ struct netif_lay {
 int netif_rx_attach(struct netif_rx *rx, void *pages, size_t pages_size, void *journal, size_t journal_size,
                     uint64_t generation);
 
+/* As ring_back_recover_in_order(). Pages that were taken and not published are there again, in their order, and nothing
+ * is laid over them: packets that were on their way are lost. */
+int netif_rx_recover(struct netif_rx *rx, void *pages, size_t pages_size, void *journal, size_t journal_size,
+                     uint64_t generation, bool crashed);
+
 /* Takes the pages that the guest has posted since. Returns how many; -EPROTO when the producer is impossible (the ring
  * is then unusable: disconnect). */
 int netif_rx_fill(struct netif_rx *rx);

@@ -73,6 +73,12 @@ struct netif_tx {
 int netif_tx_attach(struct netif_tx *tx, void *pages, size_t pages_size, void *journal, size_t journal_size,
                     uint64_t generation);
 
+/* As ring_back_recover_in_order(). Packets that were taken and whose answers were not published come again from
+ * netif_tx_next(), in their order and before all others; they may have been sent, and may be dropped: netif_packet.crashes
+ * tells which ones are better not tried again. */
+int netif_tx_recover(struct netif_tx *tx, void *pages, size_t pages_size, void *journal, size_t journal_size,
+                     uint64_t generation, bool crashed);
+
 /* Takes the next packet off the ring. Returns 1; 0 when there is none; -EPROTO when the ring cannot be understood
  * any more, with the reason in netif_tx_fatal(): nothing more comes from it, disconnect. */
 int netif_tx_next(struct netif_tx *tx, struct netif_packet *ret_packet);

@@ -14,11 +14,15 @@
  * processes that started a request and crashed, not one more or less, and none that was killed; nothing is left behind.
  * So all of it is done twice: with processes that crash, and with processes that are killed.
  *
+ * Some scenarios answer in order and recover in order (ring_back_recover_in_order). There it is demanded as well that
+ * what a recovery leaves announced ends where a process published, never within a group.
+ *
  * That it can fail was tried by breaking libring: with respond's commit before its slot store, publish's batch after
  * rsp_prod, FREE before rsp_prod, IN_FLIGHT before the copy or before the first attempt, DONE and its index in two
  * stores, no batch, a drained mark before the last publication or taken away before a format is complete, or a replay
  * that does not count or not sort, a recovery that does not free or not publish, that starts its sequence anew, does not
- * settle, or settles in two stores, it fails.
+ * settle, or settles in two stores, it fails. So it does with a recovery in order that takes nothing back, the earliest
+ * first, or by numbers in disorder.
  *
  * Exit status 77 where tracing is not allowed.
  */
@@ -57,6 +61,7 @@ struct world {
     struct ring_front front;
     uint32_t submitted; /* ids below were put on the ring */
     uint32_t kills;     /* how many processes died so far */
+    uint64_t ends;      /* bit n: a process was about to publish so far that START + n is next */
     /* How often libring was called to hand each out; one that is killed in there may have started it. */
     uint8_t entered[REQUESTS + 1];
     uint8_t executed[REQUESTS]; /* how often each was handed out */
@@ -75,6 +80,7 @@ static struct world *world;
 static struct ring_layout layout = {.request_size = 16, .slot_size = 16, .response_size = 8, .response_mask = 0xff};
 static bool traced;
 static bool crashing; /* processes crash; else somebody kills them */
+static bool in_order; /* the ring is answered and recovered in order */
 
 static unsigned long kill_points, states_total;
 
@@ -192,12 +198,14 @@ static void worker_respond(struct worker *worker, uint32_t id)
 
 static void worker_publish(struct worker *worker)
 {
+    world->ends |= UINT64_C(1) << (worker->back.rsp_prod + worker->back.done_count - START);
     enter();
     ring_back_publish(&worker->back);
     leave();
 }
 
-/* One life by a script: S submit, c consume, 0-9 respond to that request, p publish, r rearm, f the front end reads, d drain, u undrain. */
+/* One life by a script: S submit, c consume, 0-9 respond to that request, p publish, r rearm, f the front end reads, d drain, u undrain.
+ * One that begins with o is for a ring in order. */
 static void live(const char *script)
 {
     static struct worker worker;
@@ -207,6 +215,8 @@ static void live(const char *script)
 
     for (; *script; script++)
         switch (*script) {
+        case 'o':
+            break;
         case 'S':
             front_submit();
             break;
@@ -239,17 +249,19 @@ static void live(const char *script)
         }
 }
 
-/* Answers what is in flight, the latest first, so that responses land in slots of requests still in flight; a batch of
- * two, then the rest. */
+/* Answers what is in flight, the latest first, so that responses land in slots of requests still in flight, unless the
+ * ring is answered in order; a batch of two, then the rest. */
 static void answer_all(struct worker *worker)
 {
     unsigned count = 0;
-    for (uint32_t id = world->submitted; id-- > 0;)
+    for (uint32_t i = 0; i < world->submitted; i++) {
+        const uint32_t id = in_order ? i : world->submitted - 1 - i;
         if (worker->in_flight[id]) {
             worker_respond(worker, id);
             if (++count == 2)
                 worker_publish(worker);
         }
+    }
     worker_publish(worker);
 }
 
@@ -274,12 +286,14 @@ static void succeed(const char *script)
     world->kills++;
 
     enter();
-    int rc = ring_back_recover(&worker.back, world->pages, sizeof world->pages, &layout, world->journal,
-                               sizeof world->journal, GENERATION, crashing);
+    int rc = (in_order ? ring_back_recover_in_order : ring_back_recover)(&worker.back, world->pages,
+                                                                         sizeof world->pages, &layout, world->journal,
+                                                                         sizeof world->journal, GENERATION, crashing);
     leave();
     demand(rc == 0);
     struct ring_indices indices;
     ring_back_indices(&worker.back, &indices);
+    demand(!in_order || indices.rsp_prod == START || (world->ends >> (indices.rsp_prod - START) & 1) != 0);
     demand(indices.rsp_prod + indices.in_flight == indices.req_cons);
 
     struct ring_request handed;
@@ -293,7 +307,8 @@ static void succeed(const char *script)
         if (rc == 0)
             break;
         uint32_t id = execute(&worker, &handed);
-        demand(handed.crashes > crashes || (handed.crashes == crashes && (int64_t)id > last));
+        demand((!in_order && handed.crashes > crashes) ||
+               ((in_order || handed.crashes == crashes) && (int64_t)id > last));
         crashes = handed.crashes;
         last = id;
     }
@@ -456,6 +471,8 @@ static const struct scenario scenarios[] = {
     {"drained, with requests waiting", 4, "SSScc01pfdS"},
     {"drained, and taken back", 2, "SScc10pfdSuc2pf"},
     {"responses not read by the front end", 4, "SSSScccc2p0p3p1pfSc4p"},
+    {"in order, a group in part, and more behind it", 4, "oSSScc0c1pfSc2SS3cpf"},
+    {"in order, all answered and nothing published", 4, "oSSSScccc0123"},
 };
 
 static void report(const char *name, unsigned long points_before, unsigned long states_before)
@@ -474,6 +491,7 @@ int main(int argc, char **argv)
     for (size_t i = 0; i < sizeof scenarios / sizeof scenarios[0]; i++) {
         unsigned long points_before = kill_points, states_before = states_total;
         layout.slots = scenarios[i].slots;
+        in_order = scenarios[i].script[0] == 'o';
         memset(world, 0, sizeof *world);
         demand(ring_front_init(&world->front, world->pages, sizeof world->pages, &layout, START) == 0);
 
@@ -488,6 +506,7 @@ int main(int argc, char **argv)
                states_total - states_before);
         fflush(stdout);
     }
+    in_order = false;
     unsigned long points_before = kill_points, states_before = states_total;
     memset(world, 0, sizeof *world);
     demand(ring_front_init(&world->front, world->pages, sizeof world->pages, &layout, START) == 0);

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Random packets through front end and back end of a network device, both ways, against what was put in; then guests
- * that write anything anywhere. Each run prints its seed.
+ * that write anything anywhere. The back end dies between two calls now and then, and a successor recovers: each slot is
+ * answered once, packets that were not answered come again, those that were on their way to the guest are lost. Each
+ * run prints its seed.
  */
 #include "netif_rig.h"
 
@@ -43,14 +45,20 @@ struct sent {
 struct tx_model {
     struct tx_rig rig;
     uint64_t seed;
-    struct sent sent[NETIF_RING_SLOTS];          /* by order: a queue */
-    uint32_t sent_count, shown, taken, answered; /* free-running: packets */
+    struct sent sent[NETIF_RING_SLOTS];                     /* by order: a queue */
+    uint32_t sent_count, shown, taken, answered, published; /* free-running: packets */
     uint32_t free_count;
     uint16_t free_ids[NETIF_RING_SLOTS];
     bool awaited[NETIF_RING_SLOTS]; /* ids answered by the back end, not read by the front end */
     enum netif_status awaited_status[NETIF_RING_SLOTS];
     unsigned long slots;
+    unsigned deaths;
 };
+
+static uint32_t ids_of(const struct sent *sent)
+{
+    return sent->meta.multicast == NETIF_MULTICAST_NONE ? sent->count : 1;
+}
 
 static void tx_send(struct tx_model *model)
 {
@@ -114,7 +122,7 @@ static void tx_answer(struct tx_model *model)
     struct sent *sent = &model->sent[model->answered++ % NETIF_RING_SLOTS];
     sent->status = -(int)rig_below(&model->seed, 3);
     netif_tx_answer(&model->rig.back, sent->status);
-    for (uint32_t i = 0; i < sent->count + (sent->meta.multicast != NETIF_MULTICAST_NONE); i++) {
+    for (uint32_t i = 0; i < ids_of(sent); i++) {
         assert_false(model->awaited[sent->ids[i]]);
         model->awaited[sent->ids[i]] = true;
         model->awaited_status[sent->ids[i]] = sent->status;
@@ -135,11 +143,36 @@ static void tx_collect(struct tx_model *model)
     assert_int_equal(rc, 0);
 }
 
+/* Nothing of the back end's memory survives. What it had not published comes again; the front end saw none of it. */
+static void tx_die(struct tx_model *model)
+{
+    for (; model->answered != model->published; model->answered--) {
+        const struct sent *sent = &model->sent[(model->answered - 1) % NETIF_RING_SLOTS];
+        for (uint32_t i = 0; i < ids_of(sent); i++)
+            model->awaited[sent->ids[i]] = false;
+    }
+    model->taken = model->published;
+    memset(&model->rig.back, 0xee, sizeof model->rig.back);
+    assert_int_equal(netif_tx_recover(&model->rig.back, model->rig.memory.pages, RING_PAGE_SIZE,
+                                      model->rig.memory.journal, model->rig.memory.journal_size, RIG_GENERATION,
+                                      rig_below(&model->seed, 2)),
+                     0);
+    model->deaths++;
+}
+
+/* Publishes what is answered, and reads it. */
+static void tx_publish(struct tx_model *model)
+{
+    ring_back_publish(&model->rig.back.ring);
+    model->published = model->answered;
+    tx_collect(model);
+}
+
 static void what_a_guest_sends_arrives(void **state)
 {
     (void)state;
     uint64_t seed = rig_seed();
-    unsigned long packets = 0, slots = 0;
+    unsigned long packets = 0, slots = 0, deaths = 0;
     static struct tx_model model;
     for (unsigned life = 0; life < LIVES; life++) {
         model = (struct tx_model){.seed = rig_random(&seed), .free_count = NETIF_RING_SLOTS};
@@ -147,7 +180,7 @@ static void what_a_guest_sends_arrives(void **state)
             model.free_ids[i] = i;
         tx_rig_init(&model.rig, life % 2 ? RIG_START : (uint32_t)rig_random(&seed));
         for (unsigned step = 0; step < STEPS; step++)
-            switch (rig_below(&model.seed, 8)) {
+            switch (rig_below(&model.seed, 10)) {
             case 0 ... 2:
                 tx_send(&model);
                 break;
@@ -161,9 +194,12 @@ static void what_a_guest_sends_arrives(void **state)
             case 6:
                 tx_answer(&model);
                 break;
+            case 7 ... 8:
+                tx_publish(&model);
+                break;
             default:
-                ring_back_publish(&model.rig.back.ring);
-                tx_collect(&model);
+                if (rig_below(&model.seed, 4) == 0)
+                    tx_die(&model);
             }
 
         ring_front_publish(&model.rig.front.ring);
@@ -172,16 +208,16 @@ static void what_a_guest_sends_arrives(void **state)
             tx_take(&model);
         while (model.answered != model.taken)
             tx_answer(&model);
-        ring_back_publish(&model.rig.back.ring);
-        tx_collect(&model);
+        tx_publish(&model);
         assert_int_equal(model.free_count, NETIF_RING_SLOTS);
         assert_int_equal(ring_front_room(&model.rig.front.ring), NETIF_RING_SLOTS);
         packets += model.sent_count;
         slots += model.slots;
+        deaths += model.deaths;
         tx_rig_fini(&model.rig);
     }
-    print_message("%lu packets over %lu slots\n", packets, slots);
-    assert_true(packets > LIVES);
+    print_message("%lu packets over %lu slots, %lu deaths\n", packets, slots, deaths);
+    assert_true(packets > LIVES && deaths > LIVES);
 }
 
 /* A peer that writes over slots and indices. Packets that come out keep what is promised of any; answers go out by as
@@ -310,6 +346,7 @@ struct rx_model {
     uint32_t lengths[NETIF_RING_SLOTS];
     uint32_t laid, finished, shown, received; /* free-running: packets */
     uint32_t posted;                          /* published and not laid over */
+    unsigned deaths;
 };
 
 static uint32_t gref_of(uint16_t id)
@@ -379,11 +416,26 @@ static void rx_collect(struct rx_model *model)
     assert_int_equal(netif_front_rx_collect(&model->rig.front, &received), 0);
 }
 
+/* Packets that were not published are lost, their pages are not. */
+static void rx_die(struct rx_model *model)
+{
+    for (; model->laid != model->shown; model->laid--)
+        model->posted += model->lays[(model->laid - 1) % NETIF_RING_SLOTS].slots;
+    model->finished = model->laid;
+    memset(&model->rig.back, 0xee, sizeof model->rig.back);
+    assert_int_equal(netif_rx_recover(&model->rig.back, model->rig.memory.pages, RING_PAGE_SIZE,
+                                      model->rig.memory.journal, model->rig.memory.journal_size, RIG_GENERATION,
+                                      rig_below(&model->seed, 2)),
+                     0);
+    assert_int_equal(netif_rx_room(&model->rig.back), model->posted);
+    model->deaths++;
+}
+
 static void what_is_laid_for_a_guest_arrives(void **state)
 {
     (void)state;
     uint64_t seed = rig_seed();
-    unsigned long packets = 0;
+    unsigned long packets = 0, deaths = 0;
     static struct rx_model model;
     for (unsigned life = 0; life < LIVES; life++) {
         model = (struct rx_model){.seed = rig_random(&seed), .free_count = NETIF_RING_SLOTS};
@@ -391,7 +443,7 @@ static void what_is_laid_for_a_guest_arrives(void **state)
             model.free_ids[i] = i;
         rx_rig_init(&model.rig, life % 2 ? RIG_START : (uint32_t)rig_random(&seed));
         for (unsigned step = 0; step < STEPS; step++)
-            switch (rig_below(&model.seed, 6)) {
+            switch (rig_below(&model.seed, 7)) {
             case 0:
                 rx_post(&model);
                 break;
@@ -401,16 +453,21 @@ static void what_is_laid_for_a_guest_arrives(void **state)
             case 3 ... 4:
                 rx_finish(&model);
                 break;
-            default:
+            case 5:
                 ring_back_publish(&model.rig.back.ring);
                 model.shown = model.finished;
                 rx_collect(&model);
+                break;
+            default:
+                if (rig_below(&model.seed, 8) == 0)
+                    rx_die(&model);
             }
         packets += model.received;
+        deaths += model.deaths;
         rx_rig_fini(&model.rig);
     }
-    print_message("%lu packets\n", packets);
-    assert_true(packets > LIVES);
+    print_message("%lu packets, %lu deaths\n", packets, deaths);
+    assert_true(packets > LIVES && deaths > LIVES);
 }
 
 static void a_guest_that_lies_about_its_pages_harms_nobody(void **state)

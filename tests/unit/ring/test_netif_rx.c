@@ -161,6 +161,7 @@ static void what_finds_no_room_waits_and_nothing_is_taken(void **state)
     assert_false(netif_rx_rearm(&rig.back, 3));
     assert_int_equal(netif_front_rx_post(&rig.front, 1, GREF + 1), 0);
     assert_false(ring_front_publish(&rig.front.ring));
+    assert_false(netif_rx_rearm(&rig.back, 3));
     assert_int_equal(netif_front_rx_post(&rig.front, 2, GREF + 2), 0);
     assert_true(ring_front_publish(&rig.front.ring));
     assert_true(netif_rx_rearm(&rig.back, 3));
@@ -316,6 +317,25 @@ static void a_front_end_refuses_what_no_back_end_sends(void **state)
     assert_int_equal(collect_forged(&(struct forged){whole, {0}, whole, 4}), -EPROTO); /* more than was posted */
 }
 
+static void a_front_end_counts_extras(void **state)
+{
+    (void)state;
+    struct rx_rig rig;
+    struct netif_received received;
+    rx_rig_init(&rig, RIG_START);
+    post(&rig, 0, 256);
+    netif_rx_response_encode(&(struct netif_rx_response_slot){0, 0, NETIF_RX_EXTRA_INFO, 60},
+                             netif_rig_slot(&rig.memory, RIG_START, 8));
+    for (uint32_t i = 1; i < 256; i++)
+        netif_extra_encode(&(struct netif_extra_slot){NETIF_EXTRA_GSO, i < 255, .gso = {1, 1}},
+                           netif_rig_slot(&rig.memory, RIG_START + i, 8));
+    const uint32_t producer = RIG_START + 256;
+    memcpy(rig.memory.pages + RIG_RSP_PROD, &producer, sizeof producer);
+    assert_int_equal(netif_front_rx_collect(&rig.front, &received), -EPROTO);
+    assert_int_equal(rig.front.ring.rsp_cons, RIG_START + 1 + NETIF_EXTRAS_MAX);
+    rx_rig_fini(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +349,7 @@ int main(void)
         cmocka_unit_test(the_ring_is_read_once),
         cmocka_unit_test(finishing_out_of_order_aborts),
         cmocka_unit_test(a_front_end_refuses_what_no_back_end_sends),
+        cmocka_unit_test(a_front_end_counts_extras),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
