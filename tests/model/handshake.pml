@@ -32,14 +32,16 @@
  *   run parking -DPARKINGS=1 -DLIVES=1   the disk is parked
  *   run lively -DWORKER_KILLS=0 -DSUPERVISOR_KILLS=0 -DFAILURES=1 -l   nobody goes round in circles: all of it comes to an end
  *   run hostile -DHOSTILE -DLIVES=1 -DWORKER_KILLS=0   the front end's state and keys are any value each time
- *   full kills -DLIVES=3 -DSUPERVISOR_KILLS=2 -DWORKER_KILLS=2
- *   full anew -DLIVES=3 -DFAILURES=2
- *   full toolstack -DACTS=2 -DWORKER_KILLS=0 -DLIVES=1
- *   full orphan -DACTS=1 -DSUPERVISOR_KILLS=2 -DLIVES=1
+ *   full kills -DSUPERVISOR_KILLS=2 -DPATIENT
+ *   full kills -DFAILURES=1 -DPATIENT
+ *   full anew -DWORKER_KILLS=0 -DSUPERVISOR_KILLS=0 -DLIVES=3 -DFAILURES=2
+ *   full toolstack -DWORKER_KILLS=0 -DACTS=2 -DLIVES=1
+ *   full orphan -DACTS=1 -DLIVES=1
+ *   full orphan -DWORKER_KILLS=0 -DSUPERVISOR_KILLS=2 -DACTS=1 -DLIVES=1
  *   full forced -DACTS=1 -DFORCE -DPATIENT
- *   full upgrade -DREPLACEMENTS=2 -DSUPERVISOR_KILLS=2 -DACTS=1 -DLIVES=1
- *   full parking -DPARKINGS=1 -DACTS=1 -DLIVES=1
- *   full lively -DFAILURES=1 -l
+ *   full upgrade -DSUPERVISOR_KILLS=2 -DREPLACEMENTS=2 -DLIVES=1
+ *   full parking -DPARKINGS=1 -DPATIENT
+ *   full lively -DFAILURES=1 -DPATIENT -l
  *   full hostile -DHOSTILE -DLIVES=1
  *
  *   mutant CONNECTED_TOO_EARLY anew      connect: ended before the worker has attached the ring
