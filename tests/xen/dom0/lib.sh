@@ -102,6 +102,7 @@ extra = "console=hvc0 quiet mitigations=off ${guest_append:-}"
 memory = $guest_memory
 vcpus = 1
 on_crash = "destroy"
+on_reboot = "${guest_on_reboot:-destroy}"
 disk = [ $disks ]
 END
 }
@@ -120,9 +121,18 @@ guest_start() {
     guest_ready "$1" 0
 }
 
+dead() { ! xenstore-exists "/local/domain/$1"; } # DOMID
+
+booted_or_dead() { booted_more_than "$1" 0 || dead "$2"; }
+
 # guest_ready NAME N: until the guest has booted more than N times.
 guest_ready() {
-    await "guest $1 to boot" 300 booted_more_than "$1" "$2"
+    if [ "$2" -eq 0 ]; then
+        await "guest $1 to boot" 300 booted_or_dead "$1" "$(guest_id "$1")"
+        booted_more_than "$1" 0 || fail "guest $1 died before it had booted"
+    else
+        await "guest $1 to boot again" 300 booted_more_than "$1" "$2"
+    fi
     step "guest $1 is up"
 }
 
@@ -130,16 +140,20 @@ guest_id() { xl domid "$1"; }
 
 answered() { tail -c "+$2" "$(guest_log "$1")" | grep -q "^$3 [0-9]*>"; }
 
+answered_or_dead() { answered "$1" "$2" "$3" || dead "$4"; }
+
 # guest NAME COMMAND: runs a command line in the guest; prints what it prints, returns its status.
 # $guest_limit: how many seconds it may take.
 guest() {
-    local name=$1 id="$RANDOM$RANDOM" from tty log status=0
+    local name=$1 id="$RANDOM$RANDOM" from tty log domid status=0
     log=$(guest_log "$name")
+    domid=$(guest_id "$name")
     from=$(($(stat -c %s "$log") + 1))
-    tty=$(xenstore-read "/local/domain/$(guest_id "$name")/console/tty")
+    tty=$(xenstore-read "/local/domain/$domid/console/tty")
     step "$name: $2" >&2
     echo "$id $2" >"$tty"
-    await "guest $name to finish: $2" "${guest_limit:-180}" answered "$name" "$from" "$id"
+    await "guest $name to finish: $2" "${guest_limit:-180}" answered_or_dead "$name" "$from" "$id" "$domid"
+    answered "$name" "$from" "$id" || fail "guest $name died; it was to do: $2"
     tail -c "+$from" "$log" | awk -v id="$id" '
         $0 == "<" id { inside = 1; next }
         $1 == id && $2 ~ />$/ { exit int($2) }
