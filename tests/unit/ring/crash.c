@@ -27,19 +27,17 @@
  * Exit status 77 where tracing is not allowed.
  */
 #include <errno.h>
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/ptrace.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <ring/back.h>
 #include <ring/front.h>
+
+#include "stepper.h"
 
 #define START      0xfffffff0u
 #define GENERATION 7u
@@ -78,33 +76,10 @@ struct worker {
 
 static struct world *world;
 static struct ring_layout layout = {.request_size = 16, .slot_size = 16, .response_size = 8, .response_mask = 0xff};
-static bool traced;
 static bool crashing; /* processes crash; else somebody kills them */
 static bool in_order; /* the ring is answered and recovered in order */
 
-static unsigned long kill_points, states_total;
-
-#define demand(condition)                                                    \
-    do {                                                                     \
-        if (!(condition)) {                                                  \
-            printf("%s:%d: violated: %s\n", __FILE__, __LINE__, #condition); \
-            fflush(stdout);                                                  \
-            _exit(1);                                                        \
-        }                                                                    \
-    } while (0)
-
-/* Between these two the tracer steps; the rest of the child runs freely. */
-static void enter(void)
-{
-    if (traced)
-        raise(SIGSTOP);
-}
-
-static void leave(void)
-{
-    if (traced)
-        raise(SIGSTOP);
-}
+static unsigned long states_total;
 
 /* ---- The front end: it lives on while workers die. --------------------------------------------------------------- */
 
@@ -333,7 +308,7 @@ static void succeed(const char *script)
     demand(indices.rsp_prod == START + world->submitted);
 }
 
-/* ---- The tracer. ------------------------------------------------------------------------------------------------- */
+/* ---- The states. ------------------------------------------------------------------------------------------------- */
 
 /* The states a run can be killed in, each once. */
 struct states {
@@ -355,60 +330,15 @@ static void states_add(struct states *states, const struct world *state)
     states->list[states->count++] = *state;
 }
 
-/* Lets the child run to its next stop. Returns whether it is still there. */
-static bool resume(pid_t child, bool step, int *ret_status)
+static void see(void *states)
 {
-    if (ptrace(step ? PTRACE_SINGLESTEP : PTRACE_CONT, child, NULL, NULL) < 0 || waitpid(child, ret_status, 0) < 0) {
-        perror("ptrace");
-        exit(1);
-    }
-    return WIFSTOPPED(*ret_status);
+    states_add(states, world);
 }
 
 /* Runs one life in a child, step by step inside libring, and collects every state a kill can leave. */
 static void trace(void (*life)(const char *), const char *script, struct states *ret_states)
 {
-    fflush(stdout);
-    pid_t child = fork();
-    if (child == 0) {
-        if (ptrace(PTRACE_TRACEME, 0, NULL, NULL) < 0)
-            _exit(77);
-        traced = true;
-        life(script);
-        _exit(0);
-    }
-
-    int status;
-    waitpid(child, &status, 0);
-    if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
-        printf("tracing is not allowed here\n");
-        exit(77);
-    }
-
-    static struct world last;
-    last = *world;
-    states_add(ret_states, &last);
-    bool inside = false;
-    while (WIFSTOPPED(status)) {
-        int stopped_by = WSTOPSIG(status);
-        if (stopped_by == SIGSTOP)
-            inside = !inside;
-        else if (stopped_by != SIGTRAP)
-            break;
-        if (inside)
-            kill_points++;
-        if (memcmp(&last, world, sizeof last) != 0) {
-            last = *world;
-            states_add(ret_states, &last);
-        }
-        resume(child, inside, &status);
-    }
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        printf("the worker died by itself: status %#x\n", (unsigned)status);
-        if (WIFSTOPPED(status))
-            kill(child, SIGKILL);
-        exit(1);
-    }
+    step_through(life, script, world, sizeof *world, see, ret_states);
     states_total += ret_states->count;
 }
 

@@ -1,77 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The transmit ring: what a back end makes of slots, good, bad and worse, and what the front end of our own guests puts
- * there. A row of slots that is refused is always followed by a packet that is not.
+ * The transmit ring: what a back end makes of good packets, and what the front end of our own guests puts there. Bad ones
+ * are in test_netif_tx_bad.c.
  */
 #include "netif_rig.h"
 
 #define MORE  NETIF_TX_MORE_DATA
 #define EXTRA NETIF_TX_EXTRA_INFO
-
-/* ---- Writing slots by hand. -------------------------------------------------------------------------------------- */
-
-static uint16_t next_id;
-
-static void put(struct tx_rig *rig, uint16_t offset, uint16_t size, unsigned flags)
-{
-    uint8_t bytes[RING_REQUEST_MAX];
-    const uint16_t id = next_id++;
-    netif_tx_request_encode(
-        &(struct netif_tx_request_slot){
-            .gref = 1000u + id, .offset = offset, .flags = (uint16_t)flags, .id = id, .size = size},
-        bytes);
-    assert_int_equal(ring_front_request(&rig->front.ring, bytes), 0);
-}
-
-static void put_extra(struct tx_rig *rig, struct netif_extra_slot extra)
-{
-    uint8_t bytes[RING_REQUEST_MAX] = {0};
-    netif_extra_encode(&extra, bytes);
-    assert_int_equal(ring_front_request(&rig->front.ring, bytes), 0);
-}
-
-static void put_gso(struct tx_rig *rig, uint16_t size, uint8_t type, uint8_t flags)
-{
-    put_extra(rig, (struct netif_extra_slot){NETIF_EXTRA_GSO, flags, .gso = {size, type}});
-}
-
-/* Reads `count` answers and demands that they are to the ids from `first`, or to extras where `extras` has a bit. */
-static void expect_answers(struct tx_rig *rig, uint16_t first, unsigned count, uint32_t extras,
-                           enum netif_status status)
-{
-    ring_back_publish(&rig->back.ring);
-    for (unsigned i = 0; i < count; i++) {
-        uint8_t bytes[RING_RESPONSE_MAX];
-        struct netif_tx_response_slot response;
-        assert_int_equal(ring_front_consume(&rig->front.ring, bytes), 1);
-        netif_tx_response_decode(bytes, &response);
-        if (extras >> i & 1) {
-            assert_int_equal(response.status, NETIF_STATUS_NULL);
-        } else {
-            assert_int_equal(response.id, first++);
-            assert_int_equal(response.status, status);
-        }
-    }
-    uint8_t bytes[RING_RESPONSE_MAX];
-    assert_int_equal(ring_front_consume(&rig->front.ring, bytes), 0);
-}
-
-/* One plain packet passes. */
-static void expect_service(struct tx_rig *rig)
-{
-    struct netif_packet packet;
-    const uint16_t id = next_id;
-    put(rig, 7, 60, 0);
-    ring_front_publish(&rig->front.ring);
-    assert_int_equal(netif_tx_next(&rig->back, &packet), 1);
-    assert_int_equal(packet.fault, NETIF_FAULT_NONE);
-    assert_int_equal(packet.length, 60);
-    assert_int_equal(packet.piece_count, 1);
-    assert_int_equal(packet.pieces[0].gref, 1000u + id);
-    assert_int_equal(packet.pieces[0].offset, 7);
-    netif_tx_answer(&rig->back, NETIF_STATUS_OKAY);
-    expect_answers(rig, id, 1, 0, NETIF_STATUS_OKAY);
-}
 
 /* ---- The codec. -------------------------------------------------------------------------------------------------- */
 
@@ -151,10 +86,10 @@ static void pieces_add_up_to_the_first_slots_size(void **state)
     struct tx_rig rig;
     struct netif_packet packet;
     tx_rig_init(&rig, RIG_START);
-    next_id = 5;
-    put(&rig, 4000, 4096 + 100 + 96, MORE | NETIF_TX_CSUM_BLANK);
-    put(&rig, 0, 4096, MORE);
-    put(&rig, 3996, 100, 0);
+    rig.next_id = 5;
+    tx_rig_put(&rig, 4000, 4096 + 100 + 96, MORE | NETIF_TX_CSUM_BLANK);
+    tx_rig_put(&rig, 0, 4096, MORE);
+    tx_rig_put(&rig, 3996, 100, 0);
     ring_front_publish(&rig.front.ring);
 
     assert_int_equal(netif_tx_next(&rig.back, &packet), 1);
@@ -170,8 +105,8 @@ static void pieces_add_up_to_the_first_slots_size(void **state)
     assert_int_equal(netif_tx_next(&rig.back, &packet), 0);
 
     netif_tx_answer(&rig.back, NETIF_STATUS_OKAY);
-    expect_answers(&rig, 5, 3, 0, NETIF_STATUS_OKAY);
-    expect_service(&rig);
+    tx_rig_expect_answers(&rig, 5, 3, 0, NETIF_STATUS_OKAY);
+    tx_rig_expect_service(&rig);
     tx_rig_fini(&rig);
 }
 
@@ -181,16 +116,17 @@ static void extras_are_heeded_and_answered_with_null(void **state)
     struct tx_rig rig;
     struct netif_packet packet;
     tx_rig_init(&rig, RIG_START);
-    next_id = 0;
-    put(&rig, 0, 4000, EXTRA | MORE | NETIF_TX_CSUM_BLANK | NETIF_TX_DATA_VALIDATED);
-    put_gso(&rig, 1448, NETIF_GSO_TCPV4, NETIF_EXTRA_MORE);
-    put_extra(&rig, (struct netif_extra_slot){NETIF_EXTRA_HASH, 0,
-                                              .hash = {NETIF_HASH_IPV4_TCP, NETIF_HASH_TOEPLITZ, 0x01020304}});
-    put(&rig, 0, 2000, 0);
-    put(&rig, 0, 60, EXTRA);
-    put_extra(&rig, (struct netif_extra_slot){NETIF_EXTRA_HASH, 0, .hash = {0, 9, 1}}); /* no algorithm of ours */
-    put(&rig, 0, 60, EXTRA);
-    put_extra(&rig, (struct netif_extra_slot){NETIF_EXTRA_HASH, 0, .hash = {4, NETIF_HASH_TOEPLITZ, 1}});
+    rig.next_id = 0;
+    tx_rig_put(&rig, 0, 4000, EXTRA | MORE | NETIF_TX_CSUM_BLANK | NETIF_TX_DATA_VALIDATED);
+    tx_rig_put_gso(&rig, 1448, NETIF_GSO_TCPV4, NETIF_EXTRA_MORE);
+    tx_rig_put_extra(&rig, (struct netif_extra_slot){NETIF_EXTRA_HASH, 0,
+                                                     .hash = {NETIF_HASH_IPV4_TCP, NETIF_HASH_TOEPLITZ, 0x01020304}});
+    tx_rig_put(&rig, 0, 2000, 0);
+    tx_rig_put(&rig, 0, 60, EXTRA);
+    tx_rig_put_extra(&rig,
+                     (struct netif_extra_slot){NETIF_EXTRA_HASH, 0, .hash = {0, 9, 1}}); /* no algorithm of ours */
+    tx_rig_put(&rig, 0, 60, EXTRA);
+    tx_rig_put_extra(&rig, (struct netif_extra_slot){NETIF_EXTRA_HASH, 0, .hash = {4, NETIF_HASH_TOEPLITZ, 1}});
     ring_front_publish(&rig.front.ring);
 
     assert_int_equal(netif_tx_next(&rig.back, &packet), 1);
@@ -211,8 +147,8 @@ static void extras_are_heeded_and_answered_with_null(void **state)
     }
     for (int i = 0; i < 3; i++)
         netif_tx_answer(&rig.back, NETIF_STATUS_DROPPED);
-    expect_answers(&rig, 0, 8, 1u << 1 | 1u << 2 | 1u << 5 | 1u << 7, NETIF_STATUS_DROPPED);
-    expect_service(&rig);
+    tx_rig_expect_answers(&rig, 0, 8, 1u << 1 | 1u << 2 | 1u << 5 | 1u << 7, NETIF_STATUS_DROPPED);
+    tx_rig_expect_service(&rig);
     tx_rig_fini(&rig);
 }
 
@@ -222,11 +158,11 @@ static void a_filter_changes_by_a_packet_of_nothing(void **state)
     struct tx_rig rig;
     struct netif_packet packet;
     tx_rig_init(&rig, RIG_START);
-    next_id = 0;
+    rig.next_id = 0;
     for (uint8_t type = NETIF_EXTRA_MULTICAST_ADD; type <= NETIF_EXTRA_MULTICAST_DEL; type++) {
-        const uint16_t id = next_id;
-        put(&rig, 0, 0, EXTRA);
-        put_extra(&rig, (struct netif_extra_slot){type, 0, .address = {1, 0, 0x5e, 0, 0, type}});
+        const uint16_t id = rig.next_id;
+        tx_rig_put(&rig, 0, 0, EXTRA);
+        tx_rig_put_extra(&rig, (struct netif_extra_slot){type, 0, .address = {1, 0, 0x5e, 0, 0, type}});
         ring_front_publish(&rig.front.ring);
         assert_int_equal(netif_tx_next(&rig.back, &packet), 1);
         assert_int_equal(packet.fault, NETIF_FAULT_NONE);
@@ -236,9 +172,9 @@ static void a_filter_changes_by_a_packet_of_nothing(void **state)
         assert_int_equal(packet.length, 0);
         assert_int_equal(packet.piece_count, 0);
         netif_tx_answer(&rig.back, NETIF_STATUS_OKAY);
-        expect_answers(&rig, id, 2, 2, NETIF_STATUS_OKAY);
+        tx_rig_expect_answers(&rig, id, 2, 2, NETIF_STATUS_OKAY);
     }
-    expect_service(&rig);
+    tx_rig_expect_service(&rig);
     tx_rig_fini(&rig);
 }
 
@@ -250,12 +186,12 @@ static void empty_pieces_are_answered_and_never_touched(void **state)
     struct netif_packet packet;
     tx_rig_init(&rig, RIG_START);
     for (unsigned empty = 0; empty < 8; empty++) { /* bit n: piece n */
-        uint16_t size[3], id = next_id;
+        uint16_t size[3], id = rig.next_id;
         unsigned total = 0, count = 0;
         for (unsigned i = 0; i < 3; i++)
             total += size[i] = empty >> i & 1 ? 0 : 20;
         for (unsigned i = 0; i < 3; i++)
-            put(&rig, size[i] ? 10 : 4096, (uint16_t)(i == 0 ? total : size[i]), i < 2 ? MORE : 0);
+            tx_rig_put(&rig, size[i] ? 10 : 4096, (uint16_t)(i == 0 ? total : size[i]), i < 2 ? MORE : 0);
         ring_front_publish(&rig.front.ring);
 
         assert_int_equal(netif_tx_next(&rig.back, &packet), 1);
@@ -268,7 +204,7 @@ static void empty_pieces_are_answered_and_never_touched(void **state)
             }
         assert_int_equal(packet.piece_count, count);
         netif_tx_answer(&rig.back, NETIF_STATUS_ERROR);
-        expect_answers(&rig, id, 3, 0, NETIF_STATUS_ERROR);
+        tx_rig_expect_answers(&rig, id, 3, 0, NETIF_STATUS_ERROR);
     }
     tx_rig_fini(&rig);
 }
@@ -283,10 +219,10 @@ static void any_number_of_slots_of_any_size(void **state)
     for (unsigned size = 0; size <= RING_PAGE_SIZE; size += size < 64 ? 1 : 63)
         for (unsigned count = 1; count <= 1 + NETIF_TX_MORE_FATAL; count++) {
             const unsigned total = count * size;
-            const uint16_t id = next_id;
+            const uint16_t id = rig.next_id;
             for (unsigned i = 0; i < count; i++)
-                put(&rig, (uint16_t)(RING_PAGE_SIZE - size), (uint16_t)(i == 0 ? total : size),
-                    i + 1 < count ? MORE : 0);
+                tx_rig_put(&rig, (uint16_t)(RING_PAGE_SIZE - size), (uint16_t)(i == 0 ? total : size),
+                           i + 1 < count ? MORE : 0);
             ring_front_publish(&rig.front.ring);
 
             enum netif_fault expected = NETIF_FAULT_NONE;
@@ -305,261 +241,10 @@ static void any_number_of_slots_of_any_size(void **state)
             assert_int_equal(sum, expected == NETIF_FAULT_NONE ? total : 0);
             assert_int_equal(packet.length, sum);
             netif_tx_answer(&rig.back, NETIF_STATUS_OKAY);
-            expect_answers(&rig, id, count, 0, NETIF_STATUS_OKAY);
+            tx_rig_expect_answers(&rig, id, count, 0, NETIF_STATUS_OKAY);
         }
-    expect_service(&rig);
+    tx_rig_expect_service(&rig);
     tx_rig_fini(&rig);
-}
-
-/* ---- Bad packets: dropped, and the device stays. ----------------------------------------------------------------- */
-
-static void drop_too_many(struct tx_rig *rig, unsigned more)
-{
-    put(rig, 0, 1000, MORE);
-    for (unsigned i = 0; i < more; i++)
-        put(rig, 0, 10, i + 1 < more ? MORE : 0);
-}
-
-static void drop_19_more(struct tx_rig *rig)
-{
-    drop_too_many(rig, NETIF_TX_MORE_MAX + 1);
-}
-
-static void drop_20_more(struct tx_rig *rig)
-{
-    drop_too_many(rig, NETIF_TX_MORE_FATAL);
-}
-
-static void drop_larger_piece(struct tx_rig *rig)
-{
-    put(rig, 0, 100, MORE);
-    put(rig, 0, 60, MORE);
-    put(rig, 0, 41, 0);
-}
-
-static void drop_overflown_total(struct tx_rig *rig) /* 17 pages: their sum in 16 bits is one page */
-{
-    put(rig, 0, 4096, MORE);
-    for (unsigned i = 0; i < 16; i++)
-        put(rig, 0, 4096, i < 15 ? MORE : 0);
-}
-
-static void drop_runt(struct tx_rig *rig)
-{
-    put(rig, 4090, 13, 0);
-}
-
-static void drop_add_and_del(struct tx_rig *rig)
-{
-    put(rig, 0, 0, EXTRA);
-    put_extra(rig, (struct netif_extra_slot){NETIF_EXTRA_MULTICAST_ADD, NETIF_EXTRA_MORE, .address = {1}});
-    put_extra(rig, (struct netif_extra_slot){NETIF_EXTRA_MULTICAST_DEL, 0, .address = {1}});
-}
-
-static void drop_add_with_data(struct tx_rig *rig)
-{
-    put(rig, 0, 100, EXTRA | MORE);
-    put_extra(rig, (struct netif_extra_slot){NETIF_EXTRA_MULTICAST_ADD, 0, .address = {1}});
-    put(rig, 0, 50, 0);
-}
-
-static void a_bad_packet_is_dropped_and_the_next_one_is_served(void **state)
-{
-    (void)state;
-    static const struct {
-        void (*put)(struct tx_rig *rig);
-        enum netif_fault fault;
-        unsigned slots;
-        uint32_t extras;
-    } rows[] = {
-        {drop_19_more, NETIF_FAULT_SLOTS, 20, 0},
-        {drop_20_more, NETIF_FAULT_SLOTS, 21, 0},
-        {drop_larger_piece, NETIF_FAULT_SIZE, 3, 0},
-        {drop_overflown_total, NETIF_FAULT_SIZE, 17, 0},
-        {drop_runt, NETIF_FAULT_RUNT, 1, 0},
-        {drop_add_and_del, NETIF_FAULT_MULTICAST, 3, 6},
-        {drop_add_with_data, NETIF_FAULT_MULTICAST, 3, 2},
-    };
-    struct tx_rig rig;
-    tx_rig_init(&rig, RIG_START);
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct netif_packet packet;
-        const uint16_t id = next_id;
-        rows[i].put(&rig);
-        ring_front_publish(&rig.front.ring);
-        assert_int_equal(netif_tx_next(&rig.back, &packet), 1);
-        assert_int_equal(packet.fault, rows[i].fault);
-        assert_int_equal(packet.slots, rows[i].slots);
-        assert_int_equal(packet.piece_count, 0);
-        assert_int_equal(packet.length, 0);
-        assert_true(meta_equal(&packet.meta, &(struct netif_meta){0}));
-        assert_int_equal(netif_tx_next(&rig.back, &packet), 0);
-        netif_tx_answer(&rig.back, NETIF_STATUS_ERROR);
-        expect_answers(&rig, id, rows[i].slots, rows[i].extras, NETIF_STATUS_ERROR);
-        expect_service(&rig);
-    }
-    tx_rig_fini(&rig);
-}
-
-/* ---- Worse: the device must go. ---------------------------------------------------------------------------------- */
-
-static void fatal_promised_slot(struct tx_rig *rig)
-{
-    put(rig, 0, 100, MORE);
-    put(rig, 0, 50, MORE);
-}
-
-static void fatal_promised_extra(struct tx_rig *rig)
-{
-    put(rig, 0, 100, EXTRA);
-}
-
-static void fatal_promised_second_extra(struct tx_rig *rig)
-{
-    put(rig, 0, 100, EXTRA);
-    put_gso(rig, 1448, NETIF_GSO_TCPV4, NETIF_EXTRA_MORE);
-}
-
-static void fatal_21_more(struct tx_rig *rig)
-{
-    drop_too_many(rig, NETIF_TX_MORE_FATAL + 1);
-}
-
-static void fatal_first_leaves_page(struct tx_rig *rig)
-{
-    put(rig, 4000, 97, 0);
-}
-
-static void fatal_rest_leaves_page(struct tx_rig *rig)
-{
-    put(rig, 4000, 97 + 50, MORE);
-    put(rig, 0, 50, 0);
-}
-
-static void fatal_piece_leaves_page(struct tx_rig *rig)
-{
-    put(rig, 0, 1000, MORE);
-    put(rig, 4047, 50, 0);
-}
-
-static void fatal_empty_piece_leaves_page(struct tx_rig *rig)
-{
-    put(rig, 0, 1000, MORE);
-    put(rig, 4097, 0, 0);
-}
-
-static void fatal_dropped_piece_leaves_page(struct tx_rig *rig)
-{
-    put(rig, 0, 100, MORE);
-    put(rig, 0, 200, MORE);
-    put(rig, 65535, 65535, 0);
-}
-
-static void fatal_extra_none(struct tx_rig *rig)
-{
-    put(rig, 0, 100, EXTRA);
-    put_extra(rig, (struct netif_extra_slot){.type = 0});
-}
-
-static void fatal_extra_unknown(struct tx_rig *rig)
-{
-    put(rig, 0, 100, EXTRA);
-    put_extra(rig, (struct netif_extra_slot){.type = 5});
-}
-
-static void fatal_extra_doubled(struct tx_rig *rig)
-{
-    put(rig, 0, 100, EXTRA);
-    put_gso(rig, 1448, NETIF_GSO_TCPV4, NETIF_EXTRA_MORE);
-    put_gso(rig, 1448, NETIF_GSO_TCPV4, 0);
-}
-
-static void fatal_gso_size(struct tx_rig *rig)
-{
-    put(rig, 0, 100, EXTRA);
-    put_gso(rig, 0, NETIF_GSO_TCPV4, 0);
-}
-
-static void fatal_gso_type(struct tx_rig *rig)
-{
-    put(rig, 0, 100, EXTRA);
-    put_gso(rig, 1448, 3, 0);
-}
-
-static void fatal_gso_none(struct tx_rig *rig)
-{
-    put(rig, 0, 100, EXTRA);
-    put_gso(rig, 1448, NETIF_GSO_NONE, 0);
-}
-
-static void fatal_multicast_leaves_page(struct tx_rig *rig)
-{
-    put(rig, 0, 100, EXTRA | MORE);
-    put_extra(rig, (struct netif_extra_slot){NETIF_EXTRA_MULTICAST_ADD, 0, .address = {1}});
-    put(rig, 4096, 50, 0);
-}
-
-static void what_cannot_be_understood_is_fatal(void **state)
-{
-    (void)state;
-    static const struct {
-        void (*put)(struct tx_rig *rig);
-        enum netif_fault fault;
-    } rows[] = {
-        {fatal_promised_slot, NETIF_FAULT_CUT_SHORT},
-        {fatal_promised_extra, NETIF_FAULT_CUT_SHORT},
-        {fatal_promised_second_extra, NETIF_FAULT_CUT_SHORT},
-        {fatal_21_more, NETIF_FAULT_ENDLESS},
-        {fatal_first_leaves_page, NETIF_FAULT_PAGE},
-        {fatal_rest_leaves_page, NETIF_FAULT_PAGE},
-        {fatal_piece_leaves_page, NETIF_FAULT_PAGE},
-        {fatal_empty_piece_leaves_page, NETIF_FAULT_PAGE},
-        {fatal_dropped_piece_leaves_page, NETIF_FAULT_PAGE},
-        {fatal_multicast_leaves_page, NETIF_FAULT_PAGE},
-        {fatal_extra_none, NETIF_FAULT_EXTRA},
-        {fatal_extra_unknown, NETIF_FAULT_EXTRA},
-        {fatal_extra_doubled, NETIF_FAULT_EXTRA},
-        {fatal_gso_size, NETIF_FAULT_GSO},
-        {fatal_gso_type, NETIF_FAULT_GSO},
-        {fatal_gso_none, NETIF_FAULT_GSO},
-    };
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct tx_rig rig;
-        struct netif_packet packet;
-        tx_rig_init(&rig, RIG_START);
-        expect_service(&rig);
-        put(&rig, 0, 60, 0); /* a good one before: it can still be answered */
-        rows[i].put(&rig);
-        ring_front_publish(&rig.front.ring);
-        assert_int_equal(netif_tx_next(&rig.back, &packet), 1);
-        memset(&packet, 0xaa, sizeof packet);
-        const struct netif_packet untouched = packet;
-        for (unsigned again = 0; again < 3; again++) {
-            assert_int_equal(netif_tx_next(&rig.back, &packet), -EPROTO);
-            assert_int_equal(netif_tx_fatal(&rig.back), rows[i].fault);
-            assert_memory_equal(&packet, &untouched, sizeof packet);
-        }
-        netif_tx_answer(&rig.back, NETIF_STATUS_OKAY);
-        tx_rig_fini(&rig);
-    }
-}
-
-/* XSA-39. */
-static void an_impossible_producer_is_fatal(void **state)
-{
-    (void)state;
-    static const uint32_t jumps[] = {NETIF_RING_SLOTS + 1, 0x7fffffff, 0x80000000, 0xffffffff};
-    for (size_t i = 0; i < sizeof jumps / sizeof jumps[0]; i++) {
-        struct tx_rig rig;
-        struct netif_packet packet;
-        tx_rig_init(&rig, RIG_START);
-        expect_service(&rig);
-        const uint32_t producer = RIG_START + 1 + jumps[i];
-        memcpy(rig.memory.pages + RIG_REQ_PROD, &producer, sizeof producer);
-        assert_int_equal(netif_tx_next(&rig.back, &packet), -EPROTO);
-        assert_int_equal(netif_tx_fatal(&rig.back), NETIF_FAULT_PRODUCER);
-        tx_rig_fini(&rig);
-    }
 }
 
 /* ---- Memory. ----------------------------------------------------------------------------------------------------- */
@@ -571,8 +256,8 @@ static void the_ring_is_read_once_and_answered_by_the_byte(void **state)
     struct tx_rig rig;
     struct netif_packet packet;
     tx_rig_init(&rig, RIG_START);
-    next_id = 0x4142;
-    put(&rig, 0, 60, 0);
+    rig.next_id = 0x4142;
+    tx_rig_put(&rig, 0, 60, 0);
     ring_front_publish(&rig.front.ring);
     assert_int_equal(netif_tx_next(&rig.back, &packet), 1);
     memset(rig.memory.pages + RING_HEADER_SIZE, 0x5a, RING_PAGE_SIZE - RING_HEADER_SIZE);
@@ -599,7 +284,7 @@ static void an_answer_to_nothing_aborts(void **state)
     struct netif_packet packet;
     tx_rig_init(&rig, RIG_START);
     assert_int_equal(WTERMSIG(netif_rig_status_after(answer_nothing, &rig.back)), SIGABRT);
-    fatal_promised_slot(&rig);
+    tx_rig_put(&rig, 0, 100, MORE); /* and no more */
     ring_front_publish(&rig.front.ring);
     assert_int_equal(netif_tx_next(&rig.back, &packet), -EPROTO);
     assert_int_equal(WTERMSIG(netif_rig_status_after(answer_nothing, &rig.back)), SIGABRT);
@@ -678,9 +363,6 @@ int main(void)
         cmocka_unit_test(a_filter_changes_by_a_packet_of_nothing),
         cmocka_unit_test(empty_pieces_are_answered_and_never_touched),
         cmocka_unit_test(any_number_of_slots_of_any_size),
-        cmocka_unit_test(a_bad_packet_is_dropped_and_the_next_one_is_served),
-        cmocka_unit_test(what_cannot_be_understood_is_fatal),
-        cmocka_unit_test(an_impossible_producer_is_fatal),
         cmocka_unit_test(the_ring_is_read_once_and_answered_by_the_byte),
         cmocka_unit_test(an_answer_to_nothing_aborts),
         cmocka_unit_test(a_front_end_sends_only_what_a_ring_can_carry),
