@@ -94,6 +94,20 @@ int ring_back_consume(struct ring_back *back, struct ring_request *ret_request)
     return 1;
 }
 
+void ring_back_unconsume(struct ring_back *back, uint32_t index)
+{
+    if (index >= back->layout.slots)
+        abort();
+    struct journal_entry *entry = &back->journal->entries[index];
+    if (journal_word_state(journal_load(&entry->word)) != JOURNAL_IN_FLIGHT)
+        abort();
+
+    journal_commit(&entry->word, journal_word(JOURNAL_FREE, 0));
+    table_push(back, &back->free_head, index);
+    back->req_cons--;
+    back->in_flight--;
+}
+
 void ring_back_respond(struct ring_back *back, uint32_t index, const void *response)
 {
     if (index >= back->layout.slots)

@@ -27,6 +27,8 @@
  *            C  IN_FLIGHT(sequence)     Replayed.
  *   respond  s  response to its slot    Still IN_FLIGHT: replayed. Nothing announces the slot; another may take it.
  *            C  DONE(index)             Published by the recovery; the response is in its slot.
+ *   unconsume C FREE, the latest       Read again from its slot, where it still stands: a ring in order is answered only
+ *               request first          up to the oldest in flight.
  *   publish  C  batch (base, target)    rsp_prod is base, and DONE(base) to DONE(target - 1) exist: published again.
  *            P  rsp_prod = target       These entries are announced: freed, never answered again.
  *            C  FREE, for each          The rest is freed.

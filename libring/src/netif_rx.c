@@ -162,3 +162,12 @@ void netif_rx_finish(struct netif_rx *rx, const struct netif_lay *lay)
     for (uint32_t piece = 1; piece < lay->piece_count; piece++)
         answer_piece(rx, lay, piece);
 }
+
+int netif_rx_drain(struct netif_rx *rx)
+{
+    if (rx->laid != rx->finished || rx->ring.done_count > 0)
+        return -EBUSY;
+    while (rx->posted != rx->laid)
+        ring_back_unconsume(&rx->ring, rx->slots[--rx->posted % NETIF_RING_SLOTS].index);
+    return ring_back_drain(&rx->ring);
+}

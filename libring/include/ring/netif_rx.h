@@ -19,7 +19,7 @@
 #include <ring/back.h>
 #include <ring/netif.h>
 
-/* Embedded by its user. `ring` is for publishing, draining and looking at; the other fields are private. */
+/* Embedded by its user. `ring` is for publishing, undraining and looking at; the other fields are private. */
 struct netif_rx {
     struct ring_back ring;
     uint32_t posted, laid, finished; /* slots, free-running */
@@ -67,5 +67,10 @@ int netif_rx_lay(struct netif_rx *rx, uint32_t length, const struct netif_meta *
 /* Answers the slots of a packet. Aborts when another one was laid before it and not finished: that is the caller's
  * mistake, never the peer's. */
 void netif_rx_finish(struct netif_rx *rx, const struct netif_lay *lay);
+
+/* Marks the journal as drained, as ring_back_drain(): pages that wait for packets go back to the ring, where the next
+ * process finds them; after ring_back_undrain(&rx->ring), this one. Returns 0, or -EBUSY while a packet is not finished
+ * or not published. */
+int netif_rx_drain(struct netif_rx *rx);
 
 #endif

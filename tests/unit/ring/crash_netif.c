@@ -214,8 +214,8 @@ static void finish(struct netif_rx *rx, const struct netif_lay *laid)
     leave();
 }
 
-/* P the guest posts a page, i fill, 1 and 3 lay a packet over as many slots, d finish, p publish, f
- * the guest reads. */
+/* P the guest posts a page, i fill, 1 and 3 lay a packet over as many slots, d finish, p publish, f the guest reads, z
+ * drain, u undrain. */
 static void receive(const char *script)
 {
     static struct netif_rx rx;
@@ -240,6 +240,16 @@ static void receive(const char *script)
             break;
         case 'p':
             publish(&rx.ring);
+            break;
+        case 'z':
+            enter();
+            demand(netif_rx_drain(&rx) == 0);
+            leave();
+            break;
+        case 'u':
+            enter();
+            ring_back_undrain(&rx.ring);
+            leave();
             break;
         default:
             guest_read_packets();
@@ -303,13 +313,14 @@ static void see(void *context)
 int main(void)
 {
     static const char *const transmitting[] = {"StapfStapSf", "SSSttaatapf", "SSSStaptttaaSptapf", "SSSttt"};
-    static const char *const receiving[] = {"PPi1dp1dpf", "PPPPPPPPi31ddpf1dp", "PPPPi1d3PPPPid1dpf", "PPPPPi3d"};
+    static const char *const receiving[] = {"PPi1dp1dpf", "PPPPPPPPi31ddpf1dp", "PPPPi1d3PPPPid1dpf", "PPPPPi3d",
+                                            "PPPPPi1dpzPui3dpf"};
     world = mmap(NULL, sizeof *world, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (world == MAP_FAILED)
         return 1;
 
     for (unsigned direction = 0; direction < 2; direction++)
-        for (size_t i = 0; i < 4; i++) {
+        for (size_t i = 0; i < (direction ? sizeof receiving : sizeof transmitting) / sizeof receiving[0]; i++) {
             struct run run = {.go_on = direction ? receive_on : transmit_on};
             const char *script = direction ? receiving[i] : transmitting[i];
             const unsigned long points_before = kill_points;

@@ -118,7 +118,8 @@ static void without_a_key_every_hash_is_zero(void **state)
     uint8_t frame[FRAME_MAX];
     struct netif_hash hash = make_hash(NETIF_HASH_TYPES_ALL);
     memset(hash.key, 0, sizeof hash.key);
-    expect(&hash, frame, make_ipv4(&ipv4_vectors[0], 0, frame), NETIF_HASH_IPV4_TCP, 0);
+    const size_t size = make_ipv4(&ipv4_vectors[0], 0, frame);
+    expect(&hash, frame, size, NETIF_HASH_IPV4_TCP, 0);
 }
 
 static void the_most_specific_type_that_applies(void **state)

@@ -232,6 +232,73 @@ static void the_ring_is_read_once(void **state)
     rx_rig_fini(&rig);
 }
 
+/* Pages that wait for packets are not in flight for long: they go back. */
+static void a_drained_ring_is_taken_over_with_its_pages(void **state)
+{
+    (void)state;
+    struct rx_rig rig;
+    struct netif_lay lay;
+    struct netif_received received;
+    rx_rig_init(&rig, RIG_START);
+    post(&rig, 0, 20); /* over the wrap */
+    assert_int_equal(netif_rx_fill(&rig.back), 20);
+    assert_int_equal(netif_rx_lay(&rig.back, 5000, &plain, &lay), 0);
+    assert_int_equal(netif_rx_drain(&rig.back), -EBUSY);
+    netif_rx_finish(&rig.back, &lay);
+    assert_int_equal(netif_rx_drain(&rig.back), -EBUSY);
+    ring_back_publish(&rig.back.ring);
+    assert_int_equal(netif_rx_drain(&rig.back), 0);
+    assert_int_equal(netif_rx_room(&rig.back), 0);
+
+    /* It may go on itself. */
+    ring_back_undrain(&rig.back.ring);
+    assert_int_equal(netif_rx_fill(&rig.back), 18);
+    assert_int_equal(netif_rx_lay(&rig.back, 60, &plain, &lay), 0);
+    assert_int_equal(lay.pieces[0].gref, GREF + 2);
+    netif_rx_finish(&rig.back, &lay);
+    ring_back_publish(&rig.back.ring);
+    assert_int_equal(netif_rx_drain(&rig.back), 0);
+
+    /* Or another, with a journal that knows nothing. */
+    memset(&rig.back, 0xee, sizeof rig.back);
+    memset(rig.memory.journal, 0, rig.memory.journal_size);
+    ring_journal_head_drained(RIG_GENERATION, (struct ring_journal_head *)rig.memory.journal);
+    assert_int_equal(netif_rx_recover(&rig.back, rig.memory.pages, RING_PAGE_SIZE, rig.memory.journal,
+                                      rig.memory.journal_size, RIG_GENERATION, false),
+                     0);
+    assert_int_equal(netif_rx_fill(&rig.back), 17);
+    for (uint32_t id = 3; id < 20; id++) {
+        assert_int_equal(netif_rx_lay(&rig.back, 60, &plain, &lay), 0);
+        assert_int_equal(lay.pieces[0].gref, GREF + id);
+        netif_rx_finish(&rig.back, &lay);
+    }
+    ring_back_publish(&rig.back.ring);
+    for (unsigned i = 0; i < 19; i++)
+        assert_int_equal(netif_front_rx_collect(&rig.front, &received), 1);
+    expect_service(&rig, 30);
+    rx_rig_fini(&rig);
+}
+
+static void unconsume_nothing(void *back)
+{
+    ring_back_unconsume(back, 0);
+}
+
+static void unconsume_beyond(void *back)
+{
+    ring_back_unconsume(back, NETIF_RING_SLOTS);
+}
+
+static void giving_back_what_was_not_taken_aborts(void **state)
+{
+    (void)state;
+    struct rx_rig rig;
+    rx_rig_init(&rig, RIG_START);
+    assert_int_equal(WTERMSIG(netif_rig_status_after(unconsume_nothing, &rig.back.ring)), SIGABRT);
+    assert_int_equal(WTERMSIG(netif_rig_status_after(unconsume_beyond, &rig.back.ring)), SIGABRT);
+    rx_rig_fini(&rig);
+}
+
 struct wrong_finish {
     struct rx_rig *rig;
     struct netif_lay *lay;
@@ -347,6 +414,8 @@ int main(void)
         cmocka_unit_test(the_largest_packet_passes),
         cmocka_unit_test(an_impossible_producer_is_refused),
         cmocka_unit_test(the_ring_is_read_once),
+        cmocka_unit_test(a_drained_ring_is_taken_over_with_its_pages),
+        cmocka_unit_test(giving_back_what_was_not_taken_aborts),
         cmocka_unit_test(finishing_out_of_order_aborts),
         cmocka_unit_test(a_front_end_refuses_what_no_back_end_sends),
         cmocka_unit_test(a_front_end_counts_extras),
