@@ -18,7 +18,7 @@
 #include <ring/back.h>
 #include <ring/netif.h>
 
-#define NETIF_TX_MORE_MAX   18u /* slots after the first that a packet may have: XEN_NETIF_NR_SLOTS_MIN */
+#define NETIF_TX_MORE_MAX   18u /* slots after the first that a packet may have: one more than must be, as with Linux */
 #define NETIF_TX_MORE_FATAL 20u /* more than these, and the guest does not mean to send a packet */
 #define NETIF_TX_PIECES_MAX (1 + NETIF_TX_MORE_MAX)
 

@@ -2,7 +2,7 @@
 /*
  * A network back end killed at every instruction: libring's real objects, optimised and not instrumented, single-stepped
  * as in crash.c, one layer up. From every state that a kill can leave, the guest reads its rings, a successor recovers,
- * serves what is left, and then some.
+ * serves what is left, and then some. With an argument, recoveries are stepped through, too, and as many deep.
  *
  * Demanded of transmit: what the guest sees answered ends with a packet; the successor begins with the first packet that
  * the guest has not seen answered, and with each after it, whole and in order; every slot is answered once.
@@ -140,13 +140,17 @@ static void transmit(const char *script)
         }
 }
 
-static void transmit_on(void)
+static void transmit_on(const char *script)
 {
+    (void)script;
     static struct netif_tx tx;
     struct netif_packet packet;
     guest_read_answers();
-    demand(netif_tx_recover(&tx, world->pages, sizeof world->pages, world->journal, sizeof world->journal, GENERATION,
-                            false) == 0);
+    enter();
+    int rc = netif_tx_recover(&tx, world->pages, sizeof world->pages, world->journal, sizeof world->journal, GENERATION,
+                              false);
+    leave();
+    demand(rc == 0);
     guest_read_answers(); /* a publication that was begun */
     uint32_t next = world->answered;
     for (guest_send(); next < world->sent; next++)
@@ -256,13 +260,17 @@ static void receive(const char *script)
         }
 }
 
-static void receive_on(void)
+static void receive_on(const char *script)
 {
+    (void)script;
     static struct netif_rx rx;
     struct netif_lay laid;
     guest_read_packets();
-    demand(netif_rx_recover(&rx, world->pages, sizeof world->pages, world->journal, sizeof world->journal, GENERATION,
-                            false) == 0);
+    enter();
+    int rc = netif_rx_recover(&rx, world->pages, sizeof world->pages, world->journal, sizeof world->journal, GENERATION,
+                              false);
+    leave();
+    demand(rc == 0);
     guest_read_packets();
     guest_post();
     fill(&rx);
@@ -285,7 +293,8 @@ static void receive_on(void)
 /* ---- Each state. ------------------------------------------------------------------------------------------------- */
 
 struct run {
-    void (*go_on)(void);
+    void (*go_on)(const char *);
+    unsigned depth; /* how many recoveries in a row are killed */
     unsigned long states;
 };
 
@@ -293,25 +302,38 @@ struct run {
 static void see(void *context)
 {
     struct run *run = context;
-    static struct world saved;
-    int status;
-    saved = *world;
+    struct run next = {.go_on = run->go_on, .depth = run->depth - 1};
+    struct world *saved = malloc(sizeof *saved);
+    if (!saved)
+        abort();
+    *saved = *world;
     run->states++;
+    if (run->depth > 0) {
+        step_through(run->go_on, NULL, world, sizeof *world, see, &next);
+        run->states += next.states;
+        *world = *saved;
+        free(saved);
+        return;
+    }
+
+    int status;
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
-        run->go_on();
+        run->go_on(NULL);
         _exit(0);
     }
     if (waitpid(child, &status, 0) != child || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
         printf("in state %lu: status %#x\n", run->states, (unsigned)status);
         exit(1);
     }
-    *world = saved;
+    *world = *saved;
+    free(saved);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
+    const unsigned depth = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : 0;
     static const char *const transmitting[] = {"StapfStapSf", "SSSttaatapf", "SSSStaptttaaSptapf", "SSSttt"};
     static const char *const receiving[] = {"PPi1dp1dpf", "PPPPPPPPi31ddpf1dp", "PPPPi1d3PPPPid1dpf", "PPPPPi3d",
                                             "PPPPPi1dpzPui3dpf"};
@@ -321,7 +343,7 @@ int main(void)
 
     for (unsigned direction = 0; direction < 2; direction++)
         for (size_t i = 0; i < (direction ? sizeof receiving : sizeof transmitting) / sizeof receiving[0]; i++) {
-            struct run run = {.go_on = direction ? receive_on : transmit_on};
+            struct run run = {.go_on = direction ? receive_on : transmit_on, .depth = depth};
             const char *script = direction ? receiving[i] : transmitting[i];
             const unsigned long points_before = kill_points;
             memset(world, 0, sizeof *world);
