@@ -10,13 +10,16 @@
  * is lost, and it begins anew as its own successor, which may be killed as well. One of the requests is poison: while it
  * is executed the process may crash, CRASHES times, and the successor is told so until it has recovered the ring. A
  * request that is parked is pardoned PARDONS times. A process may be told to drain DRAINS times; then it ends, or is told
- * to go on.
+ * to go on. On a ring in order, requests are answered in the order they came, and in groups, each by one publication. A
+ * group ends where serve() publishes; there, nothing crashes and nothing is drained.
  *
  *   run honest                       a front end that keeps the protocol
  *   run hostile -DHOSTILE -DREQUESTS=3   whatever is read of the shared pages is any value
  *   run crashes -DREQUESTS=3 -DKILLS=1 -DCRASHES=3 -DPARDONS=1   a request that crashes its process
  *   run drained -DREQUESTS=3 -DDRAINS=1   a planned replacement
  *   run scribbled -DHOSTILE -DSCRIBBLED -DREQUESTS=2 -DKILLS=1   the journal that a successor finds is any value, too
+ *   run ordered -DIN_ORDER           a ring in order, recovered by ring_back_recover_in_order()
+ *   run ordered-scribbled -DIN_ORDER -DHOSTILE -DSCRIBBLED -DREQUESTS=2 -DKILLS=1
  *   full honest -DREQUESTS=5 -DKILLS=3
  *   full honest -DSLOTS=4 -DREQUESTS=5 -DKILLS=1
  *   full crashes -DREQUESTS=3 -DKILLS=2 -DCRASHES=6 -DPARDONS=1 -DATTEMPTS_MAX=3
@@ -56,6 +59,9 @@
  *   mutant READ_TWICE hostile   the caller checks its copy and uses the slot
  *   mutant GAPS_BELIEVED scribbled   recover: DONE entries need not follow each other
  *   mutant DISTANCE_BELIEVED scribbled   recover: a DONE entry may be anywhere
+ *   mutant NOT_TAKEN_BACK ordered   recover: what is DONE and in no batch is published
+ *   mutant TAKEN_FORWARD ordered   recover: the earliest is taken back first
+ *   mutant TAKEN_AS_LATEST ordered   recover: what is taken back comes after what is in flight
  */
 #ifndef SLOTS
 #define SLOTS 2
@@ -112,7 +118,7 @@
 hidden byte answered_twice, answered_unasked, acknowledged_executed_again, older_generation_executed, half_copied, half_formatted_accepted,
     out_of_order, announced_without_response, honest_ring_refused, left_behind, list_overrun,
     response_without_request, counters_disagree, used_unchecked, miscounted, proved_wrongly, not_alone, suspect_in_company,
-    executed_after_the_limit, parked_without_cause, innocent_waits;
+    executed_after_the_limit, parked_without_cause, innocent_waits, group_torn;
 #define must(condition, violated)               \
     if                                          \
     :: (condition) -> skip                      \
@@ -154,6 +160,7 @@ bool by_crash;        /* this process ends by its own doing */
 byte true_crashes[IDS];
 bool true_proof[IDS];
 byte crash_count, pardons, drains;
+byte group_end = START; /* of requests that are answered together: where a process last meant to publish */
 byte consumed;
 
 #define commit(i, new_state, new_number) atomic { state[i] = new_state; number[i] = new_number }
@@ -381,6 +388,9 @@ inline publish_index()
         od;
         value = 0;
         rsp_prod = INDEX(own_rsp_prod + done_count);
+#ifdef IN_ORDER
+        must(rsp_prod == group_end, group_torn);
+#endif
 #endif
         own_rsp_prod = INDEX(own_rsp_prod + done_count);
         done_count = 0
@@ -525,6 +535,61 @@ inline check_consistency(requests)
     fi
 }
 
+/* can_take_back(): whether numbers are left for what was answered before all in flight. */
+inline can_take_back()
+{
+    if
+    :: own_rsp_prod == target && replay_head != END ->
+        if
+        :: number[replay_head] <= done_count -> result = EBADMSG
+        :: else -> skip
+        fi
+    :: else -> skip
+    fi
+}
+
+/* take_back(): the latest first, `at` is its distance. A commit each. */
+inline take_back()
+{
+    atomic {
+        do
+        :: done_head != END -> pop(done_head, i)
+        :: else -> break
+        od;
+        i = 0;
+        if
+        :: next_sequence <= done_count -> next_sequence = done_count + 1
+        :: else -> skip
+        fi
+    };
+    do
+    :: atomic { done_count > 0 ->
+#ifdef TAKEN_FORWARD
+            at = previous;
+            previous++;
+#else
+            at = done_count - 1;
+#endif
+            do
+            :: state[i] != DONE || INDEX(number[i] - own_rsp_prod) != at -> i++
+            :: else -> break
+            od;
+            state[i] = IN_FLIGHT;
+#ifdef TAKEN_AS_LATEST
+            number[i] = next_sequence + at;
+#else
+            number[i] = at + 1;
+#endif
+            push(replay_head, i);
+            in_flight++;
+            done_count--;
+            at = 0;
+            i = 0
+        }
+    :: atomic { done_count == 0 -> previous = 0; break }
+    od
+}
+
 /* settle_attempts(): a commit each. */
 inline settle_attempts()
 {
@@ -603,6 +668,12 @@ inline ring_back_recover()
             :: result == OK -> check_consistency(requests)
             :: else -> skip
             fi;
+#ifdef IN_ORDER
+            if
+            :: result == OK -> can_take_back()
+            :: else -> skip
+            fi;
+#endif
             requests = 0;
             done_seen = 0;
             done_span = 0;
@@ -612,6 +683,12 @@ inline ring_back_recover()
         };
         if
         :: result == OK ->
+#if defined(IN_ORDER) && !defined(NOT_TAKEN_BACK)
+            if
+            :: own_rsp_prod == target -> take_back()
+            :: else -> skip
+            fi;
+#endif
             settle_attempts();
             release(announced_head);
             if
@@ -624,9 +701,12 @@ inline ring_back_recover()
     fi
 }
 
-/* replay_next(): of those with the fewest crashes the first. */
+/* replay_next(): the first, or of those with the fewest crashes the first. */
 inline replay_next(n)
 {
+#ifdef IN_ORDER
+    n = replay_head
+#else
     at = replay_head;
     n = END;
     do
@@ -643,6 +723,7 @@ inline replay_next(n)
     :: else -> break
     od;
     at = 0
+#endif
 }
 
 /* Takes an entry out of the replay list. */
@@ -790,6 +871,16 @@ inline start_alone()
     fi
 }
 
+/* A ring in order is answered in order. */
+#define NOT_BEFORE(i, j) (state[j] != IN_FLIGHT || number[i] <= number[j])
+#ifndef IN_ORDER
+#define DUE(i) held[i]
+#elif SLOTS > 2
+#define DUE(i) (held[i] && NOT_BEFORE(i, 0) && NOT_BEFORE(i, 1) && NOT_BEFORE(i, 2) && NOT_BEFORE(i, 3))
+#else
+#define DUE(i) (held[i] && NOT_BEFORE(i, 0) && NOT_BEFORE(i, 1))
+#endif
+
 /* One more step of the loop, whichever: the disk ends requests in any order, a batch is as large as it happens to be. */
 inline serve_once()
 {
@@ -806,13 +897,17 @@ inline serve_once()
 #else
     :: !is_cautious && replay_head == END && !draining && MORE_REQUESTS -> alone = false; ring_back_consume()
 #endif
-    :: held[0] -> ring_back_respond(0)
-    :: held[1] -> ring_back_respond(1)
+    :: DUE(0) -> ring_back_respond(0)
+    :: DUE(1) -> ring_back_respond(1)
 #if SLOTS > 2
-    :: held[2] -> ring_back_respond(2)
-    :: held[3] -> ring_back_respond(3)
+    :: DUE(2) -> ring_back_respond(2)
+    :: DUE(3) -> ring_back_respond(3)
 #endif
+#if defined(IN_ORDER) && !defined(HOSTILE)
+    :: atomic { done_count > 0 -> group_end = INDEX(own_rsp_prod + done_count) }; ring_back_publish()
+#else
     :: done_count > 0 -> ring_back_publish()
+#endif
 #ifndef HOSTILE
     :: atomic { crash_count < CRASHES && holds_poison -> crash() }
     :: !draining && drains < DRAINS -> drains++; draining = true
