@@ -102,6 +102,10 @@ void ring_back_unconsume(struct ring_back *back, uint32_t index)
     if (journal_word_state(journal_load(&entry->word)) != JOURNAL_IN_FLIGHT)
         abort();
 
+    /* All of it, whatever the response's mask: a process that died may have left a response there. */
+    volatile uint32_t *slot = shared_slot(back->shared, &back->layout, back->req_cons - 1);
+    for (uint32_t i = 0; i < back->layout.request_size / 4; i++)
+        slot[i] = entry->request[i];
     journal_commit(&entry->word, journal_word(JOURNAL_FREE, 0));
     table_push(back, &back->free_head, index);
     back->req_cons--;

@@ -23,12 +23,15 @@
  * What a kill leaves after each store (s: scratch, C: commit, P: what the peer sees):
  *
  *   consume  s  request, attempts =     The entry is FREE, the slot is read again. No response can have replaced it:
- *               (0, TOGETHER)           responses go only to slots of requests that were consumed.
+ *               (0, TOGETHER)           responses go only to slots of requests that were consumed, and unconsume
+ *                                       puts the request back.
  *            C  IN_FLIGHT(sequence)     Replayed.
  *   respond  s  response to its slot    Still IN_FLIGHT: replayed. Nothing announces the slot; another may take it.
  *            C  DONE(index)             Published by the recovery; the response is in its slot.
- *   unconsume C FREE, the latest       Read again from its slot, where it still stands: a ring in order is answered only
- *               request first          up to the oldest in flight.
+ *   unconsume s request to its slot     Still IN_FLIGHT: replayed. The slot may hold a response of a process that died
+ *                                       before it published; the ring is in order, so nothing announces that now.
+ *             C FREE, the latest        Read again from its slot.
+ *               request first
  *   publish  C  batch (base, target)    rsp_prod is base, and DONE(base) to DONE(target - 1) exist: published again.
  *            P  rsp_prod = target       These entries are announced: freed, never answered again.
  *            C  FREE, for each          The rest is freed.

@@ -130,7 +130,8 @@ void ring_journal_retire(void *journal, size_t journal_size);
 int ring_back_consume(struct ring_back *back, struct ring_request *ret_request);
 
 /* Gives request `index` back to the ring, from which it is read again: the latest that was consumed, and only on a ring
- * that is answered in order, where no response can have taken its slot. Aborts when no such request is in flight. */
+ * that is answered in order. Its bytes are stored to its slot once more, where a response that was never published may
+ * stand. Aborts when no such request is in flight. */
 void ring_back_unconsume(struct ring_back *back, uint32_t index);
 
 /* Finishes request `index` with `layout.response_size` bytes; the peer sees it at the next publish. Aborts when no such

@@ -7,7 +7,7 @@
  * Demanded of transmit: what the guest sees answered ends with a packet; the successor begins with the first packet that
  * the guest has not seen answered, and with each after it, whole and in order; every slot is answered once.
  * Of receive: the guest sees whole packets only; the pages of the others are there again, in order; each page comes back
- * once.
+ * once. All this of a successor, too, that gives the pages back to the ring before it goes on.
  *
  * That it can fail was tried by breaking libring: with a recovery that takes nothing back, with one that leaves out what
  * was in flight, and with an answer or a packet that is published in parts, it fails.
@@ -260,9 +260,9 @@ static void receive(const char *script)
         }
 }
 
-static void receive_on(const char *script)
+/* A successor goes on; before that, it may give the pages back to the ring. */
+static void receive_after(bool drained)
 {
-    (void)script;
     static struct netif_rx rx;
     struct netif_lay laid;
     guest_read_packets();
@@ -272,6 +272,12 @@ static void receive_on(const char *script)
     leave();
     demand(rc == 0);
     guest_read_packets();
+    if (drained) {
+        enter();
+        demand(netif_rx_drain(&rx) == 0);
+        ring_back_undrain(&rx.ring);
+        leave();
+    }
     guest_post();
     fill(&rx);
     uint32_t out = 0;
@@ -288,6 +294,18 @@ static void receive_on(const char *script)
     for (uint32_t i = 0; i < world->posted; i++)
         demand(world->back[i] == 1);
     demand(ring_front_room(&world->rx.ring) == NETIF_RING_SLOTS);
+}
+
+static void receive_on(const char *script)
+{
+    (void)script;
+    receive_after(false);
+}
+
+static void receive_on_drained(const char *script)
+{
+    (void)script;
+    receive_after(true);
 }
 
 /* ---- Each state. ------------------------------------------------------------------------------------------------- */
@@ -341,17 +359,19 @@ int main(int argc, char **argv)
     if (world == MAP_FAILED)
         return 1;
 
-    for (unsigned direction = 0; direction < 2; direction++)
-        for (size_t i = 0; i < (direction ? sizeof receiving : sizeof transmitting) / sizeof receiving[0]; i++) {
-            struct run run = {.go_on = direction ? receive_on : transmit_on, .depth = depth};
-            const char *script = direction ? receiving[i] : transmitting[i];
+    static void (*const successors[])(const char *) = {transmit_on, receive_on, receive_on_drained};
+    static const char *const names[] = {"transmit", "receive ", "drained "};
+    for (unsigned kind = 0; kind < 3; kind++)
+        for (size_t i = 0; i < (kind ? sizeof receiving : sizeof transmitting) / sizeof receiving[0]; i++) {
+            struct run run = {.go_on = successors[kind], .depth = depth};
+            const char *script = kind ? receiving[i] : transmitting[i];
             const unsigned long points_before = kill_points;
             memset(world, 0, sizeof *world);
-            demand((direction ? netif_front_rx_init(&world->rx, world->pages, sizeof world->pages, START)
-                              : netif_front_tx_init(&world->tx, world->pages, sizeof world->pages, START)) == 0);
-            step_through(direction ? receive : transmit, script, world, sizeof *world, see, &run);
-            printf("%s %-20s %8lu kill points, %6lu states\n", direction ? "receive " : "transmit", script,
-                   kill_points - points_before, run.states);
+            demand((kind ? netif_front_rx_init(&world->rx, world->pages, sizeof world->pages, START)
+                         : netif_front_tx_init(&world->tx, world->pages, sizeof world->pages, START)) == 0);
+            step_through(kind ? receive : transmit, script, world, sizeof *world, see, &run);
+            printf("%s %-20s %8lu kill points, %6lu states\n", names[kind], script, kill_points - points_before,
+                   run.states);
         }
     return 0;
 }

@@ -279,6 +279,51 @@ static void a_drained_ring_is_taken_over_with_its_pages(void **state)
     rx_rig_fini(&rig);
 }
 
+/* A killed process's answers stand in the slots of pages that its successor gives back. */
+static void pages_given_back_by_a_successor_are_the_guests(void **state)
+{
+    (void)state;
+    for (unsigned other = 0; other < 2; other++) {
+        struct rx_rig rig;
+        struct netif_lay lay;
+        struct netif_received received;
+        rx_rig_init(&rig, RIG_START);
+        post(&rig, 0, 20);
+        assert_int_equal(netif_rx_fill(&rig.back), 20);
+        assert_int_equal(netif_rx_lay(&rig.back, 4 * RING_PAGE_SIZE, &rich, &lay), 0);
+        netif_rx_finish(&rig.back, &lay);
+
+        const struct netif_rig *memory = &rig.memory;
+        memset(&rig.back, 0xee, sizeof rig.back); /* not published */
+        assert_int_equal(netif_rx_recover(&rig.back, memory->pages, RING_PAGE_SIZE, memory->journal,
+                                          memory->journal_size, RIG_GENERATION, false),
+                         0);
+        assert_int_equal(netif_rx_room(&rig.back), 20);
+        assert_int_equal(netif_rx_drain(&rig.back), 0);
+        if (other) {
+            memset(memory->journal, 0, memory->journal_size);
+            assert_int_equal(netif_rx_attach(&rig.back, memory->pages, RING_PAGE_SIZE, memory->journal,
+                                             memory->journal_size, RIG_GENERATION + 1),
+                             0);
+        } else {
+            ring_back_undrain(&rig.back.ring);
+        }
+        assert_int_equal(netif_rx_fill(&rig.back), 20);
+        for (uint32_t id = 0; id < 20; id++) {
+            assert_int_equal(netif_rx_lay(&rig.back, 60, &plain, &lay), 0);
+            assert_int_equal(lay.pieces[0].gref, GREF + id);
+            netif_rx_finish(&rig.back, &lay);
+        }
+        ring_back_publish(&rig.back.ring);
+        for (uint32_t id = 0; id < 20; id++) {
+            assert_int_equal(netif_front_rx_collect(&rig.front, &received), 1);
+            assert_int_equal(received.pieces[0].id, id);
+        }
+        expect_service(&rig, 30);
+        rx_rig_fini(&rig);
+    }
+}
+
 static void unconsume_nothing(void *back)
 {
     ring_back_unconsume(back, 0);
@@ -415,6 +460,7 @@ int main(void)
         cmocka_unit_test(an_impossible_producer_is_refused),
         cmocka_unit_test(the_ring_is_read_once),
         cmocka_unit_test(a_drained_ring_is_taken_over_with_its_pages),
+        cmocka_unit_test(pages_given_back_by_a_successor_are_the_guests),
         cmocka_unit_test(giving_back_what_was_not_taken_aborts),
         cmocka_unit_test(finishing_out_of_order_aborts),
         cmocka_unit_test(a_front_end_refuses_what_no_back_end_sends),
