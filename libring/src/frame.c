@@ -18,7 +18,8 @@
  *
  * Events as in a ring of Xen's (shared.h): each end stores what it sleeps on, then looks at the other's index; the
  * other stores its index, then looks at that. A consumer sleeps on the next byte, a producer on the byte whose
- * release makes room enough.
+ * release makes room enough. An end that dies between its index and the event leaves the other one asleep behind an
+ * event index that is passed and never will be again: so its successor's first event is sent whatever that says.
  */
 #include <assert.h>
 #include <errno.h>
@@ -157,7 +158,7 @@ int frame_producer_attach(struct frame_producer *producer, void *memory, size_t 
     if (rc < 0)
         return rc;
     *producer = (struct frame_producer){
-        .shared = memory, .capacity = capacity, .head = head, .published = head, .tail_seen = tail};
+        .shared = memory, .capacity = capacity, .head = head, .published = head, .tail_seen = tail, .owed = true};
     return 0;
 }
 
@@ -200,12 +201,14 @@ int frame_producer_put(struct frame_producer *producer, const struct netif_meta 
 bool frame_producer_publish(struct frame_producer *producer)
 {
     const uint32_t before = producer->published;
+    const bool owed = producer->owed;
+    producer->owed = false;
     if (producer->head == before)
-        return false;
+        return owed;
     /* Before: the records. After: the consumer may read them; then look whether it sleeps. */
     shared_index_publish(&producer->shared->head, producer->head);
     producer->published = producer->head;
-    return shared_event_due(before, producer->head, shared_index_recheck(&producer->shared->data_event));
+    return owed || shared_event_due(before, producer->head, shared_index_recheck(&producer->shared->data_event));
 }
 
 bool frame_producer_rearm(struct frame_producer *producer, uint32_t length)
@@ -225,7 +228,7 @@ int frame_consumer_attach(struct frame_consumer *consumer, void *memory, size_t 
     if (rc < 0)
         return rc;
     *consumer = (struct frame_consumer){
-        .shared = memory, .capacity = capacity, .tail = tail, .released = tail, .head_seen = head};
+        .shared = memory, .capacity = capacity, .tail = tail, .released = tail, .head_seen = head, .owed = true};
     return 0;
 }
 
@@ -266,12 +269,14 @@ int frame_consumer_get(struct frame_consumer *consumer, struct netif_meta *ret_m
 bool frame_consumer_release(struct frame_consumer *consumer)
 {
     const uint32_t before = consumer->released;
+    const bool owed = consumer->owed;
+    consumer->owed = false;
     if (consumer->tail == before)
-        return false;
+        return owed;
     /* Before: the loads of the records. After: the producer may overwrite them; then look whether it sleeps. */
     shared_index_publish(&consumer->shared->tail, consumer->tail);
     consumer->released = consumer->tail;
-    return shared_event_due(before, consumer->tail, shared_index_recheck(&consumer->shared->room_event));
+    return owed || shared_event_due(before, consumer->tail, shared_index_recheck(&consumer->shared->room_event));
 }
 
 bool frame_consumer_rearm(struct frame_consumer *consumer)

@@ -11,7 +11,9 @@
  * A consumer:  get* -> release -> notify if told to;  when get returns 0: rearm, and again if told to.
  *
  * Either may be killed and succeeded by another process at any instruction. What was not published is lost then, and
- * what was not released is read again: a frame is never torn.
+ * what was not released is read again: a frame is never torn. The one before may have moved its index and not have
+ * notified. So whoever attaches publishes, or releases, before it first waits, with nothing new too: it is told to
+ * notify then, always.
  */
 #ifndef RING_FRAME_H
 #define RING_FRAME_H
@@ -37,6 +39,7 @@ struct frame_producer {
     uint32_t head;      /* written so far */
     uint32_t published; /* of these, what the consumer may read */
     uint32_t tail_seen; /* the consumer's index when last looked at, checked */
+    bool owed;          /* an event, whoever sleeps */
 };
 
 struct frame_consumer {
@@ -45,6 +48,7 @@ struct frame_consumer {
     uint32_t tail;      /* read so far */
     uint32_t released;  /* of these, what the producer may overwrite */
     uint32_t head_seen; /* the producer's index when last looked at, checked */
+    bool owed;          /* an event, whoever sleeps */
 };
 
 /* Bytes of memory for a ring of this capacity: a power of two from FRAME_CAPACITY_MIN to FRAME_CAPACITY_MAX. */
@@ -64,7 +68,7 @@ int frame_consumer_attach(struct frame_consumer *consumer, void *memory, size_t 
 int frame_producer_put(struct frame_producer *producer, const struct netif_meta *meta, const void *frame,
                        uint32_t length);
 
-/* Makes the frames written so far visible. Returns true when the consumer asked for an event. */
+/* Makes the frames written so far visible. Returns true when the consumer asked for an event, and the first time. */
 bool frame_producer_publish(struct frame_producer *producer);
 
 /* Asks for an event when a frame of this length, at most FRAME_LENGTH_MAX, fits. Returns true when it fits meanwhile.
@@ -75,7 +79,7 @@ bool frame_producer_rearm(struct frame_producer *producer, uint32_t length);
 int frame_consumer_get(struct frame_consumer *consumer, struct netif_meta *ret_meta, void *ret_frame,
                        uint32_t *ret_length);
 
-/* Gives the room of the frames read so far back. Returns true when the producer asked for an event. */
+/* Gives the room of the frames read so far back. Returns true when the producer asked for an event, and the first time. */
 bool frame_consumer_release(struct frame_consumer *consumer);
 
 /* Asks for an event with the next frame. Returns true when one came in meanwhile. */

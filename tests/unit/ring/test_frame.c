@@ -44,6 +44,13 @@ static void frame_rig_fini(struct frame_rig *rig)
     rig_unmap(rig->memory - (mapped - frame_size(CAPACITY)), mapped);
 }
 
+/* The events that each new end owes the other. */
+static void frame_rig_settle(struct frame_rig *rig)
+{
+    assert_true(frame_producer_publish(&rig->producer));
+    assert_true(frame_consumer_release(&rig->consumer));
+}
+
 static uint32_t get_index(const struct frame_rig *rig, size_t place)
 {
     uint32_t value;
@@ -229,6 +236,7 @@ static void events_are_for_who_sleeps(void **state)
     (void)state;
     struct frame_rig rig;
     frame_rig_init(&rig, RIG_START);
+    frame_rig_settle(&rig);
     put(&rig, 60, 0);
     assert_true(frame_producer_publish(&rig.producer));  /* a new consumer sleeps */
     assert_false(frame_producer_publish(&rig.producer)); /* nothing new */
@@ -255,6 +263,7 @@ static void room_is_told_of_when_there_is_enough(void **state)
     for (unsigned i = 0; i < 2; i++) {
         struct frame_rig rig;
         frame_rig_init(&rig, RIG_START);
+        frame_rig_settle(&rig);
         for (uint32_t number = 0; number < CAPACITY / 1024; number++)
             put(&rig, 1012, number);
         frame_producer_publish(&rig.producer);
@@ -287,6 +296,45 @@ static void a_successor_takes_up_where_the_other_died(void **state)
     expect_frame(&rig, 101, 2);
     expect_frame(&rig, 103, 4);
     expect(&rig, 0);
+    frame_rig_fini(&rig);
+}
+
+/* Each end dies after it moved its index, and before the other one heard of it. */
+static void a_successor_owes_the_event_that_the_other_did_not_send(void **state)
+{
+    (void)state;
+    struct frame_rig rig;
+    const size_t size = frame_size(CAPACITY);
+    frame_rig_init(&rig, RIG_START);
+    frame_rig_settle(&rig);
+    assert_false(frame_consumer_rearm(&rig.consumer));
+    put(&rig, 60, 0);
+    set_index(&rig, HEAD, rig.producer.head); /* the first store of a publication */
+    for (unsigned again = 0; again < 2; again++) {
+        assert_int_equal(frame_producer_attach(&rig.producer, rig.memory, size, CAPACITY), 0);
+        if (again)
+            put(&rig, 60, 1);
+        assert_true(frame_producer_publish(&rig.producer)); /* with nothing new, and with something; not sent either */
+        assert_false(frame_producer_publish(&rig.producer));
+    }
+    expect_frame(&rig, 60, 0);
+    expect_frame(&rig, 60, 1);
+    assert_false(frame_consumer_release(&rig.consumer));
+
+    for (uint32_t number = 0; number < CAPACITY / 1024; number++)
+        put(&rig, 1012, number);
+    frame_producer_publish(&rig.producer);
+    assert_false(frame_producer_rearm(&rig.producer, 1012));
+    for (uint32_t number = 0; number + 1 < CAPACITY / 1024; number++)
+        expect_frame(&rig, 1012, number);
+    set_index(&rig, TAIL, rig.consumer.tail); /* the first store of a release */
+    for (unsigned again = 0; again < 2; again++) {
+        assert_int_equal(frame_consumer_attach(&rig.consumer, rig.memory, size, CAPACITY), 0);
+        if (again)
+            expect_frame(&rig, 1012, CAPACITY / 1024 - 1);
+        assert_true(frame_consumer_release(&rig.consumer));
+        assert_false(frame_consumer_release(&rig.consumer));
+    }
     frame_rig_fini(&rig);
 }
 
@@ -412,9 +460,9 @@ static void two_honest_ends_follow_the_model(void **state)
                 }
             } else if (choice < 36) {
                 const bool wake = frame_producer_publish(&rig.producer);
-                assert_true(wake || !consumer_sleeps || put_count == shown);
-                consumer_sleeps = consumer_sleeps && put_count == shown;
                 shown = put_count;
+                assert_true(wake || !consumer_sleeps || got == shown);
+                consumer_sleeps = consumer_sleeps && !wake;
             } else if (choice < 56) {
                 if (got == shown) {
                     expect(&rig, 0);
@@ -434,6 +482,11 @@ static void two_honest_ends_follow_the_model(void **state)
                 for (; put_count != shown; put_count--)
                     used -= FRAME_OVERHEAD + (waiting[(put_count - 1) % WAITING_MAX] + 3) / 4 * 4;
                 got = released;
+                deaths++;
+            } else { /* the producer dies, and what it showed the consumer does not hear of */
+                frame_producer_publish(&rig.producer);
+                shown = put_count;
+                assert_int_equal(frame_producer_attach(&rig.producer, rig.memory, frame_size(CAPACITY), CAPACITY), 0);
                 deaths++;
             }
         }
@@ -512,6 +565,7 @@ int main(void)
         cmocka_unit_test(events_are_for_who_sleeps),
         cmocka_unit_test(room_is_told_of_when_there_is_enough),
         cmocka_unit_test(a_successor_takes_up_where_the_other_died),
+        cmocka_unit_test(a_successor_owes_the_event_that_the_other_did_not_send),
         cmocka_unit_test(a_consumer_refuses_what_no_producer_writes),
         cmocka_unit_test(an_index_taken_back_is_refused),
         cmocka_unit_test(a_producer_refuses_an_impossible_consumer),
