@@ -10,7 +10,8 @@
  *
  * A packet that is wrong in itself is read to its end, answered, and dropped; the next one begins behind it. When its
  * end cannot be told the device must go: guessing would take data for references. The line between the two is where
- * Linux's back end draws it, so that a front end that works with that one works here.
+ * Linux's back end draws it, but for what docs/PROTOCOL.md names, so that a front end that works with that one works
+ * here.
  *
  * A guest publishes whole packets. So one that ends before its end is no packet that is still being written, and
  * nobody waits for the rest.
@@ -115,13 +116,14 @@ static enum netif_fault take_request(struct netif_tx *tx, struct netif_packet *p
     return NETIF_FAULT_NONE;
 }
 
-/* What an extra says goes into `meta`; an algorithm or type of hash that we do not know is no hash. */
-static enum netif_fault heed_extra(const struct netif_extra_slot *extra, struct netif_meta *meta)
+/* What an extra says goes into `meta`; an algorithm or type of hash that we do not know is no hash, and segments of an
+ * unknown kind, or of nothing, are none as yet. */
+static void heed_extra(const struct netif_extra_slot *extra, struct netif_meta *meta)
 {
     switch (extra->type) {
     case NETIF_EXTRA_GSO:
         if (extra->gso.size == 0 || (extra->gso.type != NETIF_GSO_TCPV4 && extra->gso.type != NETIF_GSO_TCPV6))
-            return NETIF_FAULT_GSO;
+            break;
         meta->gso = extra->gso.type;
         meta->gso_size = extra->gso.size;
         break;
@@ -132,11 +134,12 @@ static enum netif_fault heed_extra(const struct netif_extra_slot *extra, struct 
             meta->hash = extra->hash.value;
         }
         break;
+    case NETIF_EXTRA_XDP:
+        break;
     default:
         meta->multicast = extra->type == NETIF_EXTRA_MULTICAST_ADD ? NETIF_MULTICAST_ADD : NETIF_MULTICAST_DEL;
         memcpy(meta->address, extra->address, sizeof meta->address);
     }
-    return NETIF_FAULT_NONE;
 }
 
 /* Takes all extras and sets `ret_seen`, a bit for each type. */
@@ -156,9 +159,7 @@ static enum netif_fault take_extras(struct netif_tx *tx, struct netif_packet *pa
         if (extra.type == 0 || extra.type > NETIF_EXTRAS_MAX || (seen >> extra.type & 1) != 0)
             return NETIF_FAULT_EXTRA;
         seen |= 1u << extra.type;
-        fault = heed_extra(&extra, &packet->meta);
-        if (fault != NETIF_FAULT_NONE)
-            return fault;
+        heed_extra(&extra, &packet->meta);
     } while (extra.flags & NETIF_EXTRA_MORE);
     *ret_seen = seen;
     return NETIF_FAULT_NONE;
@@ -197,11 +198,12 @@ static enum netif_fault take_pieces(struct netif_tx *tx, struct netif_packet *pa
             slots[count] = slot;
         }
     }
-    if (drop == NETIF_FAULT_NONE && first->size < NETIF_LENGTH_MIN)
+    const bool leaves = first->offset + left > RING_PAGE_SIZE;
+    if (drop == NETIF_FAULT_NONE && (first->size < NETIF_LENGTH_MIN || (left < NETIF_LENGTH_MIN && leaves)))
         drop = NETIF_FAULT_RUNT;
     if (drop != NETIF_FAULT_NONE)
         return drop;
-    if (first->offset + left > RING_PAGE_SIZE)
+    if (leaves)
         return NETIF_FAULT_PAGE;
 
     add_piece(packet, first, left);
@@ -224,8 +226,12 @@ static enum netif_fault take_rest(struct netif_tx *tx, struct netif_packet *pack
     if (fault != NETIF_FAULT_NONE)
         return fault;
 
-    if (packet->meta.multicast == NETIF_MULTICAST_NONE)
-        return take_pieces(tx, packet, first);
+    if (packet->meta.multicast == NETIF_MULTICAST_NONE) {
+        fault = take_pieces(tx, packet, first);
+        if (fault == NETIF_FAULT_NONE && (seen >> NETIF_EXTRA_GSO & 1) != 0 && packet->meta.gso == NETIF_GSO_NONE)
+            fault = NETIF_FAULT_GSO; /* of a packet that is to be sent: one that is dropped may say what it likes */
+        return fault;
+    }
     const unsigned both = 1u << NETIF_EXTRA_MULTICAST_ADD | 1u << NETIF_EXTRA_MULTICAST_DEL;
     if (first->flags & NETIF_TX_MORE_DATA) {
         fault = take_pieces(tx, packet, first);

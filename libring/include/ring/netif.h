@@ -16,7 +16,7 @@
 #define NETIF_RING_SLOTS    256u   /* of a tx or rx ring, one page each */
 #define NETIF_LENGTH_MAX    65535u /* bytes of a packet that a guest sends: the first slot's size has 16 bits */
 #define NETIF_LENGTH_MIN    14u    /* an Ethernet header */
-#define NETIF_EXTRAS_MAX    4u     /* one of each type */
+#define NETIF_EXTRAS_MAX    5u     /* one of each type */
 #define NETIF_ADDRESS_LEN   6u
 #define NETIF_RX_PIECES_MAX 18u /* slots with data that a front end accepts for a packet: XEN_NETIF_NR_SLOTS_MIN */
 #define NETIF_RX_LENGTH_MAX (NETIF_RX_PIECES_MAX * RING_PAGE_SIZE) /* bytes of a packet that a guest receives */
@@ -52,6 +52,7 @@ enum netif_extra_type {
     NETIF_EXTRA_MULTICAST_ADD = 2,
     NETIF_EXTRA_MULTICAST_DEL = 3,
     NETIF_EXTRA_HASH = 4,
+    NETIF_EXTRA_XDP = 5, /* not in Xen 4.17's header; tells of headroom before what was received, and nothing on tx */
 };
 #define NETIF_EXTRA_MORE 1u
 enum netif_gso { NETIF_GSO_NONE, NETIF_GSO_TCPV4, NETIF_GSO_TCPV6 };

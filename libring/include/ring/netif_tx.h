@@ -35,7 +35,7 @@ enum netif_fault {
     /* The packet is dropped and answered with an error, the device stays. */
     NETIF_FAULT_SLOTS,     /* more than NETIF_TX_MORE_MAX slots after the first */
     NETIF_FAULT_SIZE,      /* the pieces are longer than the packet: one of 64 KiB or more looks so */
-    NETIF_FAULT_RUNT,      /* shorter than an Ethernet header */
+    NETIF_FAULT_RUNT,      /* shorter than an Ethernet header; or its first piece is, and leaves its page */
     NETIF_FAULT_MULTICAST, /* a filter both changed and sent through, or added to and taken from */
     NETIF_FAULT_GRANT,     /* a grant copy failed (set by the back end) */
     NETIF_FAULT_CRASH,     /* it was being sent when a process crashed (set by the back end) */

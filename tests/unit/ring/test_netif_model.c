@@ -282,7 +282,7 @@ static void put_hostile_packet(struct tx_rig *rig, uint64_t *seed)
                         more * size + rig_below(seed, 300));
     for (; extras > 0; extras--) {
         uint8_t bytes[RING_REQUEST_MAX] = {0};
-        struct netif_extra_slot extra = {.type = (uint8_t)(rig_below(seed, 40) ? 1 + rig_below(seed, 4) : 5),
+        struct netif_extra_slot extra = {.type = (uint8_t)(rig_below(seed, 40) ? 1 + rig_below(seed, 5) : 6),
                                          .flags = extras > 1 ? NETIF_EXTRA_MORE : 0};
         if (extra.type == NETIF_EXTRA_GSO) {
             extra.gso.size = (uint16_t)rig_below(seed, 40);

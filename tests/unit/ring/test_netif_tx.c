@@ -127,6 +127,8 @@ static void extras_are_heeded_and_answered_with_null(void **state)
                      (struct netif_extra_slot){NETIF_EXTRA_HASH, 0, .hash = {0, 9, 1}}); /* no algorithm of ours */
     tx_rig_put(&rig, 0, 60, EXTRA);
     tx_rig_put_extra(&rig, (struct netif_extra_slot){NETIF_EXTRA_HASH, 0, .hash = {4, NETIF_HASH_TOEPLITZ, 1}});
+    tx_rig_put(&rig, 0, 60, EXTRA);
+    tx_rig_put_extra(&rig, (struct netif_extra_slot){NETIF_EXTRA_XDP, 0, .address = {0, 1}}); /* headroom: of no use */
     ring_front_publish(&rig.front.ring);
 
     assert_int_equal(netif_tx_next(&rig.back, &packet), 1);
@@ -140,14 +142,14 @@ static void extras_are_heeded_and_answered_with_null(void **state)
                                                               .hashed = true,
                                                               .hash_type = NETIF_HASH_IPV4_TCP,
                                                               .hash = 0x01020304}));
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         assert_int_equal(netif_tx_next(&rig.back, &packet), 1);
         assert_int_equal(packet.fault, NETIF_FAULT_NONE);
         assert_true(meta_equal(&packet.meta, &(struct netif_meta){0}));
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 4; i++)
         netif_tx_answer(&rig.back, NETIF_STATUS_DROPPED);
-    tx_rig_expect_answers(&rig, 0, 8, 1u << 1 | 1u << 2 | 1u << 5 | 1u << 7, NETIF_STATUS_DROPPED);
+    tx_rig_expect_answers(&rig, 0, 10, 1u << 1 | 1u << 2 | 1u << 5 | 1u << 7 | 1u << 9, NETIF_STATUS_DROPPED);
     tx_rig_expect_service(&rig);
     tx_rig_fini(&rig);
 }

@@ -46,6 +46,39 @@ static void drop_runt(struct tx_rig *rig)
     tx_rig_put(rig, 4090, 13, 0);
 }
 
+static void drop_short_first_leaves_page(struct tx_rig *rig)
+{
+    tx_rig_put(rig, 4090, 13 + 50, MORE);
+    tx_rig_put(rig, 0, 50, 0);
+}
+
+static void drop_empty_first_leaves_page(struct tx_rig *rig)
+{
+    tx_rig_put(rig, 4097, 50, MORE);
+    tx_rig_put(rig, 0, 50, 0);
+}
+
+static void drop_runt_of_bad_segments(struct tx_rig *rig)
+{
+    tx_rig_put(rig, 0, 13, EXTRA);
+    tx_rig_put_gso(rig, 0, NETIF_GSO_TCPV4, 0);
+}
+
+static void drop_larger_piece_of_bad_segments(struct tx_rig *rig)
+{
+    tx_rig_put(rig, 0, 100, EXTRA | MORE);
+    tx_rig_put_gso(rig, 1448, 3, 0);
+    tx_rig_put(rig, 0, 101, 0);
+}
+
+static void drop_add_with_data_and_bad_segments(struct tx_rig *rig)
+{
+    tx_rig_put(rig, 0, 100, EXTRA | MORE);
+    tx_rig_put_gso(rig, 0, NETIF_GSO_TCPV4, NETIF_EXTRA_MORE);
+    tx_rig_put_extra(rig, (struct netif_extra_slot){NETIF_EXTRA_MULTICAST_ADD, 0, .address = {1}});
+    tx_rig_put(rig, 0, 50, 0);
+}
+
 static void drop_add_and_del(struct tx_rig *rig)
 {
     tx_rig_put(rig, 0, 0, EXTRA);
@@ -76,6 +109,11 @@ static void a_bad_packet_is_dropped_and_the_next_one_is_served(void **state)
         {drop_runt, NETIF_FAULT_RUNT, 1, 0},
         {drop_add_and_del, NETIF_FAULT_MULTICAST, 3, 6},
         {drop_add_with_data, NETIF_FAULT_MULTICAST, 3, 2},
+        {drop_short_first_leaves_page, NETIF_FAULT_RUNT, 2, 0},
+        {drop_empty_first_leaves_page, NETIF_FAULT_RUNT, 2, 0},
+        {drop_runt_of_bad_segments, NETIF_FAULT_RUNT, 2, 2},
+        {drop_larger_piece_of_bad_segments, NETIF_FAULT_SIZE, 3, 2},
+        {drop_add_with_data_and_bad_segments, NETIF_FAULT_MULTICAST, 4, 6},
     };
     struct tx_rig rig;
     tx_rig_init(&rig, RIG_START);
@@ -161,7 +199,7 @@ static void fatal_extra_none(struct tx_rig *rig)
 static void fatal_extra_unknown(struct tx_rig *rig)
 {
     tx_rig_put(rig, 0, 100, EXTRA);
-    tx_rig_put_extra(rig, (struct netif_extra_slot){.type = 5});
+    tx_rig_put_extra(rig, (struct netif_extra_slot){.type = 6});
 }
 
 static void fatal_extra_doubled(struct tx_rig *rig)
@@ -169,6 +207,19 @@ static void fatal_extra_doubled(struct tx_rig *rig)
     tx_rig_put(rig, 0, 100, EXTRA);
     tx_rig_put_gso(rig, 1448, NETIF_GSO_TCPV4, NETIF_EXTRA_MORE);
     tx_rig_put_gso(rig, 1448, NETIF_GSO_TCPV4, 0);
+}
+
+static void fatal_extra_xdp_doubled(struct tx_rig *rig)
+{
+    tx_rig_put(rig, 0, 100, EXTRA);
+    tx_rig_put_extra(rig, (struct netif_extra_slot){NETIF_EXTRA_XDP, NETIF_EXTRA_MORE, .address = {0, 1}});
+    tx_rig_put_extra(rig, (struct netif_extra_slot){NETIF_EXTRA_XDP, 0, .address = {0, 1}});
+}
+
+static void fatal_short_first_leaves_page(struct tx_rig *rig)
+{
+    tx_rig_put(rig, 4083, 14 + 50, MORE);
+    tx_rig_put(rig, 0, 50, 0);
 }
 
 static void fatal_gso_size(struct tx_rig *rig)
@@ -209,6 +260,7 @@ static void what_cannot_be_understood_is_fatal(void **state)
         {fatal_21_more, NETIF_FAULT_ENDLESS},
         {fatal_first_leaves_page, NETIF_FAULT_PAGE},
         {fatal_rest_leaves_page, NETIF_FAULT_PAGE},
+        {fatal_short_first_leaves_page, NETIF_FAULT_PAGE},
         {fatal_piece_leaves_page, NETIF_FAULT_PAGE},
         {fatal_empty_piece_leaves_page, NETIF_FAULT_PAGE},
         {fatal_dropped_piece_leaves_page, NETIF_FAULT_PAGE},
@@ -216,6 +268,7 @@ static void what_cannot_be_understood_is_fatal(void **state)
         {fatal_extra_none, NETIF_FAULT_EXTRA},
         {fatal_extra_unknown, NETIF_FAULT_EXTRA},
         {fatal_extra_doubled, NETIF_FAULT_EXTRA},
+        {fatal_extra_xdp_doubled, NETIF_FAULT_EXTRA},
         {fatal_gso_size, NETIF_FAULT_GSO},
         {fatal_gso_type, NETIF_FAULT_GSO},
         {fatal_gso_none, NETIF_FAULT_GSO},
