@@ -40,7 +40,7 @@ static_assert(NETIF_HASH_NONE == XEN_NETIF_CTRL_HASH_ALGORITHM_NONE &&
               "hashes");
 static_assert(NETIF_RING_SLOTS == __CONST_RING_SIZE(netif_tx, RING_PAGE_SIZE) &&
                   NETIF_RING_SLOTS == __CONST_RING_SIZE(netif_rx, RING_PAGE_SIZE) &&
-                  NETIF_LENGTH_MAX == XEN_NETIF_MAX_TX_SIZE && NETIF_RX_PIECES_MAX == XEN_NETIF_NR_SLOTS_MIN,
+                  NETIF_LENGTH_MAX == XEN_NETIF_MAX_TX_SIZE && NETIF_RX_PIECES_MAX == XEN_NETIF_NR_SLOTS_MIN - 1,
               "limits");
 
 #define ALL_BYTES(type) ((1u << sizeof(type)) - 1)

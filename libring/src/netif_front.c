@@ -209,7 +209,7 @@ static int take_extras(struct netif_front_rx *rx, struct netif_received *receive
 /* One slot with data. Returns 0, or -EPROTO. */
 static int add_piece(struct netif_received *received, const struct netif_rx_response_slot *response, uint16_t posted)
 {
-    if (response->id != posted || received->piece_count == NETIF_RX_PIECES_MAX)
+    if (response->id != posted || received->piece_count == NETIF_FRONT_PIECES_MAX)
         return -EPROTO;
     const uint32_t length = response->status > 0 ? (uint32_t)response->status : 0;
     if (response->offset + length > RING_PAGE_SIZE)

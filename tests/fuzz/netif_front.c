@@ -69,7 +69,7 @@ static void receive(const uint8_t *data, size_t size)
     int rc;
     while ((rc = netif_front_rx_collect(&rx, &received)) == 1) {
         uint32_t length = 0;
-        assert(received.piece_count >= 1 && received.piece_count <= NETIF_RX_PIECES_MAX);
+        assert(received.piece_count >= 1 && received.piece_count <= NETIF_FRONT_PIECES_MAX);
         assert(received.spare_count <= NETIF_EXTRAS_MAX);
         for (uint32_t i = 0; i < received.piece_count; i++) {
             assert((uint32_t)received.pieces[i].offset + received.pieces[i].length <= RING_PAGE_SIZE);

@@ -18,7 +18,7 @@
 #define NETIF_LENGTH_MIN    14u    /* an Ethernet header */
 #define NETIF_EXTRAS_MAX    5u     /* one of each type */
 #define NETIF_ADDRESS_LEN   6u
-#define NETIF_RX_PIECES_MAX 18u /* slots with data that a front end accepts for a packet: XEN_NETIF_NR_SLOTS_MIN */
+#define NETIF_RX_PIECES_MAX 17u /* slots with data that a guest is sent of a packet: Linux drops 18 full ones */
 #define NETIF_RX_LENGTH_MAX (NETIF_RX_PIECES_MAX * RING_PAGE_SIZE) /* bytes of a packet that a guest receives */
 
 struct ring_layout netif_tx_layout(void);

@@ -16,6 +16,8 @@
 #include <ring/front.h>
 #include <ring/netif.h>
 
+#define NETIF_FRONT_PIECES_MAX 18u /* slots with data that we take of a packet: XEN_NETIF_NR_SLOTS_MIN */
+
 /* ---- Transmit. --------------------------------------------------------------------------------------------------- */
 
 /* Embedded by its user. `ring` is for publishing and rearming; the other fields are private. */
@@ -49,7 +51,7 @@ struct netif_received {
         uint16_t id;
         uint16_t offset;
         uint16_t length;
-    } pieces[NETIF_RX_PIECES_MAX];
+    } pieces[NETIF_FRONT_PIECES_MAX];
     uint16_t spare[NETIF_EXTRAS_MAX]; /* ids whose slot brought an extra */
 };
 

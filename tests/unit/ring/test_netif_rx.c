@@ -187,13 +187,15 @@ static void the_largest_packet_passes(void **state)
     post(&rig, 0, 256);
     assert_int_equal(netif_front_rx_post(&rig.front, 0, 0), -ENOSPC);
     assert_int_equal(netif_rx_fill(&rig.back), 256);
-    for (unsigned i = 0; i < 12; i++) {
+    assert_int_equal(netif_rx_lay(&rig.back, 17 * 4096 + 1, &plain, &lay), -EMSGSIZE);
+    for (unsigned i = 0; i < 13; i++) {
         assert_int_equal(netif_rx_lay(&rig.back, NETIF_RX_LENGTH_MAX, &rich, &lay), 0);
+        assert_int_equal(lay.piece_count, 17); /* Linux drops 18 of which the first is full */
         netif_rx_finish(&rig.back, &lay);
     }
     assert_int_equal(netif_rx_lay(&rig.back, NETIF_RX_LENGTH_MAX, &plain, &lay), -ENOBUFS);
     ring_back_publish(&rig.back.ring);
-    for (unsigned i = 0; i < 12; i++) {
+    for (unsigned i = 0; i < 13; i++) {
         assert_int_equal(netif_front_rx_collect(&rig.front, &received), 1);
         assert_int_equal(received.length, NETIF_RX_LENGTH_MAX);
         assert_int_equal(received.piece_count, NETIF_RX_PIECES_MAX);
@@ -429,6 +431,25 @@ static void a_front_end_refuses_what_no_back_end_sends(void **state)
     assert_int_equal(collect_forged(&(struct forged){whole, {0}, whole, 4}), -EPROTO); /* more than was posted */
 }
 
+static void a_front_end_takes_18_pieces_and_no_more(void **state)
+{
+    (void)state;
+    for (unsigned count = 18; count <= 19; count++) {
+        struct rx_rig rig;
+        struct netif_received received;
+        rx_rig_init(&rig, RIG_START);
+        post(&rig, 0, count);
+        for (uint16_t i = 0; i < count; i++)
+            netif_rx_response_encode(
+                &(struct netif_rx_response_slot){i, 0, i + 1u < count ? NETIF_RX_MORE_DATA : 0, 60},
+                netif_rig_slot(&rig.memory, RIG_START + i, 8));
+        const uint32_t producer = RIG_START + count;
+        memcpy(rig.memory.pages + RIG_RSP_PROD, &producer, sizeof producer);
+        assert_int_equal(netif_front_rx_collect(&rig.front, &received), count == 18 ? 1 : -EPROTO);
+        rx_rig_fini(&rig);
+    }
+}
+
 static void a_front_end_counts_extras(void **state)
 {
     (void)state;
@@ -464,6 +485,7 @@ int main(void)
         cmocka_unit_test(giving_back_what_was_not_taken_aborts),
         cmocka_unit_test(finishing_out_of_order_aborts),
         cmocka_unit_test(a_front_end_refuses_what_no_back_end_sends),
+        cmocka_unit_test(a_front_end_takes_18_pieces_and_no_more),
         cmocka_unit_test(a_front_end_counts_extras),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
