@@ -41,8 +41,8 @@ static bool has_to_wait(struct device *device, void (*effect)(struct device *dev
     struct held *held = adopt_find(device->guest, device->devid);
     bool waits = device->guest->unknown;
 
-    if (device->state == DEVICE_DISCONNECTING) {
-        device->wanted = effect;
+    if (device->state == DEVICE_DISCONNECTING) { /* a disconnect that is under way is one for whoever wants it now */
+        device->wanted = effect == disconnect ? NULL : effect;
         return true;
     }
     if (effect == prepare && device->state != DEVICE_IDLE && device->state != DEVICE_ADOPTING) {
@@ -253,10 +253,10 @@ static void op_resume(struct xendev_backend *backend)
 
 static void disconnect(struct device *device)
 {
-    if (has_to_wait(device, disconnect))
-        return;
     device->effect = false;
     device->failure[0] = '\0';
+    if (has_to_wait(device, disconnect))
+        return;
     serve_disconnect(device);
 }
 
