@@ -316,6 +316,8 @@ void effect_leave(struct device *device)
     case DEVICE_ADOPTING: /* only what is served is for us to go on with */
         if (device->wanted == resume)
             break;
+        /* xenstore has said that what is recorded is over: it must not be resumed when we look again. */
+        device_remove_file(device, DEVICE_CONNECTION_FILE);
         device->wanted = NULL;
         device->state = DEVICE_IDLE;
         break;
