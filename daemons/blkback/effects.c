@@ -163,7 +163,9 @@ static int renew_connection(struct device *device, const struct blkback_connecti
         return err;
     connection.generation = recorded->generation;
     connection.image = serve_image(device);
-    err = rundir_write(device->dir, DEVICE_CONNECTION_FILE, &connection, sizeof(connection));
+    err = device_save_image(device);
+    if (err == 0)
+        err = rundir_write(device->dir, DEVICE_CONNECTION_FILE, &connection, sizeof(connection));
     if (err < 0) {
         snprintf(ret_error->text, sizeof(ret_error->text), "its connection cannot be recorded: %s", strerror(-err));
         return err;

@@ -1,10 +1,12 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# A connection that another version recorded, whose front end agreed to persistent grants: when its journal is drained it is recorded anew, from what the front end
-# says, and the guest's pages are mapped as before. With requests in flight it cannot be continued.
+# A connection that another version recorded, whose front end agreed to persistent grants: when its journal is drained it is recorded anew, with
+# its image, from what the front end says, and the guest's pages are mapped as before. With requests in flight it cannot be continued.
 . "$(dirname "$0")/../../lib/blkback.sh"
 
+# It may have recorded no image, or another way.
 as_foreign() {
+    rm "$disk_dir/image"
     printf '\143' | dd of="$disk_dir/connection" conv=notrunc status=none # version 99
 }
 
@@ -37,6 +39,7 @@ served=$(disk_field "$domain/xvda" .grants.requests)
 mapped_again() { [ "$(disk_field "$domain/xvda" .grants.requests)" -gt "$((served + 100))" ]; }
 wait_until "$LIMIT_REQUEST" "requests to be served from mapped pages" mapped_again
 expect "the version of the record" 1 "$(od -An -tu4 -N4 "$disk_dir/connection" | tr -d ' ')"
+[ -s "$disk_dir/image" ] || fail "the image is not recorded"
 expect "what was executed again" 0 "$(disk_field "$domain/xvda" .replayed)"
 wait_until "$LIMIT_REQUEST" "more requests to be served" has_served "$domain/xvda" "$(disk_field "$domain/xvda" .requests.read)"
 
