@@ -77,8 +77,9 @@ void device_remove_file(struct device *device, const char *name)
         log_error(&device->log, "%s cannot be removed: %s", name, strerror(-err));
 }
 
-int device_save_image(const struct device *device)
+int device_save_image(struct device *device, uint64_t generation)
 {
+    device->image.generation = generation;
     return image_save(device->dir, DEVICE_IMAGE_FILE, &device->image);
 }
 
@@ -172,7 +173,7 @@ int device_read_image(struct device *device, bool script_done, struct disk_error
     device_ram_name(device->guest->name, device->devid, name);
     snprintf(path, sizeof(path), "%s/%s", blkback->config.ram_dir, name);
     if (device->backend == NULL) {
-        if (device->image.source.kind == NULL && image_load(device->dir, DEVICE_IMAGE_FILE, path, &device->image) < 0) {
+        if (image_load(device->dir, DEVICE_IMAGE_FILE, path, &device->image) < 0) {
             snprintf(ret_error->text, sizeof(ret_error->text), "xenstore is away");
             return -ENOTCONN;
         }

@@ -97,7 +97,7 @@ struct device *device_get(struct xendev_backend *backend);
 int device_load(struct guest *guest, uint32_t devid, struct device **ret_device);
 /* It is gone: removes what is left of it and frees it, and its guest if nothing else wants that. */
 void device_release(struct device *device);
-/* Looks in xenstore what the image is; while that is away, it is what it was, or what is recorded. */
+/* Looks in xenstore what the image is; while that is away, it is what is recorded. */
 int device_read_image(struct device *device, bool script_done, struct disk_error *ret_error);
 /* Opens the image as it will be used; then comes `opened`. A RAM disk is made for a new connection only: one that is resumed without its
  * content must not go on with zeros. */
@@ -121,8 +121,8 @@ void device_cancel_opening(struct device *device);
 void device_close_image(struct device *device);
 /* Whether the device of that run directory was connected. */
 bool device_is_recorded(int device_dir);
-/* Records what its image is. Returns 0 or -errno. */
-int device_save_image(const struct device *device);
+/* Records what its image is, for the connection of that generation. Returns 0 or -errno. */
+int device_save_image(struct device *device, uint64_t generation);
 /* Sets `crashed`, for the next supervisor too. */
 void device_set_crashed(struct device *device, bool crashed);
 /* What earlier supervisors counted. */

@@ -163,7 +163,7 @@ static int renew_connection(struct device *device, const struct blkback_connecti
         return err;
     connection.generation = recorded->generation;
     connection.image = serve_image(device);
-    err = device_save_image(device);
+    err = device_save_image(device, connection.generation);
     if (err == 0)
         err = rundir_write(device->dir, DEVICE_CONNECTION_FILE, &connection, sizeof(connection));
     if (err < 0) {
@@ -190,13 +190,17 @@ static int load_connection(struct device *device, struct disk_error *ret_error)
     err = device_read_image(device, true, ret_error);
     if (err < 0)
         return err;
+    if (device->backend == NULL && device->image.generation != connection.generation) {
+        snprintf(ret_error->text, sizeof(ret_error->text), "the image that is recorded is of another connection");
+        return -ENOTCONN;
+    }
     if (strcmp(connection.image.kind, disk_kind_name(device->image.source.kind)) != 0 ||
         connection.image.read_only != device->image.read_only) {
         snprintf(ret_error->text, sizeof(ret_error->text), "it was connected with another kind of disk or mode");
         return -EINVAL;
     }
     device->connection = connection;
-    err = device->backend != NULL ? device_save_image(device) : 0;
+    err = device->backend != NULL ? device_save_image(device, connection.generation) : 0;
     if (err < 0)
         snprintf(ret_error->text, sizeof(ret_error->text), "its image cannot be recorded: %s", strerror(-err));
     return err;

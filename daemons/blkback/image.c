@@ -4,7 +4,8 @@
  * (or none, for tools without scripts) the image is what params says. With any other, such as xl's stock `block`, the disk exists only
  * when the script is done, and `physical-device-path`, if the script wrote it, is the device it made.
  *
- * What was read is recorded when the disk is connected, so that a recovery can do without xenstore. Nobody but us writes the record.
+ * What was read is recorded when the disk is connected, with the generation of the connection, so that a recovery can do without xenstore, and
+ * never takes the image of another connection. Nobody but us writes the record.
  */
 #include "image.h"
 
@@ -18,12 +19,14 @@
 
 #define OWN_SCRIPT "block-ringback"
 
-#define RECORD_VERSION 1u
+#define RECORD_VERSION 2u
 
 struct record {
     uint32_t version; /* RECORD_VERSION */
     uint32_t read_only;
     uint32_t by_script;
+    uint32_t reserved;
+    uint64_t generation;
     char vdev[64]; /* longer ones are cut off */
     char spec[XENDEV_VALUE_MAX + 1];
     char origin[XENDEV_VALUE_MAX + 1];
@@ -107,7 +110,10 @@ int image_read(struct xendev_store *store, const char *directory, const char *ra
 
 int image_save(int dir, const char *name, const struct image *image)
 {
-    struct record record = {.version = RECORD_VERSION, .read_only = image->read_only, .by_script = image->by_script};
+    struct record record = {.version = RECORD_VERSION,
+                            .read_only = image->read_only,
+                            .by_script = image->by_script,
+                            .generation = image->generation};
 
     if (strlen(image->spec) >= sizeof(record.spec) || strlen(image->origin) >= sizeof(record.origin))
         return -ENAMETOOLONG;
@@ -132,6 +138,7 @@ int image_load(int dir, const char *name, const char *ram_path, struct image *im
     image_fini(image);
     image->read_only = record.read_only != 0;
     image->by_script = record.by_script != 0;
+    image->generation = record.generation;
     image->vdev = strdup(record.vdev);
     image->spec = strdup(record.spec);
     image->origin = strdup(record.origin);

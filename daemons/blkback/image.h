@@ -6,6 +6,7 @@
 #define BLKBACK_IMAGE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include <disk/disk.h>
 
@@ -17,6 +18,7 @@ struct image {
     bool read_only;
     /* A hotplug script other than ours makes the disk usable: nothing can be opened before it has run. */
     bool by_script;
+    uint64_t generation; /* of the connection it is recorded with; 0: it was read, and is not recorded */
     char *origin; /* what `source` was made of; NULL until then */
     struct disk_source source;
 };

@@ -171,7 +171,7 @@ static void attach(struct device *device)
         err = journal < 0 ? journal : 0;
     }
     if (err == 0)
-        err = device_save_image(device);
+        err = device_save_image(device, device->connection.generation);
     if (err == 0)
         err = rundir_write(device->dir, DEVICE_CONNECTION_FILE, &device->connection, sizeof(device->connection));
     if (err == 0)
