@@ -77,6 +77,17 @@ void device_remove_file(struct device *device, const char *name)
         log_error(&device->log, "%s cannot be removed: %s", name, strerror(-err));
 }
 
+void device_remove_ram(struct device *device)
+{
+    char name[DEVICE_RAM_NAME_SIZE];
+    int err;
+
+    device_ram_name(device->guest->name, device->devid, name);
+    err = rundir_remove(device->guest->blkback->ram_dir, name);
+    if (err < 0)
+        log_error(&device->log, "RAM disk %s cannot be removed: %s", name, strerror(-err));
+}
+
 int device_save_image(struct device *device, uint64_t generation)
 {
     device->image.generation = generation;
@@ -337,11 +348,9 @@ struct device *device_get(struct xendev_backend *backend)
 void device_release(struct device *device)
 {
     struct guest *guest = device->guest;
-    char ram_name[DEVICE_RAM_NAME_SIZE];
     char name[RUNDIR_NAME_SIZE];
 
-    device_ram_name(guest->name, device->devid, ram_name);
-    rundir_remove(guest->blkback->ram_dir, ram_name);
+    device_remove_ram(device);
     rundir_device_name(device->devid, name);
     rundir_remove(guest->dir, name);
     log_info(&device->log, "gone");

@@ -132,6 +132,8 @@ void device_count_restart(struct device *device);
 /* Keeps what is counted of restarts for the next supervisor. */
 void device_save_restarts(struct device *device);
 void device_remove_file(struct device *device, const char *name);
+/* Removes the file of its RAM disk, if it has one; a worker that holds it goes on with it. */
+void device_remove_ram(struct device *device);
 
 /* ---- For the guest and the supervisor. ---- */
 

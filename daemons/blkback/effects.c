@@ -34,6 +34,15 @@ static void prepare(struct device *device);
 static void resume(struct device *device);
 static void disconnect(struct device *device);
 
+/* It is to be prepared: a connection that is recorded was that of a disk that was removed, and this one was made anew. */
+static void forget_former(struct device *device)
+{
+    if (!device_is_recorded(device->dir))
+        return;
+    device_remove_ram(device);
+    device_remove_file(device, DEVICE_CONNECTION_FILE);
+}
+
 /* Whether an effect has to wait: for the worker of an earlier supervisor, to say what it holds, or to let go of what it may not hold; or for ours, to let
  * go of a former life. */
 static bool has_to_wait(struct device *device, void (*effect)(struct device *device))
@@ -47,6 +56,7 @@ static bool has_to_wait(struct device *device, void (*effect)(struct device *dev
     }
     if (effect == prepare && device->state != DEVICE_IDLE && device->state != DEVICE_ADOPTING) {
         device->wanted = effect;
+        forget_former(device);
         serve_disconnect(device);
         return true;
     }
@@ -84,8 +94,7 @@ static void prepare(struct device *device)
         return;
     device->effect = true;
     device->failure[0] = '\0';
-    /* Of a disk that was removed and made anew while no supervisor ran. */
-    device_remove_file(device, DEVICE_CONNECTION_FILE);
+    forget_former(device);
     parking_end(device);
     err = device_read_image(device, false, &error);
     if (err == 0 && device->image.by_script) {
@@ -323,6 +332,8 @@ void effect_leave(struct device *device)
         if (device->wanted == resume)
             break;
         /* xenstore has said that what is recorded is over: it must not be resumed when we look again. */
+        if (device->wanted == prepare)
+            forget_former(device);
         device_remove_file(device, DEVICE_CONNECTION_FILE);
         device->wanted = NULL;
         device->state = DEVICE_IDLE;

@@ -137,7 +137,7 @@ wait_until "$LIMIT_DAEMON" "the reason of the disk that failed" fails_with_reaso
 wait_until "$LIMIT_DAEMON" "the disk that failed to be closed" state_is "$failed" "$XVDA" 6
 simxen destroy "$failed"
 kill -KILL "$renewed_user"
-guest "$renewed" blk --requests 200 "$XVDA"
+guest "$renewed" blk --requests 200 --blank "$XVDA" # nothing of the disk that was removed
 simxen destroy "$renewed"
 wait_until "$LIMIT_DAEMON" "everything to go with domain $renewed" nothing_left_of "$renewed"
 
