@@ -94,7 +94,7 @@ static int note_device(void *arg, int guest_dir, const char *name)
     dir = openat(guest_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0)
         return -errno;
-    if (device_is_recorded(dir)) {
+    if (device_is_recorded(dir) && !parking_is_recorded(dir)) {
         err = note->crashed ? rundir_write(dir, DEVICE_CRASHED_FILE, "", 0) : 0;
         device_load_restarts(dir, &restarts);
         restarts.count++;

@@ -10,9 +10,11 @@
 #include "parking.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <ring/blkif.h>
 #include <service/log.h>
@@ -59,6 +61,11 @@ void parking_load(struct device *device)
         return;
     device->pardon = true;
     log_info(&device->log, "was parked by another version of blkbackd; it is tried again");
+}
+
+bool parking_is_recorded(int device_dir)
+{
+    return faccessat(device_dir, PARKING_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
 bool parking_is_due(const struct device *device)

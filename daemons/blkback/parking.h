@@ -35,6 +35,8 @@ const char *parking_operation(uint32_t code);
 
 /* Reads what earlier supervisors kept. One of another version than ours parked it: it will be tried again. */
 void parking_load(struct device *device);
+/* Whether the device of that run directory was parked: no worker holds it. */
+bool parking_is_recorded(int device_dir);
 /* Whether it is to be left alone. */
 bool parking_is_due(const struct device *device);
 /* The worker let go of it because of `request`. */

@@ -112,7 +112,7 @@ static int check_drained(void *arg, int guest_dir, const char *name)
     dir = openat(guest_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (dir < 0)
         return -errno;
-    if (faccessat(dir, PARKING_FILE, F_OK, AT_SYMLINK_NOFOLLOW) == 0) { /* no worker holds it */
+    if (parking_is_recorded(dir)) { /* no worker holds it */
         close(dir);
         return 0;
     }

@@ -424,7 +424,7 @@ void serve_end(struct device *device, bool died, bool crashed)
         break;
     case DEVICE_IDLE:
     case DEVICE_ADOPTING: /* it may have been served by one of an earlier supervisor */
-        if (!device_is_recorded(device->dir))
+        if (!device_is_recorded(device->dir) || parking_is_recorded(device->dir))
             break;
         if (crashed)
             device_set_crashed(device, true);

@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# A parked disk stays parked when the supervisor is stopped or killed and started again, with all that is told of it, and is tried again when told to; the
-# guest's other disk is served on. A supervisor of another version tries by itself.
+# A parked disk stays parked when the supervisor is stopped or killed and started again, with all that is told of it, and is tried again when
+# told to; the guest's other disk is served on. Deaths of that one's workers are not counted with it. A supervisor of another version tries by
+# itself.
 . "$(dirname "$0")/../../lib/blkback.sh"
 . "$(dirname "$0")/../../lib/parking.sh"
 
@@ -26,6 +27,23 @@ for signal in KILL TERM; do
     expect "what is told after SIG$signal" "$before" "$(disk_field "$domain/xvda" .parked)"
     expect "the back end" Connected "$(disk_field "$domain/xvda" .state)"
 done
+
+# The other disk's worker dies: before there is a supervisor, and before it has told one what it holds.
+restarts=$(disk_field "$domain/xvda" .worker.restarts)
+daemon_end KILL
+kill -KILL "$(worker_pids)"
+again
+wait_parked "$domain/xvda"
+expect "deaths that are counted with the parked disk" "$restarts" "$(disk_field "$domain/xvda" .worker.restarts)"
+worker=$(worker_pids)
+kill -STOP "$worker"
+daemon_end KILL
+daemon_start
+wait_until "$LIMIT_DAEMON" "the disk to wait for the worker" disk_is "$domain/xvda" .activity adopting
+kill -KILL "$worker"
+wait_until "$LIMIT_RECOVERY" "a successor" worker_replaced "$domain/xvdb" "$worker"
+wait_parked "$domain/xvda"
+expect "deaths that are counted with the parked disk" "$restarts" "$(disk_field "$domain/xvda" .worker.restarts)"
 
 # As if another version had parked it; the fault is there still, so it ends as before.
 daemon_end TERM
