@@ -5,9 +5,10 @@
  * disk, and the request it waits with is not to blame.
  *
  * The supervisor knows how its own children end. A worker that an earlier supervisor started is nobody's child: the report in its file tells,
- * and without one it counts as killed. What follows is noted with the guest and with each of its disks before the dead worker's record is removed, and the
- * report is replaced after that: a supervisor that dies in between leaves it to be read once more, and none is read twice. That a disk's worker
- * crashed stays noted until a successor has been told.
+ * and without one it counts as killed. What follows is noted with the guest and with each of its disks, then the dead worker's record is
+ * removed, then the report is replaced. A supervisor that is killed before the record is gone leaves the death to the next one, which counts
+ * again what it had counted already: none is missed, and one in that short time may count twice. That a disk's worker crashed stays noted
+ * until a successor has been told; noting it again changes nothing.
  */
 #include "death.h"
 
