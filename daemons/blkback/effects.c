@@ -269,7 +269,6 @@ static void op_resume(struct xendev_backend *backend)
 static void disconnect(struct device *device)
 {
     device->effect = false;
-    device->failure[0] = '\0';
     if (has_to_wait(device, disconnect))
         return;
     serve_disconnect(device);
@@ -295,12 +294,14 @@ static void op_release(struct xendev_backend *backend)
 
 void effect_let_go(struct device *device)
 {
-    if (device->wanted != NULL)
+    if (device->wanted != NULL) {
         do_what_waited(device);
-    else if (device->gone)
+    } else if (device->gone) {
         device_release(device);
-    else if (device->backend != NULL)
+    } else if (device->backend != NULL) {
+        device->failure[0] = '\0'; /* xenbus has closed it; while that is away, it has yet to */
         xendev_backend_done(device->backend, 0, NULL);
+    }
 }
 
 /* ---- While xenstore is away. ------------------------------------------------------------------------------------------------ */
