@@ -175,10 +175,17 @@ static int load_guest(void *arg, int dir, const char *name)
     const char *identity;
     struct guest *guest;
     uint32_t domid;
+    int err;
 
     (void)dir;
-    if (rundir_guest_parse(name, &domid, &identity) < 0 || guest_get(blkback, domid, name, &guest) < 0)
+    if (rundir_guest_parse(name, &domid, &identity) < 0)
+        return 0; /* sweep_guest() tells of it */
+    err = guest_get(blkback, domid, name, &guest);
+    if (err < 0) { /* it is tried again with every connection, so the log is limited */
+        log_error(&blkback->store_log, "without it, what was left of guest %s cannot be taken over: %s", name,
+                  strerror(-err));
         return 0;
+    }
     if (rundir_each(guest->dir, load_device, guest) < 0)
         log_error(&guest->log, "its run directory cannot be read");
     guest->expected = 1; /* it is counted when it can be */
