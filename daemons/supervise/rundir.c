@@ -17,7 +17,6 @@
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #define WORKER_FILE     "worker"
@@ -353,7 +352,6 @@ int rundir_worker_open(int guest_dir, pid_t *ret_pid)
 {
     char text[WORKER_TEXT_MAX];
     uint64_t recorded, start;
-    siginfo_t info;
     ssize_t got;
     bool ended;
     pid_t pid;
@@ -372,13 +370,7 @@ int rundir_worker_open(int guest_dir, pid_t *ret_pid)
     if (fd < 0)
         return -errno;
     /* The descriptor pins the process it names: what is read now cannot be of another one that takes over the number later. */
-    if (process_start(pid, &start, &ended) < 0 || start != recorded) {
-        close(fd);
-        return -ESRCH;
-    }
-    if (ended) {
-        /* A child of ours if the earlier supervisor was this very process; then nobody else reaps it. */
-        (void)waitid(P_PIDFD, (id_t)fd, &info, WEXITED | WNOHANG);
+    if (process_start(pid, &start, &ended) < 0 || start != recorded || ended) {
         close(fd);
         return -ESRCH;
     }
