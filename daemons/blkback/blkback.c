@@ -7,9 +7,10 @@
  * followed. What is in doubt is kept, and looked at again until all that was found has shown up on the bus or is gone: only then is it
  * settled.
  *
- * When the connection to xenstored is lost, guests, workers and devices stay as they are, without a bus: a worker that dies is succeeded all the same. So it
- * is with those that are only found in the run directory, if there is no connection at our start, or xenstore knows no back end at all. With the next
- * connection they are looked at as at a start: those that are gone are let go of, the others meet their back ends on the new bus (effects.c).
+ * When the connection to xenstored is lost, guests, workers and devices stay as they are, without a bus: a worker that dies is succeeded all the
+ * same. So it is with those that are only found in the run directory, if there is no connection at our start, or xenstore knows no back end at
+ * all. With the next connection they are looked at as at a start: those that are gone are let go of, the others meet their back ends on the new
+ * bus (effects.c).
  */
 #include "blkback.h"
 

@@ -2,8 +2,9 @@
 /*
  * One effect at a time is under way for a disk; it ends in device_succeed(), device_give_up() or effect_let_go(). It may have to wait first.
  *
- * When the connection to xenstored is lost, xenbus forgets its devices and we keep ours. What was served stays so: all that a recovery needs was read, and
- * recorded, when the disk was connected. What an earlier supervisor left is resumed by its record, as if xenstore had said so. What was under way is let go of, for the next connection begins it anew. There the effects find such a device:
+ * When the connection to xenstored is lost, xenbus forgets its devices and we keep ours. What was served stays so: all that a recovery needs was
+ * read, and recorded, when the disk was connected. What an earlier supervisor left is resumed by its record, as if xenstore had said so. What
+ * was under way is let go of, for the next connection begins it anew. There the effects find such a device:
  *
  *   resume       it is served, recovered or parked, as if nothing had been; what failed meanwhile fails now
  *   prepare      another life of it: it is let go of first
@@ -43,8 +44,8 @@ static void forget_former(struct device *device)
     device_remove_file(device, DEVICE_CONNECTION_FILE);
 }
 
-/* Whether an effect has to wait: for the worker of an earlier supervisor, to say what it holds, or to let go of what it may not hold; or for ours, to let
- * go of a former life. */
+/* Whether an effect has to wait: for the worker of an earlier supervisor, to say what it holds, or to let go of what it may not hold; or for
+ * ours, to let go of a former life. */
 static bool has_to_wait(struct device *device, void (*effect)(struct device *device))
 {
     struct held *held = adopt_find(device->guest, device->devid);

@@ -19,10 +19,11 @@ void effect_let_go(struct device *device);
 /* What an earlier supervisor's worker held is known, or gone: does what has waited for that. */
 void effect_go_on(struct device *device);
 
-/* xenstore is away: what is served is served on, or recovered, and so it will be when its worker dies; what was on the way up or down is let go of. */
+/* xenstore is away: what is served is served on, or recovered, and so it will be when its worker dies; what was on the way up or down is let go
+ * of. */
 void effect_leave(struct device *device);
-/* xenstore is away, and an earlier supervisor recorded that disk, which is not known yet: it is served on or recovered, when it was connected. Returns 0 or
- * -errno. */
+/* xenstore is away, and an earlier supervisor recorded that disk, which is not known yet: it is served on or recovered, when it was connected.
+ * Returns 0 or -errno. */
 int effect_load(struct guest *guest, uint32_t devid);
 /* It was left, and xenstore, which is back, says that it is gone: lets go of it and releases it, which may free the device before the return, and its
  * guest if nothing else wants that. */

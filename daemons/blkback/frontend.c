@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The keys, as the public blkif.h has them: `ring-page-order` with `ring-ref0`... or without it `ring-ref`, `event-channel`, `protocol`, `feature-persistent`.
+ * The keys, as the public blkif.h has them: `ring-page-order` with `ring-ref0`... or without it `ring-ref`, `event-channel`, `protocol`,
+ * `feature-persistent`.
  *
  * A front end that states no protocol gets the 32-bit x86 layout on x86, as from Linux: such front ends are older than the key, and than 64-bit
  * guests. Elsewhere there is one layout.

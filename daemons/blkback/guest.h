@@ -38,8 +38,8 @@ const char *guest_state_name(enum guest_state state);
 
 /* The file RESTARTS_FILE of a guest's run directory: what a new supervisor could not know. */
 #define RESTARTS_FILE "restarts"
-#define RESTARTS_VERSION \
-    1u /* of this one, and of the one each of its devices has; to be counted up with every change */
+/* Of this one, and of the one each of its devices has; to be counted up with every change. */
+#define RESTARTS_VERSION 1u
 struct guest_restarts {
     uint32_t version; /* RESTARTS_VERSION */
     uint32_t reserved;

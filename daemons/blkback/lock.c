@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * An image belongs to whoever has its lock (libdisk's disk_source_lock(), flock). During a migration to the same host both ends name it for a moment, and
- * the second waits; so does a recovery, for the kernel to let go of what a dead worker held. Nobody tells when a lock is free, so it is tried again and again.
+ * An image belongs to whoever has its lock (libdisk's disk_source_lock(), flock). During a migration to the same host both ends name it for a
+ * moment, and the second waits; so does a recovery, for the kernel to let go of what a dead worker held. Nobody tells when a lock is free, so it
+ * is tried again and again.
  */
 #include "lock.h"
 
@@ -16,7 +17,8 @@
 #include "guest.h"
 #include "serve.h"
 
-/* How often a lock is tried that somebody else holds: soon at first, for the kernel may only be about to let go of a dead worker's; each time later. */
+/* How often a lock is tried that somebody else holds: soon at first, for the kernel may only be about to let go of a dead worker's; each time
+ * later. */
 #define LOCK_PERIOD_MIN_US 1000
 #define LOCK_PERIOD_MAX_US 50000
 

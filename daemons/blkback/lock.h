@@ -11,7 +11,8 @@
 
 struct device;
 
-/* Goes on by serve_locked() if the image, which is open, is ours, else tries again later; gives the device up when it cannot be, or is not wanted any more. */
+/* Goes on by serve_locked() if the image, which is open, is ours, else tries again later; gives the device up when it cannot be, or is not
+ * wanted any more. */
 void lock_image(struct device *device);
 /* Tries no longer. */
 void lock_stop(struct device *device);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A slot is written down before it is first used. Two guests cannot have the same: one that is new gets a slot that no record names, whether its guest
- * has been taken over yet or not; and a record that is taken, or none, is replaced.
+ * A slot is written down before it is first used. Two guests cannot have the same: one that is new gets a slot that no record names, whether its
+ * guest has been taken over yet or not; and a record that is taken, or none, is replaced.
  */
 #include "mappings.h"
 

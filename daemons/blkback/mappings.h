@@ -2,8 +2,8 @@
 /*
  * The host-wide budget of mapped references (xendev/grant.h), as the supervisor keeps it.
  *
- * It is the file `grants` of the run directory, mapped by the workers alone. Each guest has a slot of it for its workers, one after the other, recorded in
- * the file `slot` of the guest's run directory: a worker goes on while supervisors come and go.
+ * It is the file `grants` of the run directory, mapped by the workers alone. Each guest has a slot of it for its workers, one after the other,
+ * recorded in the file `slot` of the guest's run directory: a worker goes on while supervisors come and go.
  */
 #ifndef BLKBACK_MAPPINGS_H
 #define BLKBACK_MAPPINGS_H

@@ -4,8 +4,8 @@
  * recorded, the journal as it is, and the back end Connected: the guest waits, and nothing is lost.
  *
  * The file is written when the device is parked and removed when a worker serves it again, so that a supervisor that dies in between finds it
- * parked and can be told once more. A daemon of another version than the one that parked it (of the same version of journals) tries by itself: an upgrade is the usual
- * remedy, and when it is none it costs a few workers before the device is parked again.
+ * parked and can be told once more. A daemon of another version than the one that parked it (of the same version of journals) tries by itself:
+ * an upgrade is the usual remedy, and when it is none it costs a few workers before the device is parked again.
  */
 #include "parking.h"
 

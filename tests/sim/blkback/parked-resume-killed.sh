@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# The supervisor is killed at some moment after it was told to try a parked disk again: the next one finds it served, or parked and to be told once more; and
-# parked again, after as many crashes, when there is no remedy.
+# The supervisor is killed at some moment after it was told to try a parked disk again: the next one finds it served, or parked and to be told
+# once more; and parked again, after as many crashes, when there is no remedy.
 . "$(dirname "$0")/../../lib/blkback.sh"
 . "$(dirname "$0")/../../lib/parking.sh"
 

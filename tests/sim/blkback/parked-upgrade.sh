@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# A disk is parked when another version is installed. One that knows its journal tries again by itself; one that does not closes it and says why. Either serves on
-# what the guest has beside it.
+# A disk is parked when another version is installed. One that knows its journal tries again by itself; one that does not closes it and says why.
+# Either serves on what the guest has beside it.
 . "$(dirname "$0")/../../lib/blkback.sh"
 . "$(dirname "$0")/../../lib/parking.sh"
 

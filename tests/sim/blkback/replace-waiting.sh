@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# Another version takes over while each guest has a disk that waits for an image somebody else uses: the guests' turns to be replaced come all the same, and the
-# disks are served when the images are free.
+# Another version takes over while each guest has a disk that waits for an image somebody else uses: the guests' turns to be replaced come all
+# the same, and the disks are served when the images are free.
 . "$(dirname "$0")/../../lib/blkback.sh"
 need flock
 

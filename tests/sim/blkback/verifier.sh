@@ -9,7 +9,8 @@ disk_attach "$domain" xvda "raw:$WORK/disk.img"
 guest "$domain" blk --time 1 --read 0 --blank --state "$WORK/state" "$XVDA"
 disk_detach "$domain" xvda
 
-# An old version of a sector: the one that a neighbour holds now. Then one byte that is another. Both in the first sector that was written, or beside it.
+# An old version of a sector: the one that a neighbour holds now. Then one byte that is another. Both in the first sector that was written, or
+# beside it.
 cp "$WORK/disk.img" "$WORK/good.img"
 byte=$({ cmp "$WORK/good.img" /dev/zero 2>&1 || true; } | sed -n "s/.*differ: byte \([0-9]*\),.*/\1/p") # from 1
 sector=$(((byte - 1) / 512))

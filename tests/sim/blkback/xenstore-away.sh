@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# While the connection to xenstored is cut workers and supervisors are killed: guests are served on before it is back, by successors that stay. What was removed
-# or destroyed meanwhile is cleared up then, and what is made anew is served.
+# While the connection to xenstored is cut workers and supervisors are killed: guests are served on before it is back, by successors that stay.
+# What was removed or destroyed meanwhile is cleared up then, and what is made anew is served.
 . "$(dirname "$0")/../../lib/blkback.sh"
 need python3
 
