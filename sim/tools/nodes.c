@@ -112,9 +112,14 @@ static unsigned state_read(struct xs_handle *xs, const char *backend)
 
 static void backend_close(struct xs_handle *xs, const char *backend, void *context)
 {
-    char path[600];
+    char path[600], *front;
 
     (void)context;
+    snprintf(path, sizeof(path), "%s/frontend", backend);
+    front = xs_read(xs, XBT_NULL, path, NULL);
+    if (front)
+        (void)xs_rm(xs, XBT_NULL, front);
+    free(front);
     if (state_read(xs, backend) >= 5)
         return;
     snprintf(path, sizeof(path), "%s/online", backend);

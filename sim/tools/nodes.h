@@ -14,7 +14,7 @@ int nodes_dom0_write(struct xs_handle *xs);
 /* Introduce domain @domid, whose xenstore port is @port, and write its nodes.  0, or -errno. */
 int nodes_domain_write(struct xs_handle *xs, uint32_t domid, uint32_t port, const char *uuid, const char *name);
 
-/* Tell every backend of @domid to close (online=0, state=5), wait at most @seconds until each is closed (6) or gone, and remove
+/* Remove the front ends of @domid, tell every backend to close (online=0, state=5), wait at most @seconds until each is closed (6) or gone, and remove
  * what is left. */
 void nodes_backends_close(struct xs_handle *xs, uint32_t domid, unsigned seconds);
 
