@@ -19,7 +19,7 @@ struct image {
     /* A hotplug script other than ours makes the disk usable: nothing can be opened before it has run. */
     bool by_script;
     uint64_t generation; /* of the connection it is recorded with; 0: it was read, and is not recorded */
-    char *origin; /* what `source` was made of; NULL until then */
+    char *origin;        /* what `source` was made of; NULL until then */
     struct disk_source source;
 };
 

@@ -56,7 +56,7 @@ int rundir_worker_write(int guest_dir, pid_t pid);
 /* None does. Returns 0 or -errno. */
 int rundir_worker_remove(int guest_dir);
 /* The recorded process as a pidfd, if it still lives and is the same. Returns a descriptor; -ENOENT when none is recorded; -ESRCH when it has
- * ended, and then a dead child of ours is reaped; -errno. */
+ * ended, whether it is reaped or not; -errno. */
 int rundir_worker_open(int guest_dir, pid_t *ret_pid);
 
 #endif
