@@ -15,24 +15,13 @@
 
 #include <ring/frame.h>
 
+#include "script.h"
+
 #define CAPACITY FRAME_CAPACITY_MIN
 #define HEAD     0u
 #define TAIL     64u
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-struct script {
-    const uint8_t *bytes;
-    size_t left;
-};
-
-static uint8_t next(struct script *script)
-{
-    if (script->left == 0)
-        return 0;
-    script->left--;
-    return *script->bytes++;
-}
 
 struct work {
     uint8_t *memory; /* on the heap, where AddressSanitizer guards it */

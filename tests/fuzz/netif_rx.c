@@ -13,6 +13,8 @@
 
 #include <ring/netif_rx.h>
 
+#include "script.h"
+
 #define START      0xfffffff0u
 #define SLOT_SIZE  8u
 #define REQ_PROD   0u
@@ -24,31 +26,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static _Alignas(64) uint8_t pages[RING_PAGE_SIZE];
 static _Alignas(64) uint8_t journal[9 * RING_PAGE_SIZE];
-
-struct script {
-    const uint8_t *bytes;
-    size_t left;
-};
-
-static uint8_t next(struct script *script)
-{
-    if (script->left == 0)
-        return 0;
-    script->left--;
-    return *script->bytes++;
-}
-
-static uint32_t get_index(unsigned place)
-{
-    uint32_t value;
-    memcpy(&value, pages + place, sizeof value);
-    return value;
-}
-
-static void set_index(unsigned place, uint32_t value)
-{
-    memcpy(pages + place, &value, sizeof value);
-}
 
 struct work {
     struct netif_rx rx;
@@ -105,8 +82,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct script script = {data, size};
     memset(&work, 0, sizeof work);
     memset(pages, 0, sizeof pages);
-    set_index(REQ_PROD, START);
-    set_index(RSP_PROD, START);
+    set_index(pages, REQ_PROD, START);
+    set_index(pages, RSP_PROD, START);
     assert(netif_rx_attach(&work.rx, pages, sizeof pages, journal, sizeof journal, GENERATION) == 0);
 
     bool alive = true;
@@ -118,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 pages[RING_HEADER_SIZE + place + i] = next(&script);
             break;
         case 1: /* some more are posted */
-            set_index(REQ_PROD, get_index(REQ_PROD) + (operation >> 3));
+            set_index(pages, REQ_PROD, get_index(pages, REQ_PROD) + (operation >> 3));
             break;
         case 2: {
             int rc = netif_rx_fill(&work.rx);
@@ -138,8 +115,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             netif_rx_rearm(&work.rx, 1 + (operation >> 3));
             break;
         case 6: /* an index by a little, or by much */
-            set_index(operation & 0x80 ? RSP_PROD : REQ_PROD,
-                      get_index(operation & 0x80 ? RSP_PROD : REQ_PROD) +
+            set_index(pages, operation & 0x80 ? RSP_PROD : REQ_PROD,
+                      get_index(pages, operation & 0x80 ? RSP_PROD : REQ_PROD) +
                           (uint32_t)(int8_t)next(&script) * (operation & 0x40 ? 0x1000001u : 1u));
             break;
         default:

@@ -14,6 +14,8 @@
 
 #include <ring/netif_tx.h>
 
+#include "script.h"
+
 #define START      0xfffffff0u
 #define SLOT_SIZE  12u
 #define REQ_PROD   0u
@@ -24,31 +26,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static _Alignas(64) uint8_t pages[RING_PAGE_SIZE];
 static _Alignas(64) uint8_t journal[9 * RING_PAGE_SIZE];
-
-struct script {
-    const uint8_t *bytes;
-    size_t left;
-};
-
-static uint8_t next(struct script *script)
-{
-    if (script->left == 0)
-        return 0;
-    script->left--;
-    return *script->bytes++;
-}
-
-static uint32_t get_index(unsigned place)
-{
-    uint32_t value;
-    memcpy(&value, pages + place, sizeof value);
-    return value;
-}
-
-static void set_index(unsigned place, uint32_t value)
-{
-    memcpy(pages + place, &value, sizeof value);
-}
 
 static void check(const struct netif_packet *packet)
 {
@@ -119,8 +96,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct script script = {data, size};
     memset(&work, 0, sizeof work);
     memset(pages, 0, sizeof pages);
-    set_index(REQ_PROD, START);
-    set_index(RSP_PROD, START);
+    set_index(pages, REQ_PROD, START);
+    set_index(pages, RSP_PROD, START);
     assert(netif_tx_attach(&work.tx, pages, sizeof pages, journal, sizeof journal, GENERATION) == 0);
 
     uint32_t producer = START; /* where the guest writes next */
@@ -133,7 +110,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                 pages[RING_HEADER_SIZE + (producer % NETIF_RING_SLOTS) * SLOT_SIZE + i] = next(&script);
             producer++;
             if (operation & 0x80)
-                set_index(REQ_PROD, producer);
+                set_index(pages, REQ_PROD, producer);
             break;
         case 3:
             take(&work);
@@ -146,8 +123,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             work.published = work.slots_done;
             break;
         case 6: /* an index by a little, or by much */
-            set_index(operation & 0x80 ? RSP_PROD : REQ_PROD,
-                      get_index(operation & 0x80 ? RSP_PROD : REQ_PROD) +
+            set_index(pages, operation & 0x80 ? RSP_PROD : REQ_PROD,
+                      get_index(pages, operation & 0x80 ? RSP_PROD : REQ_PROD) +
                           (uint32_t)(int8_t)next(&script) * (operation & 0x40 ? 0x1000001u : 1u));
             break;
         default:

@@ -13,6 +13,8 @@
 
 #include <ring/back.h>
 
+#include "script.h"
+
 #define SLOTS_MAX 32u
 #define START     0xfffffff0u
 
@@ -21,45 +23,21 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static _Alignas(64) uint8_t pages[RING_HEADER_SIZE + SLOTS_MAX * 112];
 static _Alignas(64) uint8_t journal[2 * RING_PAGE_SIZE];
 
-struct script {
-    const uint8_t *bytes;
-    size_t left;
-};
-
-static uint8_t next(struct script *script)
-{
-    if (script->left == 0)
-        return 0;
-    script->left--;
-    return *script->bytes++;
-}
-
-static void set_index(unsigned place, uint32_t value)
-{
-    memcpy(pages + 4 * (place % 4), &value, sizeof value);
-}
-
-static uint32_t get_index(unsigned place)
-{
-    uint32_t value;
-    memcpy(&value, pages + 4 * (place % 4), sizeof value);
-    return value;
-}
-
 /* The peer's moves. */
 static void mutate(struct script *script, uint8_t move)
 {
     uint8_t place = next(script);
+    const unsigned index = 4 * (place % 4u);
     uint32_t value = 0;
     switch (move) {
     case 0:                   /* an index by a little */
         value = next(script); /* -128..127 */
-        set_index(place, get_index(place) + (value ^ 0x80) - 0x80);
+        set_index(pages, index, get_index(pages, index) + (value ^ 0x80) - 0x80);
         break;
     case 1: /* an index anywhere */
         for (unsigned i = 0; i < 4; i++)
             value = value << 8 | next(script);
-        set_index(place, value);
+        set_index(pages, index, value);
         break;
     default: /* a byte of a slot */
         pages[RING_HEADER_SIZE + place * 14u] = next(script);
@@ -111,7 +89,7 @@ static void die(struct work *work)
         assert(replayed == work->in_flight);
         return;
     }
-    set_index(0, get_index(2));
+    set_index(pages, 0, get_index(pages, 8));
     memset(work->busy, 0, sizeof work->busy);
     work->in_flight = 0;
     assert(ring_back_attach(&work->back, pages, sizeof pages, &work->layout, journal, sizeof journal, 1) == 0);
@@ -124,7 +102,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&work, 0, sizeof work);
     memset(pages, 0, sizeof pages);
     for (unsigned place = 0; place < 4; place++)
-        set_index(place, START + place % 2);
+        set_index(pages, 4 * place, START + place % 2);
     work.layout = (struct ring_layout){1u << next(&script) % 6, 112, 112, 16, 0xdff};
     assert(ring_back_attach(&work.back, pages, sizeof pages, &work.layout, journal, sizeof journal, 1) == 0);
 
