@@ -158,7 +158,7 @@ static int load_device(void *arg, int dir, const char *name)
 
     if (rundir_device_parse(name, &devid) < 0 || guest_device(guest, devid) != NULL)
         return 0;
-    sub = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    sub = rundir_find(dir, name);
     if (sub < 0)
         return 0;
     recorded = device_is_recorded(sub);

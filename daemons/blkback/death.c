@@ -13,7 +13,6 @@
 #include "death.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -92,9 +91,9 @@ static int note_device(void *arg, int guest_dir, const char *name)
 
     if (rundir_device_parse(name, &devid) < 0 || guest_device(note->guest, devid) != NULL)
         return 0;
-    dir = openat(guest_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    dir = rundir_find(guest_dir, name);
     if (dir < 0)
-        return -errno;
+        return dir;
     if (device_is_recorded(dir) && !parking_is_recorded(dir)) {
         err = note->crashed ? rundir_write(dir, DEVICE_CRASHED_FILE, "", 0) : 0;
         device_load_restarts(dir, &restarts);

@@ -6,7 +6,6 @@
 #include "mappings.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
@@ -63,9 +62,9 @@ static int note_slot(void *arg, int run_dir, const char *name)
 
     if (strcmp(name, slots->guest->name) == 0)
         return 0;
-    dir = openat(run_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    dir = rundir_find(run_dir, name);
     if (dir < 0)
-        return errno == ENOTDIR || errno == ENOENT || errno == ELOOP ? 0 : -errno;
+        return dir == -ENOTDIR || dir == -ENOENT || dir == -ELOOP ? 0 : dir;
     if (rundir_read(dir, SLOT_FILE, &slot, sizeof(slot)) == 0 && slot < XENDEV_BUDGET_SLOTS)
         slots->taken[slot] = true;
     close(dir);

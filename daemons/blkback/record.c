@@ -109,9 +109,9 @@ static int check_drained(void *arg, int guest_dir, const char *name)
     (void)arg;
     if (rundir_device_parse(name, &devid) < 0)
         return 0;
-    dir = openat(guest_dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    dir = rundir_find(guest_dir, name);
     if (dir < 0)
-        return -errno;
+        return dir;
     if (parking_is_recorded(dir)) { /* no worker holds it */
         close(dir);
         return 0;

@@ -47,14 +47,18 @@ int rundir_open(const char *path)
     return fd < 0 ? -errno : fd;
 }
 
+int rundir_find(int dir, const char *name)
+{
+    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
 int rundir_enter(int dir, const char *name)
 {
-    int fd;
-
     if (mkdirat(dir, name, DIRECTORY_MODE) < 0 && errno != EEXIST)
         return -errno;
-    fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    return fd < 0 ? -errno : fd;
+    return rundir_find(dir, name);
 }
 
 static DIR *open_stream(int dir, const char *name)
@@ -101,9 +105,9 @@ int rundir_remove(int dir, const char *name)
         return 0;
     if (errno != EISDIR)
         return -errno;
-    sub = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    sub = rundir_find(dir, name);
     if (sub < 0)
-        return errno == ENOENT ? 0 : -errno;
+        return sub == -ENOENT ? 0 : sub;
     err = rundir_each(sub, remove_found, NULL);
     close(sub);
     if (err == 0 && unlinkat(dir, name, AT_REMOVEDIR) < 0 && errno != ENOENT)

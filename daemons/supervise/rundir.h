@@ -27,6 +27,8 @@
 int rundir_open(const char *path);
 /* Opens the directory `name` in `dir`, made if it is missing. Returns a descriptor, or -errno. */
 int rundir_enter(int dir, const char *name);
+/* Opens it where it is there. Returns a descriptor, or -errno: -ENOTDIR or -ELOOP when it is something else. */
+int rundir_find(int dir, const char *name);
 
 /* "DOMID-IDENTITY", and back; -EINVAL when it is not such a name (identities hold letters, digits, '-' and '.'). */
 int rundir_guest_name(uint32_t domid, const char *identity, char ret_name[RUNDIR_NAME_SIZE]);
