@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -61,22 +62,27 @@ int adopt_report(struct guest *guest, const struct blkback_message *message, con
 {
     struct held *held = NULL;
 
-    if (fd_count == 1 && is_image(fds[0]) && message->held.generation != 0 && message->result <= 0 &&
-        adopt_find(guest, message->devid) == NULL && count_held(guest) < HELD_MAX)
+    if (fd_count == 1 && is_image(fds[0]) && message->head.generation != 0 && message->head.result <= 0 &&
+        adopt_find(guest, message->head.devid) == NULL && count_held(guest) < HELD_MAX)
         held = calloc(1, sizeof(*held));
     if (held == NULL) {
         for (unsigned i = 0; i < fd_count; i++)
             close(fds[i]);
         return -EPROTO;
     }
-    held->devid = message->devid;
-    held->generation = message->held.generation;
+    held->devid = message->head.devid;
+    held->generation = message->head.generation;
     held->image_fd = fds[0];
-    held->failed = message->result < 0;
-    held->reason = message->held.error;
-    held->reason.text[sizeof(held->reason.text) - 1] = '\0';
+    if (message->head.result < 0)
+        adopt_fail(held, message);
     SLIST_INSERT_HEAD(&guest->held, held, entry);
     return 0;
+}
+
+void adopt_fail(struct held *held, const struct blkback_message *message)
+{
+    held->failed = true;
+    snprintf(held->reason, sizeof(held->reason), "%.*s", (int)sizeof(message->head.reason), message->head.reason);
 }
 
 struct held *adopt_find(struct guest *guest, uint32_t devid)
@@ -102,7 +108,7 @@ int adopt_claim(struct guest *guest, struct held *held)
 void adopt_let_go(struct guest *guest, struct held *held)
 {
     const struct blkback_message message = {
-        .version = BLKBACK_PROTOCOL_VERSION, .type = BLKBACK_DISCONNECT, .devid = held->devid};
+        .head = {.version = BLKBACK_PROTOCOL_VERSION, .type = BACKEND_DISCONNECT, .devid = held->devid}};
 
     if (held->leaving)
         return;

@@ -20,12 +20,15 @@ struct held {
     uint64_t generation;
     int image_fd; /* the worker's own description of it: hostile, but for that guest's use only */
     bool failed;
-    struct disk_error reason; /* of that */
-    bool leaving;             /* it was told to let go */
+    char reason[BACKEND_REASON_SIZE]; /* of that */
+    bool leaving;                     /* it was told to let go */
 };
 
-/* Takes one BLKBACK_HELD into the report; the descriptors are the callee's. Returns 0, or -EPROTO for what cannot be. */
+/* Takes one BACKEND_HELD into the report; the descriptors are the callee's. Returns 0, or -EPROTO for what cannot be. */
 int adopt_report(struct guest *guest, const struct blkback_message *message, const int *fds, unsigned fd_count);
+
+/* It has failed, for the reason the message gives. */
+void adopt_fail(struct held *held, const struct blkback_message *message);
 
 /* What the worker holds of that device; NULL: nothing. */
 struct held *adopt_find(struct guest *guest, uint32_t devid);

@@ -134,22 +134,20 @@ static void adopted(struct guest *guest)
 /* A message about a device that only the worker knows. */
 static int on_held_message(struct guest *guest, const struct blkback_message *message)
 {
-    struct held *held = adopt_find(guest, message->devid);
-    struct device *device = guest_device(guest, message->devid);
+    struct held *held = adopt_find(guest, message->head.devid);
+    struct device *device = guest_device(guest, message->head.devid);
     int err;
 
-    if (message->type == BLKBACK_FAILED) {
-        held->failed = true;
-        held->reason = message->error;
-        held->reason.text[sizeof(held->reason.text) - 1] = '\0';
+    if (message->head.type == BACKEND_FAILED) {
+        adopt_fail(held, message);
         return 0;
     }
-    if (message->type == BLKBACK_PARKED) { /* its journal tells that again to whoever claims it */
+    if (message->head.type == BACKEND_PARKED) { /* its journal tells that again to whoever claims it */
         if (!held->leaving)
             close(adopt_claim(guest, held));
         return 0;
     }
-    err = message->type == BLKBACK_DISCONNECTED ? adopt_left(guest, message->devid) : -EPROTO;
+    err = message->head.type == BACKEND_DISCONNECTED ? adopt_left(guest, message->head.devid) : -EPROTO;
     if (err == 0 && device != NULL)
         effect_go_on(device);
     return err;
@@ -157,21 +155,22 @@ static int on_held_message(struct guest *guest, const struct blkback_message *me
 
 static int take_message(struct guest *guest, struct blkback_message *message, const int *fds, unsigned fd_count)
 {
-    struct device *device = guest_device(guest, message->devid);
+    struct device *device = guest_device(guest, message->head.devid);
 
-    if (message->version == BLKBACK_PROTOCOL_VERSION && message->type == BLKBACK_HELD && guest->state == GUEST_ADOPTING)
+    if (message->head.version == BLKBACK_PROTOCOL_VERSION && message->head.type == BACKEND_HELD &&
+        guest->state == GUEST_ADOPTING)
         return adopt_report(guest, message, fds, fd_count);
     for (unsigned i = 0; i < fd_count; i++)
         close(fds[i]);
-    if (fd_count > 0 || message->version != BLKBACK_PROTOCOL_VERSION)
+    if (fd_count > 0 || message->head.version != BLKBACK_PROTOCOL_VERSION)
         return -EPROTO;
     if (guest->state == GUEST_ADOPTING) {
-        if (message->type != BLKBACK_HELD_ALL)
+        if (message->head.type != BACKEND_HELD_ALL)
             return -EPROTO;
         adopted(guest);
         return 0;
     }
-    if (adopt_find(guest, message->devid) != NULL)
+    if (adopt_find(guest, message->head.devid) != NULL)
         return on_held_message(guest, message);
     return device == NULL ? -EPROTO : serve_answered(device, message);
 }
@@ -271,8 +270,7 @@ static void wait_ms(struct guest *guest, int64_t delay_ms)
 static int introduce(struct guest *guest)
 {
     const struct blkback_config *config = &guest->blkback->config;
-    const struct blkback_message message = {.version = BLKBACK_PROTOCOL_VERSION,
-                                            .type = BLKBACK_SERVE,
+    const struct blkback_message message = {.head = {.version = BLKBACK_PROTOCOL_VERSION, .type = BACKEND_SERVE},
                                             .serve = {.domid = guest->domid,
                                                       .poll_time_us = (uint32_t)config->poll_time,
                                                       .poll_percent = (uint32_t)config->poll_budget,
@@ -414,7 +412,7 @@ static void on_greeted(void *arg, const struct greeting *hello)
 
 void guest_drain(struct guest *guest)
 {
-    const struct blkback_message message = {.version = BLKBACK_PROTOCOL_VERSION, .type = BLKBACK_DRAIN};
+    const struct blkback_message message = {.head = {.version = BLKBACK_PROTOCOL_VERSION, .type = BACKEND_DRAIN}};
     const bool is_foreign = guest->state == GUEST_OUTDATED;
 
     guest->replacing = true;

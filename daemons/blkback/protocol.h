@@ -1,60 +1,34 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What blkbackd's supervisor and its workers say to each other, one fixed-size message a packet, over the worker's channel
- * (supervise/channel.h). Descriptors ride along as noted. Either end treats what the other says as hostile.
+ * What blkbackd's supervisor and its workers say to each other beside what backend/protocol.h has, and the descriptors that ride along:
  *
  *   supervisor                                worker
- *   BLKBACK_SERVE  [fence, listener, crash, budget] ->   becomes that guest's worker; writes to `crash` when it crashes
+ *   BACKEND_SERVE  [fence, listener, crash, budget] ->
  *   BLKBACK_CHECK  [image]               ->   opens the disk, looks, closes it
  *                                        <-   BLKBACK_CHECKED
- *   BLKBACK_CONNECT [image, journal, counters] ->  attaches or recovers the ring, serves
- *                                        <-   BLKBACK_CONNECTED
- *                                        <-   BLKBACK_FAILED, at any time after that: the device cannot go on (protocol violation)
- *                                        <-   BLKBACK_PARKED, at any time after that: let go of the device, because executing what is left
- *                                             in its journal crashed too many workers; ring and journal can be recovered
- *   BLKBACK_DISCONNECT                   ->   stops, waits for the disk, lets go of rings and files
- *                                        <-   BLKBACK_DISCONNECTED
- *   BLKBACK_DRAIN                        ->   as GREETING_DRAIN: ends with every journal drained
- *
- * The worker answers messages of one device in order. When the channel closes, the worker goes on serving: its supervisor died. The next one
- * connects to the worker's listener. They greet (supervise/greeting.h, which tells the versions), and when the channel is of the same
- * version on both sides the worker says what it holds, in any order, and is this supervisor's from then on:
- *
- *   GREETING_ADOPT                       ->
- *                                        <-   BLKBACK_HELD [image], for each device it serves: the description it works with, so its lock is kept
- *                                        <-   BLKBACK_HELD_ALL
- *
- * What was under way on an older connection is not answered: what the worker holds says how far it came.
+ *   BACKEND_CONNECT [image, journal, counters] ->
+ *                                        <-   BACKEND_HELD [image]: the description it works with, so its lock is kept
  */
 #ifndef BLKBACK_PROTOCOL_H
 #define BLKBACK_PROTOCOL_H
 
 #include <stdint.h>
 
+#include <backend/protocol.h>
 #include <disk/disk.h>
 #include <ring/blkif.h>
 
 /* Of messages. To be counted up with every change of one: a worker of another version is drained, not talked to. */
 #ifndef BLKBACK_PROTOCOL_VERSION
-#define BLKBACK_PROTOCOL_VERSION 1u /* tests build others */
+#define BLKBACK_PROTOCOL_VERSION 2u /* tests build others */
 #endif
 /* Of recorded connections. Every version's record begins with version, abi and generation. */
 #define BLKBACK_CONNECTION_VERSION 1u
 #define BLKBACK_RING_PAGES_MAX     (1u << BLKIF_RING_ORDER_MAX)
 
 enum blkback_message_type {
-    BLKBACK_SERVE = 1,
-    BLKBACK_CHECK,
+    BLKBACK_CHECK = BACKEND_OWN,
     BLKBACK_CHECKED,
-    BLKBACK_CONNECT,
-    BLKBACK_CONNECTED,
-    BLKBACK_FAILED,
-    BLKBACK_DISCONNECT,
-    BLKBACK_DISCONNECTED,
-    BLKBACK_DRAIN,
-    BLKBACK_HELD,
-    BLKBACK_HELD_ALL,
-    BLKBACK_PARKED,
 };
 
 /* The image behind a device. */
@@ -64,7 +38,7 @@ struct blkback_image {
 };
 
 /* One connection, complete: all that is needed to serve it, and all that is needed to recover it. The file `connection` of the device's
- * run directory is exactly this struct, written before BLKBACK_CONNECT is first sent and unlinked before any state but Connected is written. */
+ * run directory is exactly this struct, written before BACKEND_CONNECT is first sent and unlinked before any state but Connected is written. */
 struct blkback_connection {
     uint32_t version;    /* BLKBACK_CONNECTION_VERSION */
     uint32_t abi;        /* enum blkif_abi */
@@ -104,10 +78,7 @@ struct blkback_suspects {
 };
 
 struct blkback_message {
-    uint32_t version; /* BLKBACK_PROTOCOL_VERSION */
-    uint32_t type;    /* enum blkback_message_type */
-    uint32_t devid;   /* the device meant; 0 in SERVE */
-    int32_t result;   /* answers: 0 or -errno */
+    struct backend_head head;
     union {
         struct {
             uint32_t domid;
@@ -122,13 +93,8 @@ struct blkback_message {
             uint32_t physical_sector_size;
         } checked;
         struct blkback_order connect;
-        struct {
-            uint64_t generation;     /* of its connection */
-            struct disk_error error; /* with a negative result: it has failed, for this reason */
-        } held;
         struct blkback_suspects suspects; /* CONNECTED with result 0, when told to recover */
         struct blkback_request parked;    /* PARKED: what is not executed again */
-        struct disk_error error;          /* CHECKED and CONNECTED with a negative result, and FAILED: the reason */
     };
 };
 

@@ -86,12 +86,12 @@ static void expect_answer(struct device *device)
         event_add(guest->answer_timer, &answer_limit);
 }
 
-static void tell(struct device *device, enum blkback_message_type type, struct blkback_message *message, const int *fds,
+static void tell(struct device *device, uint32_t type, struct blkback_message *message, const int *fds,
                  unsigned fd_count)
 {
-    message->version = BLKBACK_PROTOCOL_VERSION;
-    message->type = type;
-    message->devid = device->devid;
+    message->head.version = BLKBACK_PROTOCOL_VERSION;
+    message->head.type = type;
+    message->head.devid = device->devid;
     device->told = true;
     expect_answer(device);
     guest_tell(device->guest, message, fds, fd_count);
@@ -150,7 +150,7 @@ static int tell_connect(struct device *device, int journal, bool recover)
         return counters;
     }
     const int fds[] = {device->image_fd, journal, counters};
-    tell(device, BLKBACK_CONNECT, &message, fds, sizeof(fds) / sizeof(fds[0]));
+    tell(device, BACKEND_CONNECT, &message, fds, sizeof(fds) / sizeof(fds[0]));
     close(counters);
     close(journal);
     return 0;
@@ -250,13 +250,13 @@ static int on_checked(struct device *device, const struct blkback_message *messa
         return 0; /* overtaken */
     if (device->state != DEVICE_CHECKING && device->state != DEVICE_MEASURING)
         return -EPROTO;
-    if (message->result == 0 &&
+    if (message->head.result == 0 &&
         (message->checked.sectors > SECTORS_MAX || !is_sector_size(message->checked.sector_size) ||
          !is_sector_size(message->checked.physical_sector_size)))
         return -EPROTO;
     answered(device, false);
-    if (message->result < 0) {
-        device_give_up(device, message->result, "%s", message->error.text);
+    if (message->head.result < 0) {
+        device_give_up(device, message->head.result, "%s", message->head.reason);
         return 0;
     }
     device->sectors = message->checked.sectors;
@@ -324,9 +324,9 @@ static int on_connected(struct device *device, const struct blkback_message *mes
         return 0; /* overtaken */
     if (device->state != DEVICE_ATTACHING && device->state != DEVICE_RECOVERING)
         return -EPROTO;
-    answered(device, message->result == 0);
-    if (message->result < 0) {
-        device_give_up(device, message->result, "%s", message->error.text);
+    answered(device, message->head.result == 0);
+    if (message->head.result < 0) {
+        device_give_up(device, message->head.result, "%s", message->head.reason);
     } else if (device->state == DEVICE_ATTACHING) {
         on_attached(device);
     } else {
@@ -341,7 +341,7 @@ static int on_failed(struct device *device, const struct blkback_message *messag
         return 0;
     if (device->state != DEVICE_CONNECTED)
         return -EPROTO;
-    device_fail(device, message->error.text);
+    device_fail(device, message->head.reason);
     return 0;
 }
 
@@ -370,20 +370,20 @@ static void finish_disconnect(struct device *device)
 
 int serve_answered(struct device *device, struct blkback_message *message)
 {
-    if (message->result < 0 || message->type == BLKBACK_FAILED)
-        message->error.text[sizeof(message->error.text) - 1] = '\0';
-    if (!device->told || message->result > 0)
+    if (message->head.result < 0 || message->head.type == BACKEND_FAILED)
+        message->head.reason[sizeof(message->head.reason) - 1] = '\0';
+    if (!device->told || message->head.result > 0)
         return -EPROTO;
-    switch (message->type) {
+    switch (message->head.type) {
     case BLKBACK_CHECKED:
         return on_checked(device, message);
-    case BLKBACK_CONNECTED:
+    case BACKEND_CONNECTED:
         return on_connected(device, message);
-    case BLKBACK_FAILED:
+    case BACKEND_FAILED:
         return on_failed(device, message);
-    case BLKBACK_PARKED:
+    case BACKEND_PARKED:
         return on_parked(device, message);
-    case BLKBACK_DISCONNECTED:
+    case BACKEND_DISCONNECTED:
         if (device->state != DEVICE_DISCONNECTING)
             return -EPROTO;
         finish_disconnect(device);
@@ -480,7 +480,7 @@ static bool is_own_image(const struct device *device, const struct held *held)
 bool serve_adopt(struct device *device)
 {
     struct held *held = adopt_find(device->guest, device->devid);
-    struct disk_error reason;
+    char reason[BACKEND_REASON_SIZE];
     bool failed;
 
     if (held == NULL)
@@ -490,7 +490,7 @@ bool serve_adopt(struct device *device)
         return false;
     }
     failed = held->failed;
-    reason = held->reason;
+    memcpy(reason, held->reason, sizeof(reason));
     device_close_image(device);
     device->image_fd = adopt_claim(device->guest, held);
     device->state = DEVICE_CONNECTED;
@@ -500,7 +500,7 @@ bool serve_adopt(struct device *device)
     log_info(&device->log, "served on by worker %d", worker_pid(device->guest->worker));
     device_succeed(device);
     if (failed)
-        device_fail(device, reason.text);
+        device_fail(device, reason);
     return true;
 }
 
@@ -526,7 +526,7 @@ void serve_disconnect(struct device *device)
         device->told = true;
     }
     if (device->told && device->guest->state == GUEST_SERVED)
-        tell(device, BLKBACK_DISCONNECT, &message, NULL, 0);
+        tell(device, BACKEND_DISCONNECT, &message, NULL, 0);
     else if (device->guest->state == GUEST_SERVED || device->guest->state == GUEST_WAITING)
         finish_disconnect(device);
     /* Else the worker is on its way out, or a dead one's last I/O may be under way: serve_fenced() goes on. */

@@ -6,7 +6,7 @@
  *   supervisor                               worker
  *   connects to the guest's channel     ->
  *                                       <-   struct greeting, GREETING_HELLO: which versions it speaks
- *   struct greeting, GREETING_ADOPT     ->   from here on the channel is of that version (blkback/protocol.h)
+ *   struct greeting, GREETING_ADOPT     ->   from here on the channel is of that version (backend/protocol.h)
  *   or GREETING_DRAIN                   ->   takes no more requests, completes and publishes those in flight, marks each journal drained
  *                                            (ring/back.h), and ends. Says nothing more.
  *

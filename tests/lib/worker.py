@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A worker that serves nothing, for tests of the supervisor: blkbackd's --worker. Speaks daemons/blkback/protocol.h on descriptor 3, and
-daemons/supervise/greeting.h with a new supervisor.
+"""A worker that serves nothing, for tests of the supervisor: blkbackd's --worker. Speaks daemons/backend/protocol.h and
+daemons/blkback/protocol.h on descriptor 3, and daemons/supervise/greeting.h with a new supervisor.
 
 TEST_WORKER_DELAY: seconds each look at an image takes, one after the other.
 TEST_WORKER_HOLD: ends when told to connect; its fence passes when the file of that name with its number (.1, .2, ...) exists.
@@ -13,8 +13,12 @@ import struct
 import sys
 import time
 
-SERVE, CHECK, CHECKED, CONNECT, CONNECTED, FAILED, DISCONNECT, DISCONNECTED, DRAIN, HELD, HELD_ALL = range(1, 12)
+SERVE, CONNECT, CONNECTED, FAILED, DISCONNECT, DISCONNECTED, DRAIN, HELD, HELD_ALL = range(1, 10)
+CHECK, CHECKED = 32, 33
+VERSION = 2
 HEADER = struct.Struct("=IIIi")
+GENERATION_AT = HEADER.size
+BODY_AT = GENERATION_AT + 8 + 256
 GREETING = struct.Struct("=QIIII96s8x")
 GREETING_MAGIC, HELLO = 0x68676B6361626772, 1
 
@@ -38,8 +42,8 @@ def adopted(listener, how, held):
 
     def say(kind, number, fds=(), value=0, result=0):
         message = bytearray(size)
-        HEADER.pack_into(message, 0, 1, kind, number, result)
-        struct.pack_into("=Q", message, HEADER.size, value)
+        HEADER.pack_into(message, 0, VERSION, kind, number, result)
+        struct.pack_into("=Q", message, GENERATION_AT, value)
         socket.send_fds(channel, [message], fds)
 
     if how == "silent":
@@ -49,9 +53,9 @@ def adopted(listener, how, held):
     elif how == "short":
         channel.send(b"hello")
     elif how == "descriptor":
-        socket.send_fds(channel, [GREETING.pack(GREETING_MAGIC, GREETING.size, HELLO, 1, 1, b"0.1.0")], [image])
+        socket.send_fds(channel, [GREETING.pack(GREETING_MAGIC, GREETING.size, HELLO, VERSION, 1, b"0.1.0")], [image])
     else:
-        channel.send(GREETING.pack(GREETING_MAGIC, GREETING.size, HELLO, 1, 1, b"0.1.0"))
+        channel.send(GREETING.pack(GREETING_MAGIC, GREETING.size, HELLO, VERSION, 1, b"0.1.0"))
         channel.recv(GREETING.size)
     if how == "twice":
         say(HELD, devid, [image], generation)
@@ -102,10 +106,10 @@ def main():
         elif kind == CHECK:
             time.sleep(float(os.environ.get("TEST_WORKER_DELAY", "0")))
             HEADER.pack_into(answer, 0, version, CHECKED, devid, 0)
-            struct.pack_into("=QII", answer, HEADER.size, 32768, 512, 512)
+            struct.pack_into("=QII", answer, BODY_AT, 32768, 512, 512)
         elif kind == CONNECT and "TEST_WORKER_ADOPTION" in os.environ:
             HEADER.pack_into(answer, 0, version, CONNECTED, devid, 0)
-            held = len(message), devid, struct.unpack_from("=Q", message, HEADER.size + 8)[0], fds[0]
+            held = len(message), devid, struct.unpack_from("=Q", message, BODY_AT + 8)[0], fds[0]
         elif kind == CONNECT:
             end_slowly(os.environ["TEST_WORKER_HOLD"])
         elif kind == DISCONNECT:

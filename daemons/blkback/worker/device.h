@@ -35,7 +35,7 @@ struct device_host {
     struct caution *caution;
 };
 
-/* Descriptors that came with BLKBACK_CONNECT. */
+/* Descriptors that came with BACKEND_CONNECT. */
 struct device_files {
     int image;
     int journal;

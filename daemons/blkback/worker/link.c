@@ -157,7 +157,7 @@ int link_listen(int listener)
 
 int link_say(struct blkback_message *message, const int *fds, unsigned fd_count)
 {
-    message->version = BLKBACK_PROTOCOL_VERSION;
+    message->head.version = BLKBACK_PROTOCOL_VERSION;
     if (supervisor.fd < 0 || supervisor.greeting || supervisor.draining)
         return 0;
     int result = channel_send(supervisor.fd, message, sizeof *message, fds, fd_count);

@@ -3,7 +3,7 @@
  * blkbackd-worker: serves the disks of one guest.
  *
  * Started by blkbackd as a spare, with its channel at descriptor CHANNEL_WORKER_FD and nothing else: it opens its
- * handles to Xen, shuts itself in and waits. BLKBACK_SERVE gives it its guest; what it works on are descriptors it is
+ * handles to Xen, shuts itself in and waits. BACKEND_SERVE gives it its guest; what it works on are descriptors it is
  * handed. It is killed, or told to drain, never asked to stop; a supervisor that goes away leaves it
  * serving, and the next one is told what it holds (link.c).
  */
@@ -37,8 +37,8 @@ struct served {
     uint32_t devid;
     struct device *device;
     bool failed;
-    struct disk_error reason; /* of that */
-    bool unsaid;              /* ...which the supervisor has not been told */
+    char reason[BACKEND_REASON_SIZE]; /* of that */
+    bool unsaid;                      /* ...which the supervisor has not been told */
     bool drained;
     struct event *parking; /* fires when it is to be let go of */
     struct blkback_request parked;
@@ -68,12 +68,12 @@ static void say(struct blkback_message *message)
         die("cannot answer the supervisor", result);
 }
 
-static void say_result(enum blkback_message_type type, uint32_t devid, int result, const struct disk_error *error)
+static void say_result(uint32_t type, uint32_t devid, int result, const char *reason)
 {
-    struct blkback_message message = {.type = type, .devid = devid, .result = result};
+    struct blkback_message message = {.head = {.type = type, .devid = devid, .result = result}};
 
     if (result < 0)
-        message.error = *error;
+        snprintf(message.head.reason, sizeof message.head.reason, "%s", reason);
     say(&message);
 }
 
@@ -91,7 +91,7 @@ static void say_failed(struct served *served)
 {
     served->unsaid = reporting; /* then it is said at the end of the report */
     if (!reporting)
-        say_result(BLKBACK_FAILED, served->devid, -EPROTO, &served->reason);
+        say_result(BACKEND_FAILED, served->devid, -EPROTO, served->reason);
 }
 
 /* Ends when there is nothing left to drain. */
@@ -110,7 +110,7 @@ static void on_device_failed(uint32_t devid, const char *reason)
     struct served *served = find(devid);
 
     served->failed = true;
-    snprintf(served->reason.text, sizeof served->reason.text, "%s", reason);
+    snprintf(served->reason, sizeof served->reason, "%s", reason);
     say_failed(served);
     if (draining)
         end_if_drained();
@@ -128,10 +128,10 @@ static void report(void)
     while (to_report) {
         const struct served *served = to_report;
         const int image = device_image(served->device);
-        struct blkback_message message = {.type = BLKBACK_HELD, .devid = served->devid};
-        message.held.generation = device_generation(served->device);
-        message.held.error = served->reason;
-        message.result = served->failed ? -EPROTO : 0;
+        struct blkback_message message = {.head = {.type = BACKEND_HELD, .devid = served->devid}};
+        message.head.generation = device_generation(served->device);
+        memcpy(message.head.reason, served->reason, sizeof message.head.reason);
+        message.head.result = served->failed ? -EPROTO : 0;
         int result = link_say(&message, &image, 1);
         if (result == -EAGAIN)
             result = link_await(report);
@@ -142,7 +142,7 @@ static void report(void)
         if (to_report == served)
             return;
     }
-    struct blkback_message end = {.type = BLKBACK_HELD_ALL};
+    struct blkback_message end = {.head = {.type = BACKEND_HELD_ALL}};
     int result = link_say(&end, NULL, 0);
     if (result == -EAGAIN)
         result = link_await(report);
@@ -182,7 +182,8 @@ static void on_parking(evutil_socket_t fd, short what, void *arg)
 {
     static const struct timeval soon = {.tv_usec = 1000};
     struct served *served = arg;
-    struct blkback_message message = {.type = BLKBACK_PARKED, .devid = served->devid, .parked = served->parked};
+    struct blkback_message message = {.head = {.type = BACKEND_PARKED, .devid = served->devid},
+                                      .parked = served->parked};
 
     (void)fd;
     (void)what;
@@ -283,10 +284,10 @@ static void check(const struct blkback_message *message, const int *fds)
 
     int result = device_check(&host, &message->check, fds[0], &info, &error);
     if (result < 0) {
-        say_result(BLKBACK_CHECKED, message->devid, result, &error);
+        say_result(BLKBACK_CHECKED, message->head.devid, result, error.text);
         return;
     }
-    struct blkback_message answer = {.type = BLKBACK_CHECKED, .devid = message->devid};
+    struct blkback_message answer = {.head = {.type = BLKBACK_CHECKED, .devid = message->head.devid}};
     answer.checked.sectors = info.size / DISK_SECTOR_SIZE;
     answer.checked.sector_size = info.sector_size;
     answer.checked.physical_sector_size = info.physical_sector_size;
@@ -299,50 +300,50 @@ static void connect_device(const struct blkback_message *message, const int *fds
     const struct blkback_connection *connection = &message->connect.connection;
     struct disk_error error;
 
-    if (find(message->devid) || connection->version != BLKBACK_CONNECTION_VERSION || connection->abi >= BLKIF_ABIS ||
-        connection->ring_order > BLKIF_RING_ORDER_MAX)
+    if (find(message->head.devid) || connection->version != BLKBACK_CONNECTION_VERSION ||
+        connection->abi >= BLKIF_ABIS || connection->ring_order > BLKIF_RING_ORDER_MAX)
         die("the supervisor asked for an impossible connection", EPROTO);
 
     struct served *served = calloc(1, sizeof *served);
     if (!served || !(served->parking = evtimer_new(host.base, on_parking, served)))
         die("connect", ENOMEM);
-    served->devid = message->devid;
-    int result = device_open(&host, message->devid, &message->connect, &files, &served->device, &error);
+    served->devid = message->head.devid;
+    int result = device_open(&host, message->head.devid, &message->connect, &files, &served->device, &error);
     if (result < 0) {
         event_free(served->parking);
         free(served);
-        say_result(BLKBACK_CONNECTED, message->devid, result, &error);
+        say_result(BACKEND_CONNECTED, message->head.devid, result, error.text);
         return;
     }
     LIST_INSERT_HEAD(&devices, served, entry);
-    struct blkback_message answer = {.type = BLKBACK_CONNECTED, .devid = message->devid};
+    struct blkback_message answer = {.head = {.type = BACKEND_CONNECTED, .devid = message->head.devid}};
     device_suspects(served->device, &answer.suspects);
     say(&answer);
 }
 
 static void disconnect_device(const struct blkback_message *message)
 {
-    struct served *served = find(message->devid);
+    struct served *served = find(message->head.devid);
 
     if (served)
         forget(served, false);
-    say_result(BLKBACK_DISCONNECTED, message->devid, 0, NULL);
+    say_result(BACKEND_DISCONNECTED, message->head.devid, 0, NULL);
 }
 
 /* How many descriptors a message must bring, or -1 when it may not come now. */
 static int descriptors_due(const struct blkback_message *message)
 {
-    if (message->version != BLKBACK_PROTOCOL_VERSION || serving != (message->type != BLKBACK_SERVE))
+    if (message->head.version != BLKBACK_PROTOCOL_VERSION || serving != (message->head.type != BACKEND_SERVE))
         return -1;
-    switch (message->type) {
-    case BLKBACK_SERVE:
+    switch (message->head.type) {
+    case BACKEND_SERVE:
         return SERVE_FD_COUNT;
     case BLKBACK_CHECK:
         return IMAGE_FD_COUNT;
-    case BLKBACK_CONNECT:
+    case BACKEND_CONNECT:
         return CONNECT_FD_COUNT;
-    case BLKBACK_DISCONNECT:
-    case BLKBACK_DRAIN:
+    case BACKEND_DISCONNECT:
+    case BACKEND_DRAIN:
         return 0;
     default:
         return -1;
@@ -351,17 +352,17 @@ static int descriptors_due(const struct blkback_message *message)
 
 static void obey(const struct blkback_message *message, const int *fds)
 {
-    switch (message->type) {
-    case BLKBACK_SERVE:
+    switch (message->head.type) {
+    case BACKEND_SERVE:
         serve(message, fds);
         break;
     case BLKBACK_CHECK:
         check(message, fds);
         break;
-    case BLKBACK_CONNECT:
+    case BACKEND_CONNECT:
         connect_device(message, fds);
         break;
-    case BLKBACK_DRAIN:
+    case BACKEND_DRAIN:
         drain();
         break;
     default:

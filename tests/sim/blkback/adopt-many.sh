@@ -11,7 +11,7 @@ slow_supervisor() {
     python3 - <<'END'
 import os, socket, struct, time
 
-HELD, HELD_ALL, ORDER_AT, ADOPT = 10, 11, 12, 2
+HELD, HELD_ALL, ORDER_AT, ADOPT = 8, 9, 12, 2
 channel = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
 channel.connect("channel")
 greeting = bytearray(channel.recv(4096))
