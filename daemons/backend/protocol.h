@@ -56,4 +56,13 @@ struct backend_head {
         [BACKEND_REASON_SIZE]; /* FAILED, answers with a negative result, and HELD with one: the device has failed */
 };
 
+/* The beginning of what is recorded of a connection, in every version: all that is needed to serve it, and all that is needed to recover it. The
+ * file `connection` of the device's run directory is the daemon's own struct, which begins with this one; it is written before BACKEND_CONNECT is
+ * first sent and unlinked before any state but Connected is written. */
+struct backend_connection {
+    uint32_t version;    /* of the daemon's records */
+    uint32_t word;       /* the daemon's own */
+    uint64_t generation; /* of the journals; never 0, never reused */
+};
+
 #endif

@@ -22,7 +22,7 @@
 struct frontend {
     struct xendev_store *store;
     const char *directory;
-    struct disk_error *error;
+    struct backend_error *error;
 };
 
 static int refuse(const struct frontend *frontend, int err, const char *key, const char *reason)
@@ -97,7 +97,7 @@ static int read_abi(const struct frontend *frontend, uint32_t *ret_abi)
 }
 
 int frontend_read(struct xendev_store *store, const char *directory, struct blkback_connection *ret_connection,
-                  struct disk_error *ret_error)
+                  struct backend_error *ret_error)
 {
     const struct frontend frontend = {.store = store, .directory = directory, .error = ret_error};
     struct blkback_connection connection = {.version = BLKBACK_CONNECTION_VERSION};

@@ -5,6 +5,8 @@
 #ifndef BLKBACK_FRONTEND_H
 #define BLKBACK_FRONTEND_H
 
+#include <backend/kind.h>
+
 #include "protocol.h"
 
 struct xendev_store;
@@ -12,7 +14,7 @@ struct xendev_store;
 /* Fills ring order and references, event channel and ABI of a connection from the front end's directory. Returns 0, or -errno with the reason in
  * `ret_error`. */
 int frontend_read(struct xendev_store *store, const char *directory, struct blkback_connection *ret_connection,
-                  struct disk_error *ret_error);
+                  struct backend_error *ret_error);
 
 /* Whether a recorded connection is one this program can have made. */
 bool frontend_connection_is_valid(const struct blkback_connection *connection);

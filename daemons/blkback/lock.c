@@ -12,28 +12,16 @@
 
 #include <event2/event.h>
 
-#include "blkback.h"
-#include "device.h"
-#include "guest.h"
-#include "serve.h"
+#include <backend/backend.h>
+#include <backend/guest.h>
+#include <backend/sweep.h>
+
+#include "vbd.h"
 
 /* How often a lock is tried that somebody else holds: soon at first, for the kernel may only be about to let go of a dead worker's; each time
  * later. */
 #define LOCK_PERIOD_MIN_US 1000
 #define LOCK_PERIOD_MAX_US 50000
-
-/* While a lock is waited for nobody else can end the effect: looks whether the connection is still wanted. A closing front end uses what
- * it was connected to until it is closed. */
-static bool is_wanted(const struct device *device)
-{
-    const enum xenbus_state own = device_own_state(device);
-    const enum xenbus_state front = device_front_state(device);
-    const bool closing = own == XENBUS_CLOSING || front == XENBUS_CLOSING;
-
-    if (front != XENBUS_INITIALISED && front != XENBUS_CONNECTED && front != XENBUS_CLOSING)
-        return false;
-    return own != XENBUS_UNKNOWN && (device->state == DEVICE_RECOVERING || !closing);
-}
 
 static bool is_same_file(int one, int other)
 {
@@ -43,64 +31,67 @@ static bool is_same_file(int one, int other)
 }
 
 /* Whether the image may be one that is served: between the worker of an earlier supervisor and ours nobody locks it. */
-static bool is_promised(const struct device *device)
+static bool is_promised(const struct vbd *vbd)
 {
-    const struct blkback *blkback = device->guest->blkback;
+    const struct backend *backend = device_backend(&vbd->device);
     const struct guest *guest;
     const struct device *other;
 
-    if (!blkback_is_settled(blkback))
+    if (!sweep_is_settled(backend))
         return true;
-    LIST_FOREACH (guest, &blkback->guests, entry) {
+    LIST_FOREACH (guest, &backend->guests, entry) {
         LIST_FOREACH (other, &guest->devices, entry) {
-            if (other->state == DEVICE_ADOPTING || (other->state == DEVICE_OPENING && other->opened == serve_resume))
+            if (other->state == DEVICE_ADOPTING || other->state == DEVICE_RESUMING)
                 return true;
-            if (other->state == DEVICE_RECOVERING && is_same_file(other->image_fd, device->image_fd))
+            if (other->state == DEVICE_RECOVERING && is_same_file(vbd_of_const(other)->image_fd, vbd->image_fd))
                 return true;
         }
     }
     return false;
 }
 
-void lock_image(struct device *device)
+void lock_image(struct vbd *vbd)
 {
+    struct device *device = &vbd->device;
     int err = -EWOULDBLOCK;
 
-    event_del(device->lock_timer);
-    if (device->state != DEVICE_LOCKING || !is_promised(device))
-        err = disk_source_lock(device->image_fd, device->image.read_only);
+    event_del(vbd->lock_timer);
+    if (device->state != DEVICE_ACQUIRING || !is_promised(vbd))
+        err = disk_source_lock(vbd->image_fd, vbd->image.read_only);
 
-    if (err == -EWOULDBLOCK && device->effect && !is_wanted(device)) {
-        device->lock_missed = false;
+    if (err == -EWOULDBLOCK && device->effect && !device_is_wanted(device)) {
+        vbd->lock_missed = false;
         device_give_up(device, -ECANCELED, "no longer wanted while its image was in use elsewhere");
     } else if (err == -EWOULDBLOCK) {
-        if (!device->lock_missed)
+        if (!vbd->lock_missed)
             log_warning(&device->log, "waits for %s, which somebody else uses or may go on using",
-                        device->image.source.path);
-        device->lock_us = device->lock_missed ? 2 * device->lock_us : LOCK_PERIOD_MIN_US;
-        if (device->lock_us > LOCK_PERIOD_MAX_US)
-            device->lock_us = LOCK_PERIOD_MAX_US;
-        device->lock_missed = true;
-        event_add(device->lock_timer, &(const struct timeval){.tv_usec = device->lock_us});
+                        vbd->image.source.path);
+        vbd->lock_us = vbd->lock_missed ? 2 * vbd->lock_us : LOCK_PERIOD_MIN_US;
+        if (vbd->lock_us > LOCK_PERIOD_MAX_US)
+            vbd->lock_us = LOCK_PERIOD_MAX_US;
+        vbd->lock_missed = true;
+        event_add(vbd->lock_timer, &(const struct timeval){.tv_usec = vbd->lock_us});
     } else if (err < 0) {
-        device_give_up(device, err, "%s cannot be locked: %s", device->image.source.path, strerror(-err));
+        device_give_up(device, err, "%s cannot be locked: %s", vbd->image.source.path, strerror(-err));
     } else {
-        if (device->lock_missed)
-            log_info(&device->log, "has %s now", device->image.source.path);
-        device->lock_missed = false;
-        serve_locked(device);
+        if (vbd->lock_missed)
+            log_info(&device->log, "has %s now", vbd->image.source.path);
+        vbd->lock_missed = false;
+        vbd_locked(vbd);
     }
 }
 
-bool lock_is_waited_for(const struct device *device)
+bool lock_is_waited_for(const struct vbd *vbd)
 {
-    return device->lock_missed && (device->state == DEVICE_LOCKING || device->state == DEVICE_RECOVERING);
+    const enum device_state state = vbd->device.state;
+
+    return vbd->lock_missed && ((state == DEVICE_ACQUIRING && vbd->step == VBD_LOCKING) || state == DEVICE_RECOVERING);
 }
 
-void lock_stop(struct device *device)
+void lock_stop(struct vbd *vbd)
 {
-    event_del(device->lock_timer);
-    device->lock_missed = false;
+    event_del(vbd->lock_timer);
+    vbd->lock_missed = false;
 }
 
 void lock_on_timer(evutil_socket_t fd, short what, void *arg)

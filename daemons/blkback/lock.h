@@ -9,17 +9,17 @@
 
 #include <event2/util.h>
 
-struct device;
+struct vbd;
 
-/* Goes on by serve_locked() if the image, which is open, is ours, else tries again later; gives the device up when it cannot be, or is not
+/* Goes on by vbd_locked() if the image, which is open, is ours, else tries again later; gives the device up when it cannot be, or is not
  * wanted any more. */
-void lock_image(struct device *device);
+void lock_image(struct vbd *vbd);
 /* Tries no longer. */
-void lock_stop(struct device *device);
+void lock_stop(struct vbd *vbd);
 /* Whether it waits until nobody else uses its image. */
-bool lock_is_waited_for(const struct device *device);
+bool lock_is_waited_for(const struct vbd *vbd);
 
-/* Of the device's timer. */
+/* Of the disk's timer. */
 void lock_on_timer(evutil_socket_t fd, short what, void *arg);
 
 #endif

@@ -14,7 +14,6 @@
 #include <xendev/grant.h>
 
 #include "blkback.h"
-#include "guest.h"
 
 #define BUDGET_FILE "grants"
 #define SLOT_FILE   "slot"
@@ -41,8 +40,8 @@ static bool is_taken(const struct guest *guest, uint32_t slot)
 {
     const struct guest *other;
 
-    LIST_FOREACH (other, &guest->blkback->guests, entry) {
-        if (other != guest && other->slot == slot)
+    LIST_FOREACH (other, &guest->backend->guests, entry) {
+        if (other != guest && blkback_guest_of_const(other)->slot == slot)
             return true;
     }
     return false;
@@ -73,27 +72,29 @@ static int note_slot(void *arg, int run_dir, const char *name)
 
 int mappings_assign(struct guest *guest)
 {
+    struct blkback_guest *own = blkback_guest_of(guest);
     struct slots slots = {.guest = guest};
     uint32_t slot = MAPPINGS_NO_SLOT;
     int err;
 
     if (rundir_read(guest->dir, SLOT_FILE, &slot, sizeof(slot)) == 0 && slot < XENDEV_BUDGET_SLOTS &&
         !is_taken(guest, slot)) {
-        guest->slot = slot;
+        own->slot = slot;
         return 0;
     }
-    err = rundir_each(guest->blkback->run_dir, note_slot, &slots);
+    err = rundir_each(guest->backend->run_dir, note_slot, &slots);
     if (err < 0)
         return err;
     for (slot = 0; slot < XENDEV_BUDGET_SLOTS && (slots.taken[slot] || is_taken(guest, slot));)
         slot++;
-    guest->slot = slot < XENDEV_BUDGET_SLOTS ? slot : MAPPINGS_NO_SLOT;
-    return rundir_write(guest->dir, SLOT_FILE, &guest->slot, sizeof(guest->slot));
+    own->slot = slot < XENDEV_BUDGET_SLOTS ? slot : MAPPINGS_NO_SLOT;
+    return rundir_write(guest->dir, SLOT_FILE, &own->slot, sizeof(own->slot));
 }
 
-void mappings_reclaim(const struct guest *guest)
+void mappings_reclaim(struct guest *guest)
 {
-    if (guest->slot != MAPPINGS_NO_SLOT)
-        (void)xendev_grant_budget_reclaim(guest->blkback->budget,
-                                          guest->slot); /* what stays counted only makes others copy */
+    const uint32_t slot = blkback_guest_of(guest)->slot;
+
+    if (slot != MAPPINGS_NO_SLOT) /* what stays counted only makes others copy */
+        (void)xendev_grant_budget_reclaim(blkback_of(guest->backend)->budget, slot);
 }

@@ -18,9 +18,9 @@ struct guest;
 /* Opens the budget, made where it is missing, and sets its limit. Returns a descriptor, or -errno. */
 int mappings_open(const char *run_dir, uint32_t limit);
 
-/* Gives a new guest the slot it had, or else one that no other guest has. Returns 0 or -errno. */
+/* Gives a new guest, a struct blkback_guest, the slot it had, or else one that no other guest has. Returns 0 or -errno. */
 int mappings_assign(struct guest *guest);
 /* No worker of the guest's is left. */
-void mappings_reclaim(const struct guest *guest);
+void mappings_reclaim(struct guest *guest);
 
 #endif

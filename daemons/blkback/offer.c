@@ -13,60 +13,53 @@
 #include <xendev/store.h>
 
 #include "blkback.h"
-#include "device.h"
-#include "guest.h"
+#include "vbd.h"
 
-static struct xendev_store *store_of(const struct device *device)
+int offer_features(struct vbd *vbd)
 {
-    return device->guest->blkback->store;
-}
-
-int offer_features(struct device *device)
-{
-    return xendev_store_write(store_of(device), XENDEV_NO_TXN, xendev_backend_path(device->backend),
+    return xendev_store_write(device_store(&vbd->device), XENDEV_NO_TXN, xendev_backend_path(vbd->device.backend),
                               "max-ring-page-order", "%u", BLKIF_RING_ORDER_MAX);
 }
 
-static int write_number(struct xendev_store *store, xendev_txn txn, const struct device *device, const char *key,
+static int write_number(struct xendev_store *store, xendev_txn txn, const struct vbd *vbd, const char *key,
                         uint64_t value)
 {
-    return xendev_store_write(store, txn, xendev_backend_path(device->backend), key, "%" PRIu64, value);
+    return xendev_store_write(store, txn, xendev_backend_path(vbd->device.backend), key, "%" PRIu64, value);
 }
 
 static int write_disk(struct xendev_store *store, xendev_txn txn, void *arg)
 {
-    const struct device *device = arg;
-    const bool writable = !device->image.read_only;
-    int err = write_number(store, txn, device, "feature-flush-cache", writable);
+    const struct vbd *vbd = arg;
+    const bool writable = !vbd->image.read_only;
+    int err = write_number(store, txn, vbd, "feature-flush-cache", writable);
 
     if (err == 0)
-        err = write_number(store, txn, device, "feature-barrier", 0);
+        err = write_number(store, txn, vbd, "feature-barrier", 0);
     if (err == 0)
-        err = write_number(store, txn, device, "feature-persistent",
-                           device->guest->blkback->config.persistent_grants > 0);
+        err = write_number(store, txn, vbd, "feature-persistent", vbd_daemon(vbd)->config.persistent_grants > 0);
     if (err == 0)
-        err = write_number(store, txn, device, "sectors", device->sectors);
+        err = write_number(store, txn, vbd, "sectors", vbd->sectors);
     if (err == 0)
-        err = write_number(store, txn, device, "info", writable ? 0 : VDISK_READONLY);
+        err = write_number(store, txn, vbd, "info", writable ? 0 : VDISK_READONLY);
     if (err == 0)
-        err = write_number(store, txn, device, "sector-size", device->sector_size);
+        err = write_number(store, txn, vbd, "sector-size", vbd->sector_size);
     if (err == 0)
-        err = write_number(store, txn, device, "physical-sector-size", device->physical_sector_size);
+        err = write_number(store, txn, vbd, "physical-sector-size", vbd->physical_sector_size);
     return err;
 }
 
-int offer_disk(struct device *device)
+int offer_disk(struct vbd *vbd)
 {
-    return xendev_store_transact(store_of(device), write_disk, device);
+    return xendev_store_transact(device_store(&vbd->device), write_disk, vbd);
 }
 
-void offer_read_back(struct device *device)
+void offer_read_back(struct vbd *vbd)
 {
-    struct xendev_store *store = store_of(device);
-    const char *path = xendev_backend_path(device->backend);
+    struct xendev_store *store = device_store(&vbd->device);
+    const char *path = xendev_backend_path(vbd->device.backend);
 
     /* For reports only: what cannot be read stays 0. */
-    (void)xendev_store_read_u64(store, XENDEV_NO_TXN, path, "sectors", &device->sectors);
-    (void)xendev_store_read_u32(store, XENDEV_NO_TXN, path, "sector-size", &device->sector_size);
-    (void)xendev_store_read_u32(store, XENDEV_NO_TXN, path, "physical-sector-size", &device->physical_sector_size);
+    (void)xendev_store_read_u64(store, XENDEV_NO_TXN, path, "sectors", &vbd->sectors);
+    (void)xendev_store_read_u32(store, XENDEV_NO_TXN, path, "sector-size", &vbd->sector_size);
+    (void)xendev_store_read_u32(store, XENDEV_NO_TXN, path, "physical-sector-size", &vbd->physical_sector_size);
 }

@@ -5,13 +5,13 @@
 #ifndef BLKBACK_OFFER_H
 #define BLKBACK_OFFER_H
 
-struct device;
+struct vbd;
 
 /* Before InitWait. Returns 0 or -errno. */
-int offer_features(struct device *device);
+int offer_features(struct vbd *vbd);
 /* Before Connected. Returns 0 or -errno. */
-int offer_disk(struct device *device);
+int offer_disk(struct vbd *vbd);
 /* Fills sectors and sector sizes of a device from what offer_disk() wrote, for one that was found Connected; what cannot be read stays as it is. */
-void offer_read_back(struct device *device);
+void offer_read_back(struct vbd *vbd);
 
 #endif

@@ -22,7 +22,7 @@
 #ifndef BLKBACK_PROTOCOL_VERSION
 #define BLKBACK_PROTOCOL_VERSION 2u /* tests build others */
 #endif
-/* Of recorded connections. Every version's record begins with version, abi and generation. */
+/* Of recorded connections. */
 #define BLKBACK_CONNECTION_VERSION 1u
 #define BLKBACK_RING_PAGES_MAX     (1u << BLKIF_RING_ORDER_MAX)
 
@@ -37,12 +37,16 @@ struct blkback_image {
     uint32_t read_only;
 };
 
-/* One connection, complete: all that is needed to serve it, and all that is needed to recover it. The file `connection` of the device's
- * run directory is exactly this struct, written before BACKEND_CONNECT is first sent and unlinked before any state but Connected is written. */
+/* One connection, complete: see struct backend_connection, with which it begins. */
 struct blkback_connection {
-    uint32_t version;    /* BLKBACK_CONNECTION_VERSION */
-    uint32_t abi;        /* enum blkif_abi */
-    uint64_t generation; /* of the journal; never 0, never reused */
+    union {
+        struct backend_connection head;
+        struct {
+            uint32_t version;    /* BLKBACK_CONNECTION_VERSION */
+            uint32_t abi;        /* enum blkif_abi */
+            uint64_t generation; /* of the journal; never 0, never reused */
+        };
+    };
     uint32_t ring_order;
     uint32_t ring_refs[BLKBACK_RING_PAGES_MAX]; /* 1 << ring_order of them */
     uint32_t event_channel;

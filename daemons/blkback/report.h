@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is to be seen from outside: GET /v1/devices, GET /v1/devices/DOMID/DEVID, and the devices' part of /metrics.
+ * What is to be seen of a disk from outside: see backend/report.h.
  */
 #ifndef BLKBACK_REPORT_H
 #define BLKBACK_REPORT_H
 
-struct blkback;
-struct control;
+#include <jansson.h>
 
-/* Returns 0 or -errno, the reason logged. */
-int report_open(struct blkback *blkback, struct control *control);
+struct backend;
+struct device;
+struct evbuffer;
+
+json_t *report_vbd(const struct device *device);
+void report_metrics(struct evbuffer *out, const struct backend *backend);
 
 #endif

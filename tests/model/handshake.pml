@@ -3,8 +3,8 @@
  * The xenbus handshake: one disk between a toolstack, a front end in its lives, and a supervisor and workers that die.
  *
  * Theory of operation. The state machine is not modelled: it is hop.c itself, called by decide(). Around it,
- * supervisor() is libxendev's backend.c and bus.c with the effects of daemons/blkback (device.c, serve.c, guest.c,
- * adopt.c, replace.c, parking.c, and the sweep of blkback.c), in which the writes to xenstore, to the run directory and
+ * supervisor() is libxendev's backend.c and bus.c with the effects of daemons/backend (device.c, serve.c, guest.c,
+ * adopt.c, replace.c, parking.c and sweep.c) and, of a disk, daemons/blkback (vbd.c, lock.c), in which the writes to xenstore, to the run directory and
  * to the worker's channel are steps (but what is removed together goes in one), worker() is the worker's main.c, link.c
  * and device.c, and kernel() ends I/O and delivers signals when it likes. killer() ends supervisor and worker between
  * any two steps, a number of times; the next supervisor finds what is in xenstore and in the run directory, perhaps a
@@ -219,11 +219,11 @@ byte hop;
 /* device.c, serve.c: enum device_state, of those that matter here; struct device. */
 #define IDLE          0
 #define ADOPTING      1
-#define PREPARING     2 /* OPENING and CHECKING */
-#define TAKING        3 /* OPENING, LOCKING and MEASURING */
+#define PREPARING     2
+#define TAKING        3 /* ACQUIRING */
 #define ATTACHING     4
 #define BY_WORKER     5 /* CONNECTED */
-#define RECOVERING    6 /* and the OPENING before it */
+#define RECOVERING    6 /* and the RESUMING before it */
 #define DISCONNECTING 7
 #define PARKED        8
 byte device;
@@ -678,7 +678,7 @@ inline sweep_held()
     fi
 }
 
-/* blkback.c: sweep() */
+/* sweep.c: sweep_run() */
 inline sweep()
 {
     expected = false;
@@ -851,7 +851,7 @@ active proctype supervisor()
 
 born:
     {
-        /* blkback.c: follow_guests() */
+        /* daemons/backend/backend.c: follow_store() */
         atomic {
             if
             :: directory || worker_alive -> meet_orphan(); sweep()

@@ -61,7 +61,7 @@ int xendev_store_read_u32(struct xendev_store *store, xendev_txn txn, const char
     return err;
 }
 
-static int read_keys(const char *const *keys, struct blkback_connection *connection, struct disk_error *error)
+static int read_keys(const char *const *keys, struct blkback_connection *connection, struct backend_error *error)
 {
     table = keys;
     return frontend_read(NULL, "/local/domain/3/device/vbd/51712", connection, error);
@@ -74,7 +74,7 @@ static void linux_with_one_page(void **state)
     static const char *const keys[] = {
         "ring-ref", "8", "event-channel", "15", "protocol", "x86_64-abi", "feature-persistent", "1", NULL};
     struct blkback_connection connection;
-    struct disk_error error;
+    struct backend_error error;
 
     (void)state;
     assert_int_equal(read_keys(keys, &connection, &error), 0);
@@ -93,7 +93,7 @@ static void linux_with_four_pages(void **state)
                                        "4294967295",      "ring-ref2", "11",        "ring-ref3",  "9",
                                        "event-channel",   "15",        "protocol",  "x86_32-abi", NULL};
     struct blkback_connection connection;
-    struct disk_error error;
+    struct backend_error error;
 
     (void)state;
     assert_int_equal(read_keys(keys, &connection, &error), 0);
@@ -117,7 +117,7 @@ static void one_page_is_named_in_two_ways(void **state)
         uint32_t ref;
     } cases[] = {{both, 1}, {both_order, 2}, {numbered, 2}, {plain_order, 1}};
     struct blkback_connection connection;
-    struct disk_error error;
+    struct backend_error error;
 
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
@@ -131,7 +131,7 @@ static void without_protocol_x86_means_32_bits(void **state)
     static const char *const keys[] = {"ring-ref", "1", "event-channel", "5", NULL};
     const enum blkif_abi native = blkif_abi_native();
     struct blkback_connection connection;
-    struct disk_error error;
+    struct backend_error error;
 
     (void)state;
     assert_int_equal(read_keys(keys, &connection, &error), 0);
@@ -143,7 +143,7 @@ static void anything_else_declines_persistent_grants(void **state)
 {
     static const char *const values[] = {"0", "", "2", "yes", "-1", "4294967296", "1 "};
     struct blkback_connection connection;
-    struct disk_error error;
+    struct backend_error error;
 
     (void)state;
     for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
@@ -161,7 +161,7 @@ static void anything_else_declines_persistent_grants(void **state)
 static void assert_refused(const char *const *keys, const char *named)
 {
     struct blkback_connection connection;
-    struct disk_error error = {""};
+    struct backend_error error = {""};
 
     memset(&connection, 0x5a, sizeof(connection));
     assert_true(read_keys(keys, &connection, &error) < 0);

@@ -19,12 +19,11 @@
 #include <xendev/grant.h>
 
 #include "blkback/blkback.h"
-#include "blkback/guest.h"
 #include "blkback/mappings.h"
 
 static char path[] = "/tmp/test_mappings.XXXXXX";
 static struct blkback blkback;
-static struct guest guests[4];
+static struct blkback_guest guests[4];
 
 static int setup(void **state)
 {
@@ -32,46 +31,46 @@ static int setup(void **state)
     memcpy(strrchr(path, '.') + 1, "XXXXXX", 6);
     assert_non_null(mkdtemp(path));
     memset(guests, 0, sizeof(guests));
-    LIST_INIT(&blkback.guests);
-    blkback.run_dir = rundir_open(path);
-    return blkback.run_dir < 0;
+    LIST_INIT(&blkback.backend.guests);
+    blkback.backend.run_dir = rundir_open(path);
+    return blkback.backend.run_dir < 0;
 }
 
 static int teardown(void **state)
 {
     (void)state;
     for (size_t i = 0; i < sizeof(guests) / sizeof(guests[0]); i++) {
-        if (guests[i].blkback != NULL)
-            close(guests[i].dir);
+        if (guests[i].guest.backend != NULL)
+            close(guests[i].guest.dir);
     }
-    close(blkback.run_dir);
+    close(blkback.backend.run_dir);
     return rundir_remove(AT_FDCWD, path);
 }
 
 /* As a guest that is taken over, or new. Returns its slot. */
 static uint32_t load(unsigned which)
 {
-    struct guest *guest = &guests[which];
+    struct guest *guest = &guests[which].guest;
 
-    guest->blkback = &blkback;
-    guest->slot = MAPPINGS_NO_SLOT;
+    guest->backend = &blkback.backend;
+    guests[which].slot = MAPPINGS_NO_SLOT;
     snprintf(guest->name, sizeof(guest->name), "%u-life", which + 1);
-    LIST_INSERT_HEAD(&blkback.guests, guest, entry);
-    guest->dir = rundir_enter(blkback.run_dir, guest->name);
+    LIST_INSERT_HEAD(&blkback.backend.guests, guest, entry);
+    guest->dir = rundir_enter(blkback.backend.run_dir, guest->name);
     assert_true(guest->dir >= 0);
     assert_int_equal(mappings_assign(guest), 0);
-    return guest->slot;
+    return guests[which].slot;
 }
 
 /* A new supervisor: nobody is loaded. */
 static void restart(void)
 {
     for (size_t i = 0; i < sizeof(guests) / sizeof(guests[0]); i++) {
-        if (guests[i].blkback != NULL)
-            close(guests[i].dir);
-        guests[i].blkback = NULL;
+        if (guests[i].guest.backend != NULL)
+            close(guests[i].guest.dir);
+        guests[i].guest.backend = NULL;
     }
-    LIST_INIT(&blkback.guests);
+    LIST_INIT(&blkback.backend.guests);
 }
 
 static void test_kept(void **state)
@@ -105,10 +104,10 @@ static void test_nonsense(void **state)
 
     (void)state;
     load(1);
-    assert_int_equal(rundir_write(guests[1].dir, "slot", &nonsense, sizeof(nonsense)), 0);
+    assert_int_equal(rundir_write(guests[1].guest.dir, "slot", &nonsense, sizeof(nonsense)), 0);
     load(2);
-    assert_int_equal(rundir_write(guests[2].dir, "slot", &first, sizeof(first)), 0); /* another's */
-    assert_int_equal(rundir_write(blkback.run_dir, "file", "", 0), 0);
+    assert_int_equal(rundir_write(guests[2].guest.dir, "slot", &first, sizeof(first)), 0); /* another's */
+    assert_int_equal(rundir_write(blkback.backend.run_dir, "file", "", 0), 0);
     restart();
     assert_int_equal(load(0), first);
     assert_int_not_equal(load(1), first);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is parked is one device, not its guest: the worker that found the request goes on with the other disks. The image stays locked, the connection
+ * What is parked is one device, not its guest: the worker that found the request goes on with the other devices. What it is served with stays locked, the connection
  * recorded, the journal as it is, and the back end Connected: the guest waits, and nothing is lost.
  *
  * The file is written when the device is parked and removed when a worker serves it again, so that a supervisor that dies in between finds it
@@ -9,50 +9,26 @@
  */
 #include "parking.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
-#include <ring/blkif.h>
 #include <service/log.h>
 #include <supervise/rundir.h>
 
 #include "device.h"
 #include "guest.h"
+#include "kind.h"
 #include "serve.h"
-
-const char *parking_operation(uint32_t code)
-{
-    switch (code) {
-    case BLKIF_CODE_READ:
-        return "read";
-    case BLKIF_CODE_WRITE:
-        return "write";
-    case BLKIF_CODE_BARRIER:
-        return "barrier";
-    case BLKIF_CODE_FLUSH:
-        return "flush";
-    case BLKIF_CODE_DISCARD:
-        return "discard";
-    case BLKIF_CODE_INDIRECT:
-        return "indirect";
-    default:
-        return "unknown";
-    }
-}
 
 void parking_load(struct device *device)
 {
     struct parking *parking = &device->parking;
-    struct blkback_suspects *suspects = &device->suspects;
-
-    if (rundir_read(device->dir, PARKING_SUSPECTS_FILE, suspects, sizeof(*suspects)) < 0 ||
-        suspects->told > BLKBACK_SUSPECTS_TOLD)
-        memset(suspects, 0, sizeof(*suspects));
     int err = rundir_read(device->dir, PARKING_FILE, parking, sizeof(*parking));
+
     if (err == 0 && parking->version == PARKING_VERSION && parking->when != 0 &&
         strncmp(parking->daemon, RINGBACK_VERSION, sizeof(parking->daemon)) == 0)
         return;
@@ -60,7 +36,7 @@ void parking_load(struct device *device)
     if (err == -ENOENT)
         return;
     device->pardon = true;
-    log_info(&device->log, "was parked by another version of blkbackd; it is tried again");
+    log_info(&device->log, "was parked by another version of %s; it is tried again", device_kind(device)->daemon);
 }
 
 bool parking_is_recorded(int device_dir)
@@ -73,17 +49,17 @@ bool parking_is_due(const struct device *device)
     return device->parking.when != 0 && !device->pardon;
 }
 
-void parking_begin(struct device *device, const struct blkback_request *request)
+void parking_begin(struct device *device, const void *request, size_t size, const char *text)
 {
     const struct death *death = &device->guest->death;
     struct parking *parking = &device->parking;
 
-    *parking = (struct parking){.version = PARKING_VERSION, .when = time(NULL), .request = *request, .death = *death};
+    *parking = (struct parking){.version = PARKING_VERSION, .when = time(NULL), .death = *death};
+    assert(size <= sizeof(parking->request));
+    memcpy(parking->request, request, size);
     strncpy(parking->daemon, RINGBACK_VERSION, sizeof(parking->daemon) - 1);
-    log_error(&device->log,
-              "parked: a %s of %" PRIu32 " sectors at %" PRIu64 " ended its worker %" PRIu32
-              " times, last %s; 'ringctl show' tells more, 'ringctl resume' tries again",
-              parking_operation(request->code), request->sectors, request->sector, request->attempts, death->reason);
+    log_error(&device->log, "parked: %s, last %s; 'ringctl show' tells more, 'ringctl resume' tries again", text,
+              death->reason);
     int err = rundir_write(device->dir, PARKING_FILE, parking, sizeof(*parking));
     if (err < 0)
         log_warning(&device->log, "the next supervisor will not know that it is parked: %s", strerror(-err));
@@ -96,22 +72,12 @@ void parking_end(struct device *device)
     device_remove_file(device, PARKING_FILE);
 }
 
-void parking_suspect(struct device *device, const struct blkback_suspects *suspects)
-{
-    if (suspects->count == 0 || suspects->told > BLKBACK_SUSPECTS_TOLD)
-        return;
-    device->suspects = *suspects;
-    int err = rundir_write(device->dir, PARKING_SUSPECTS_FILE, suspects, sizeof(*suspects));
-    if (err < 0)
-        log_warning(&device->log, "the next supervisor will not know what was in flight: %s", strerror(-err));
-}
-
 int parking_resume(struct device *device)
 {
     if (device->state != DEVICE_PARKED)
         return -EINVAL;
     log_info(&device->log, "is tried again");
     device->pardon = true;
-    serve_resume(device);
+    serve_recover(device);
     return 0;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What xenbus wants of a disk: prepare, connect, resume, disconnect, release (xendev/xenbus.h); and what becomes of it while xenstore is away.
+ * What xenbus wants of a device: prepare, connect, resume, disconnect, release (xendev/xenbus.h); and what becomes of it while xenstore is away.
  */
-#ifndef BLKBACK_EFFECTS_H
-#define BLKBACK_EFFECTS_H
+#ifndef BACKEND_EFFECTS_H
+#define BACKEND_EFFECTS_H
 
 #include <stdint.h>
 
@@ -22,7 +22,7 @@ void effect_go_on(struct device *device);
 /* xenstore is away: what is served is served on, or recovered, and so it will be when its worker dies; what was on the way up or down is let go
  * of. */
 void effect_leave(struct device *device);
-/* xenstore is away, and an earlier supervisor recorded that disk, which is not known yet: it is served on or recovered, when it was connected.
+/* xenstore is away, and an earlier supervisor recorded that device, which is not known yet: it is served on or recovered, when it was connected.
  * Returns 0 or -errno. */
 int effect_load(struct guest *guest, uint32_t devid);
 /* It was left, and xenstore, which is back, says that it is gone: lets go of it and releases it, which may free the device before the return, and its

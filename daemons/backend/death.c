@@ -5,9 +5,9 @@
  * disk, and the request it waits with is not to blame.
  *
  * The supervisor knows how its own children end. A worker that an earlier supervisor started is nobody's child: the report in its file tells,
- * and without one it counts as killed. What follows is noted with the guest and with each of its disks, then the dead worker's record is
+ * and without one it counts as killed. What follows is noted with the guest and with each of its devices, then the dead worker's record is
  * removed, then the report is replaced. A supervisor that is killed before the record is gone leaves the death to the next one, which counts
- * again what it had counted already: none is missed, and one in that short time may count twice. That a disk's worker crashed stays noted
+ * again what it had counted already: none is missed, and one in that short time may count twice. That a device's worker crashed stays noted
  * until a successor has been told; noting it again changes nothing.
  */
 #include "death.h"
@@ -22,8 +22,10 @@
 #include <service/log.h>
 #include <supervise/rundir.h>
 
+#include "backend.h"
 #include "device.h"
 #include "guest.h"
+#include "kind.h"
 
 /* The places that go into the log. */
 #define LOGGED_FRAMES 8u
@@ -111,5 +113,6 @@ void death_note(struct guest *guest, bool died, bool crashed)
     int err = rundir_each(guest->dir, note_device, &note);
 
     if (err < 0)
-        log_warning(&guest->log, "not all of its disks will know of their worker's end: %s", strerror(-err));
+        log_warning(&guest->log, "not all of its %ss will know of their worker's end: %s", guest->backend->kind->noun,
+                    strerror(-err));
 }

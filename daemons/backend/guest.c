@@ -45,17 +45,17 @@
 #include <supervise/fence.h>
 
 #include "adopt.h"
-#include "blkback.h"
+#include "backend.h"
 #include "device.h"
 #include "effects.h"
-#include "mappings.h"
+#include "kind.h"
 #include "record.h"
 #include "replace.h"
 #include "serve.h"
 
 #define RETRY_MS 1000
 
-/* How long a worker may take to greet and to say what it holds; and to answer what is in flight. Disks can be slow. */
+/* How long a worker may take to greet and to say what it holds; and to answer what is in flight. What is behind a device can be slow. */
 static const struct timeval adopt_limit = {.tv_sec = 20};
 static const struct timeval drain_limit = {.tv_sec = 60};
 
@@ -86,8 +86,7 @@ static bool is_wanted(const struct guest *guest)
 /* Removes all of it; it is freed. */
 static void guest_remove(struct guest *guest)
 {
-    const struct blkback *blkback = guest->blkback;
-    int err = rundir_remove(blkback->run_dir, guest->name);
+    int err = rundir_remove(guest->backend->run_dir, guest->name);
 
     if (err < 0)
         log_warning(&guest->log, "run directory %s cannot be removed: %s", guest->name, strerror(-err));
@@ -128,49 +127,49 @@ static void adopted(struct guest *guest)
     let_devices_go_on(guest);
     adopt_sweep(guest);
     if (guest->outdated)
-        replace_consider(guest->blkback);
+        replace_consider(guest->backend);
 }
 
 /* A message about a device that only the worker knows. */
-static int on_held_message(struct guest *guest, const struct blkback_message *message)
+static int on_held_message(struct guest *guest, const struct backend_head *message)
 {
-    struct held *held = adopt_find(guest, message->head.devid);
-    struct device *device = guest_device(guest, message->head.devid);
+    struct held *held = adopt_find(guest, message->devid);
+    struct device *device = guest_device(guest, message->devid);
     int err;
 
-    if (message->head.type == BACKEND_FAILED) {
+    if (message->type == BACKEND_FAILED) {
         adopt_fail(held, message);
         return 0;
     }
-    if (message->head.type == BACKEND_PARKED) { /* its journal tells that again to whoever claims it */
+    if (message->type == BACKEND_PARKED) { /* its journal tells that again to whoever claims it */
         if (!held->leaving)
-            close(adopt_claim(guest, held));
+            adopt_drop(guest, held);
         return 0;
     }
-    err = message->head.type == BACKEND_DISCONNECTED ? adopt_left(guest, message->head.devid) : -EPROTO;
+    err = message->type == BACKEND_DISCONNECTED ? adopt_left(guest, message->devid) : -EPROTO;
     if (err == 0 && device != NULL)
         effect_go_on(device);
     return err;
 }
 
-static int take_message(struct guest *guest, struct blkback_message *message, const int *fds, unsigned fd_count)
+static int take_message(struct guest *guest, const struct backend_head *message, const int *fds, unsigned fd_count)
 {
-    struct device *device = guest_device(guest, message->head.devid);
+    const bool is_ours = message->version == guest->backend->kind->protocol_version;
+    struct device *device = guest_device(guest, message->devid);
 
-    if (message->head.version == BLKBACK_PROTOCOL_VERSION && message->head.type == BACKEND_HELD &&
-        guest->state == GUEST_ADOPTING)
+    if (is_ours && message->type == BACKEND_HELD && guest->state == GUEST_ADOPTING)
         return adopt_report(guest, message, fds, fd_count);
     for (unsigned i = 0; i < fd_count; i++)
         close(fds[i]);
-    if (fd_count > 0 || message->head.version != BLKBACK_PROTOCOL_VERSION)
+    if (fd_count > 0 || !is_ours)
         return -EPROTO;
     if (guest->state == GUEST_ADOPTING) {
-        if (message->head.type != BACKEND_HELD_ALL)
+        if (message->type != BACKEND_HELD_ALL)
             return -EPROTO;
         adopted(guest);
         return 0;
     }
-    if (adopt_find(guest, message->head.devid) != NULL)
+    if (adopt_find(guest, message->devid) != NULL)
         return on_held_message(guest, message);
     return device == NULL ? -EPROTO : serve_answered(device, message);
 }
@@ -178,10 +177,8 @@ static int take_message(struct guest *guest, struct blkback_message *message, co
 static void on_message(void *arg, const void *bytes, const int *fds, unsigned fd_count)
 {
     struct guest *guest = arg;
-    struct blkback_message message;
 
-    memcpy(&message, bytes, sizeof(message));
-    if (take_message(guest, &message, fds, fd_count) < 0)
+    if (take_message(guest, bytes, fds, fd_count) < 0)
         worker_kill(guest->worker, "killed for an impossible message");
 }
 
@@ -207,7 +204,7 @@ static bool account_end(struct guest *guest, const char *reason)
     guest->delay_ms = 0;
     if (guest->ending || guest->state == GUEST_ENDING)
         return false;
-    if (guest->state == GUEST_DRAINING && record_is_drained(guest->dir)) {
+    if (guest->state == GUEST_DRAINING && record_is_drained(guest->backend->kind, guest->dir)) {
         log_info(&guest->log, "worker %d of version %s has drained; replacing it", pid, guest->build);
         return false;
     }
@@ -255,7 +252,7 @@ static void on_limit(evutil_socket_t fd, short what, void *arg)
     (void)what;
     worker_kill(guest->worker, guest->state == GUEST_ADOPTING   ? "killed because it did not answer a new supervisor"
                                : guest->state == GUEST_DRAINING ? "killed because it did not drain"
-                                                                : "killed because it did not let go of a disk");
+                                                                : guest->backend->not_let_go);
 }
 
 static void wait_ms(struct guest *guest, int64_t delay_ms)
@@ -269,24 +266,20 @@ static void wait_ms(struct guest *guest, int64_t delay_ms)
 /* Gives the worker its guest. */
 static int introduce(struct guest *guest)
 {
-    const struct blkback_config *config = &guest->blkback->config;
-    const struct blkback_message message = {.head = {.version = BLKBACK_PROTOCOL_VERSION, .type = BACKEND_SERVE},
-                                            .serve = {.domid = guest->domid,
-                                                      .poll_time_us = (uint32_t)config->poll_time,
-                                                      .poll_percent = (uint32_t)config->poll_budget,
-                                                      .grant_slot = guest->slot}};
-    int fds[] = {-1, -1, -1, guest->blkback->budget}; /* fence, listener, crash, budget */
-    int err;
+    int fds[BACKEND_SERVE_FDS];
+    int err = 0;
 
-    fds[0] = fence_writer(guest->fence);
-    fds[1] = channel_listen(guest->dir, RUNDIR_CHANNEL);
-    fds[2] = death_prepare(guest); /* before it is recorded: its predecessor's report is not its own */
-    err = fds[0] < 0 ? fds[0] : fds[1] < 0 ? fds[1] : fds[2] < 0 ? fds[2] : 0;
+    fds[BACKEND_SERVE_FENCE] = fence_writer(guest->fence);
+    fds[BACKEND_SERVE_LISTENER] = channel_listen(guest->dir, RUNDIR_CHANNEL);
+    /* Before it is recorded: its predecessor's report is not its own. */
+    fds[BACKEND_SERVE_CRASH] = death_prepare(guest);
+    for (int i = 0; i < BACKEND_SERVE_FDS && err == 0; i++)
+        err = fds[i] < 0 ? fds[i] : 0;
     if (err == 0)
         err = rundir_worker_write(guest->dir, worker_pid(guest->worker));
     if (err == 0)
-        err = worker_send(guest->worker, &message, fds, sizeof(fds) / sizeof(fds[0]));
-    for (size_t i = 0; i < 3; i++) {
+        err = guest->backend->kind->serve(guest, fds);
+    for (int i = 0; i < BACKEND_SERVE_FDS; i++) {
         if (fds[i] >= 0)
             close(fds[i]);
     }
@@ -302,7 +295,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    err = worker_take(guest->blkback->pool, &user, &guest->worker);
+    err = worker_take(guest->backend->pool, &user, &guest->worker);
     if (err < 0) {
         log_error(&guest->log, "no worker can be started: %s", strerror(-err));
         wait_ms(guest, RETRY_MS);
@@ -324,13 +317,27 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     }
 }
 
-void guest_tell(struct guest *guest, const struct blkback_message *message, const int *fds, unsigned fd_count)
+int guest_say(struct guest *guest, struct backend_head *message, const int *fds, unsigned fd_count)
 {
-    int err = worker_send(guest->worker, message, fds, fd_count);
+    message->version = guest->backend->kind->protocol_version;
+    return worker_send(guest->worker, message, fds, fd_count);
+}
+
+void guest_tell(struct guest *guest, struct backend_head *message, const int *fds, unsigned fd_count)
+{
+    int err = guest_say(guest, message, fds, fd_count);
 
     if (err == -EAGAIN)
         worker_kill(guest->worker, "killed because it did not listen");
     /* One that has ended is replaced when its end is noticed, and the successor is told everything. */
+}
+
+void guest_order(struct guest *guest, uint32_t type, uint32_t devid)
+{
+    struct backend_head *message = guest->backend->order;
+
+    *message = (struct backend_head){.type = type, .devid = devid};
+    guest_tell(guest, message, NULL, 0);
 }
 
 void guest_replace_worker(struct guest *guest, const char *why)
@@ -346,7 +353,8 @@ static void on_fence_passed(void *arg)
     struct guest *guest = arg;
     struct device *device, *next;
 
-    mappings_reclaim(guest);
+    if (guest->backend->kind->guest_fenced != NULL)
+        guest->backend->kind->guest_fenced(guest);
     for (device = LIST_FIRST(&guest->devices); device != NULL; device = next) {
         next = LIST_NEXT(device, entry);
         serve_fenced(device);
@@ -367,13 +375,15 @@ static void guest_fence(struct guest *guest)
 /* The worker that is recorded ended while no supervisor ran, or there was none. */
 static void orphan_gone(struct guest *guest, bool was_recorded)
 {
+    char unseen[GUEST_REASON_SIZE];
     bool crashed, died;
 
     if (was_recorded) {
+        snprintf(unseen, sizeof(unseen), "ended while no %s ran; how is not known", guest->backend->kind->daemon);
         crashed = death_examine(guest, false, NULL);
-        died = crashed || !record_is_drained(guest->dir);
+        died = crashed || !record_is_drained(guest->backend->kind, guest->dir);
         if (died)
-            count_restart(guest, crashed ? guest->death.reason : "ended while no blkbackd ran; how is not known");
+            count_restart(guest, crashed ? guest->death.reason : unseen);
         death_note(guest, died, crashed);
         accounted(guest);
     }
@@ -386,33 +396,33 @@ static void order(struct guest *guest, enum greeting_order what)
 {
     struct greeting greeting;
 
-    greeting_make(what, BLKBACK_PROTOCOL_VERSION, ring_journal_version(), RINGBACK_VERSION, &greeting);
+    greeting_make(what, guest->backend->kind->protocol_version, ring_journal_version(), RINGBACK_VERSION, &greeting);
     worker_order(guest->worker, &greeting);
 }
 
 static void on_greeted(void *arg, const struct greeting *hello)
 {
     struct guest *guest = arg;
+    const uint32_t channel_version = guest->backend->kind->protocol_version;
 
     memcpy(guest->build, hello->build, sizeof(guest->build));
     guest->outdated = strcmp(hello->build, RINGBACK_VERSION) != 0;
-    if (hello->channel_version == BLKBACK_PROTOCOL_VERSION && hello->journal_version == ring_journal_version()) {
+    if (hello->channel_version == channel_version && hello->journal_version == ring_journal_version()) {
         order(guest, GREETING_ADOPT);
         return;
     }
     log_info(&guest->log,
              "worker %d of version %s speaks channel %u, journal %u, and we, %s, %u and %u: it is to be drained",
              worker_pid(guest->worker), guest->build, hello->channel_version, hello->journal_version, RINGBACK_VERSION,
-             BLKBACK_PROTOCOL_VERSION, ring_journal_version());
+             channel_version, ring_journal_version());
     event_del(guest->limit_timer);
     guest->outdated = true;
     guest->state = GUEST_OUTDATED;
-    replace_consider(guest->blkback);
+    replace_consider(guest->backend);
 }
 
 void guest_drain(struct guest *guest)
 {
-    const struct blkback_message message = {.head = {.version = BLKBACK_PROTOCOL_VERSION, .type = BACKEND_DRAIN}};
     const bool is_foreign = guest->state == GUEST_OUTDATED;
 
     guest->replacing = true;
@@ -422,7 +432,7 @@ void guest_drain(struct guest *guest)
         return;
     }
     event_add(guest->limit_timer, &drain_limit);
-    guest_tell(guest, &message, NULL, 0);
+    guest_order(guest, BACKEND_DRAIN, 0);
 }
 
 /* Greets the worker an earlier supervisor left, if there is one; one that cannot be reached is ended. */
@@ -440,7 +450,7 @@ static int meet_orphan(struct guest *guest)
     if (pidfd < 0)
         return pidfd;
     channel = channel_connect(guest->dir, RUNDIR_CHANNEL);
-    err = worker_adopt(guest->blkback->pool, pid, pidfd, channel, &user, &guest->worker);
+    err = worker_adopt(guest->backend->pool, pid, pidfd, channel, &user, &guest->worker);
     if (err < 0)
         return err;
     guest->served_ms = now_ms();
@@ -468,41 +478,40 @@ static void load_restarts(struct guest *guest)
     restarts->last_death[GUEST_REASON_SIZE - 1] = '\0';
 }
 
-static int guest_new(struct blkback *blkback, uint32_t domid, const char *name, struct guest **ret_guest)
+static int guest_new(struct backend *backend, uint32_t domid, const char *name, struct guest **ret_guest)
 {
-    struct guest *guest = calloc(1, sizeof(*guest));
+    struct guest *guest = calloc(1, backend->kind->guest_size);
     int err = 0;
 
     if (guest == NULL)
         return -ENOMEM;
-    guest->blkback = blkback;
+    guest->backend = backend;
     guest->domid = domid;
     guest->dir = -1;
-    guest->slot = MAPPINGS_NO_SLOT;
     snprintf(guest->name, sizeof(guest->name), "%s", name);
     LIST_INIT(&guest->devices);
     SLIST_INIT(&guest->held);
     TAILQ_INIT(&guest->asked);
-    LIST_INSERT_HEAD(&blkback->guests, guest, entry);
+    LIST_INSERT_HEAD(&backend->guests, guest, entry);
     log_source_init(&guest->log, "guest %u", domid);
 
-    guest->timer = evtimer_new(blkback->base, on_timer, guest);
-    guest->answer_timer = evtimer_new(blkback->base, serve_on_answer_timer, guest);
-    guest->limit_timer = evtimer_new(blkback->base, on_limit, guest);
+    guest->timer = evtimer_new(backend->base, on_timer, guest);
+    guest->answer_timer = evtimer_new(backend->base, serve_on_answer_timer, guest);
+    guest->limit_timer = evtimer_new(backend->base, on_limit, guest);
     if (guest->timer == NULL || guest->answer_timer == NULL || guest->limit_timer == NULL)
         err = -ENOMEM;
     if (err == 0) {
-        guest->dir = rundir_enter(blkback->run_dir, name);
+        guest->dir = rundir_enter(backend->run_dir, name);
         err = guest->dir < 0 ? guest->dir : 0;
     }
-    if (err == 0)
-        err = mappings_assign(guest);
+    if (err == 0 && backend->kind->guest_init != NULL)
+        err = backend->kind->guest_init(guest);
     if (err == 0) {
         load_restarts(guest);
         death_load(guest);
     }
     if (err == 0)
-        err = fence_open(blkback->base, guest->dir, RUNDIR_FENCE, &guest->fence);
+        err = fence_open(backend->base, guest->dir, RUNDIR_FENCE, &guest->fence);
     if (err == 0)
         err = meet_orphan(guest);
     if (err < 0) {
@@ -513,17 +522,17 @@ static int guest_new(struct blkback *blkback, uint32_t domid, const char *name, 
     return 0;
 }
 
-int guest_get(struct blkback *blkback, uint32_t domid, const char *name, struct guest **ret_guest)
+int guest_get(struct backend *backend, uint32_t domid, const char *name, struct guest **ret_guest)
 {
     struct guest *guest;
 
-    LIST_FOREACH (guest, &blkback->guests, entry) {
+    LIST_FOREACH (guest, &backend->guests, entry) {
         if (strcmp(guest->name, name) == 0) {
             *ret_guest = guest;
             return 0;
         }
     }
-    return guest_new(blkback, domid, name, ret_guest);
+    return guest_new(backend, domid, name, ret_guest);
 }
 
 void guest_release(struct guest *guest)
@@ -532,7 +541,7 @@ void guest_release(struct guest *guest)
         return;
     if (guest->worker != NULL) {
         guest->ending = true;
-        worker_kill(guest->worker, "ended: its guest has no disk left");
+        worker_kill(guest->worker, guest->backend->unwanted);
     } else if (guest->state == GUEST_WAITING) {
         guest_remove(guest);
     }

@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One guest: a domain, in one life of its id, with the worker that serves its disks.
+ * One guest: a domain, in one life of its id, with the worker that serves its devices.
  */
-#ifndef BLKBACK_GUEST_H
-#define BLKBACK_GUEST_H
+#ifndef BACKEND_GUEST_H
+#define BACKEND_GUEST_H
 
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
+#include <backend/death.h>
+#include <backend/protocol.h>
 #include <service/log.h>
 #include <supervise/rundir.h>
 #include <supervise/worker.h>
 
-#include "death.h"
-#include "protocol.h"
-
-struct blkback;
+struct backend;
 struct device;
 struct event;
 struct fence;
@@ -47,16 +46,16 @@ struct guest_restarts {
     char last_death[GUEST_REASON_SIZE]; /* "" when none died */
 };
 
+/* The kind's own struct begins with it. */
 struct guest {
-    LIST_ENTRY(guest) entry; /* in blkback->guests */
-    struct blkback *blkback;
+    LIST_ENTRY(guest) entry; /* in backend->guests */
+    struct backend *backend;
     uint32_t domid;
     char name[RUNDIR_NAME_SIZE]; /* of its run directory */
     int dir;
     unsigned expected; /* devices found at start in the run directory that have not shown up yet; it is kept for them */
     LIST_HEAD(, device) devices;
     struct log_source log;
-    uint32_t slot; /* of the budget of mapped references, or MAPPINGS_NO_SLOT */
 
     enum guest_state state;
     struct worker *worker;           /* ADOPTING to ENDING, and SERVED */
@@ -82,7 +81,7 @@ struct guest {
 
 /* The guest of that domain and life, made when it is unknown: then what serves it is adopted; or else a worker of ours follows, which the
  * devices are told by serve_begin(). Returns 0 or -errno. */
-int guest_get(struct blkback *blkback, uint32_t domid, const char *name, struct guest **ret_guest);
+int guest_get(struct backend *backend, uint32_t domid, const char *name, struct guest **ret_guest);
 /* To be called when a device left it: a guest without devices goes, with its worker and its run directory. May free it. */
 void guest_release(struct guest *guest);
 /* Stops watching it and forgets it; worker and files stay. */
@@ -91,8 +90,12 @@ void guest_free(struct guest *guest);
 /* The device of that number, or NULL. */
 struct device *guest_device(const struct guest *guest, uint32_t devid);
 
-/* Tells the worker, which is there (GUEST_SERVED). A worker that cannot be told is replaced. */
-void guest_tell(struct guest *guest, const struct blkback_message *message, const int *fds, unsigned fd_count);
+/* Says something to the worker, which is there (GUEST_SERVED): a message of the kind's size, whose version is filled in. Returns 0 or -errno. */
+int guest_say(struct guest *guest, struct backend_head *message, const int *fds, unsigned fd_count);
+/* The same; a worker that cannot be told is replaced. */
+void guest_tell(struct guest *guest, struct backend_head *message, const int *fds, unsigned fd_count);
+/* The same, with nothing but a head. */
+void guest_order(struct guest *guest, uint32_t type, uint32_t devid);
 /* Ends the worker, if there is one; a successor follows. `why` is a static string. */
 void guest_replace_worker(struct guest *guest, const char *why);
 /* Begins the planned replacement of the worker, whose guest is OUTDATED, or SERVED with no answer due. */

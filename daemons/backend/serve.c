@@ -1,34 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * How a worker comes to serve a disk:
+ * How a worker comes to serve a device:
  *
- *                prepare                     connect
- *      IDLE -----------------> CHECKING     IDLE --------> LOCKING --(free)--> MEASURING --(answer)--> ATTACHING --(answer)--> CONNECTED
- *       ^                         |                                                                                            |
- *       +--------(answer)---------+         resume: IDLE --+                                              (the worker ends)     |
- *                                                          v                                                                    |
- *                                                      RECOVERING <-------------------------------------------------------------+
- *                                                          +-----------(a successor answers)------------> CONNECTED
- *                                                          |                                                   |
- *                                                          +--(it was parked)--> PARKED <--(the worker cannot)-+
- *                                                          ^                       |
- *                                                          +------(resume)---------+
+ *      IDLE --prepare--> PREPARING --(offered)--> IDLE
+ *
+ *      IDLE --connect--> ACQUIRING --(acquired)--> ATTACHING --(answer)--> CONNECTED
+ *                                                                              |
+ *                                                                       (the worker ends)
+ *                                                                              v
+ *      IDLE --resume---> RESUMING ---(acquired)----------------------------> RECOVERING --(secured, a successor answers)--> CONNECTED
+ *                                                                              |  ^                                          |
+ *                                                               (it was parked)|  |(resume)                                  |
+ *                                                                              v  |                                          |
+ *                                                                             PARKED <-------------(the worker cannot)-------+
  *
  *      any --disconnect--> DISCONNECTING --(answer, or no worker is left)--> IDLE
  *      IDLE --any of these, while it is not known what an earlier supervisor's worker holds--> ADOPTING --(known)--> as above, or
  *      IDLE --resume, and that worker serves it as recorded--> CONNECTED
  *
- * The run directory of a device holds `connection` (struct blkback_connection), `journal` and `counters`. `connection` is there exactly as
- * long as the device can be recovered: written before the worker first hears of the ring, removed before any state but Connected can be
- * written. A worker that ends on the way up changes nothing: its successor is asked the same, and a ring that nobody saw Connected is
+ * In PREPARING, ACQUIRING and RESUMING the kind is at work, and what it does may have steps of its own; the worker has a part in them when the kind
+ * asks it something. A worker that ends on the way up changes nothing: its successor is asked the same, and rings that nobody saw Connected are
  * attached afresh. Only a device that was Connected is recovered, from what is recorded and never from what the guest can edit.
+ *
+ * The run directory of a device holds `connection` (which begins with struct backend_connection), `journal` and `counters`. `connection` is there
+ * exactly as long as the device can be recovered: written before the worker first hears of the rings, removed before any state but Connected can
+ * be written.
  */
 #include "serve.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/random.h>
 #include <time.h>
@@ -37,26 +38,21 @@
 #include <event2/event.h>
 
 #include <ring/back.h>
+#include <supervise/rundir.h>
 
 #include "adopt.h"
-#include "blkback.h"
-#include "counters.h"
 #include "device.h"
 #include "effects.h"
 #include "guest.h"
-#include "lock.h"
-#include "offer.h"
+#include "kind.h"
 #include "record.h"
 
-/* A worker that owes an answer for so long is replaced. Opening an image and waiting for its disk take part of it. A worker does one thing
+/* A worker that owes an answer for so long is replaced. Opening an image and waiting for its disk, for one, take part of it. A worker does one thing
  * after the other: the time of an order begins when the ones before it are answered. */
 static const struct timeval answer_limit = {.tv_sec = 20};
 
 /* Workers a device may use up while it is being opened, before it is given up. */
 #define DEATHS_MAX 3u
-
-/* No disk is larger: offsets in bytes must fit 63 bits. */
-#define SECTORS_MAX ((uint64_t)INT64_MAX / DISK_SECTOR_SIZE)
 
 /* ---- What the worker is told. ----------------------------------------------------------------------------------------------- */
 
@@ -86,12 +82,10 @@ static void expect_answer(struct device *device)
         event_add(guest->answer_timer, &answer_limit);
 }
 
-static void tell(struct device *device, uint32_t type, struct blkback_message *message, const int *fds,
-                 unsigned fd_count)
+void serve_tell(struct device *device, uint32_t type, struct backend_head *message, const int *fds, unsigned fd_count)
 {
-    message->head.version = BLKBACK_PROTOCOL_VERSION;
-    message->head.type = type;
-    message->head.devid = device->devid;
+    message->type = type;
+    message->devid = device->devid;
     device->told = true;
     expect_answer(device);
     guest_tell(device->guest, message, fds, fd_count);
@@ -104,19 +98,17 @@ static void answered(struct device *device, bool holds)
     device->told = holds;
 }
 
-struct blkback_image serve_image(const struct device *device)
+void serve_replied(struct device *device, bool holds)
 {
-    struct blkback_image image = {.read_only = device->image.read_only};
-
-    snprintf(image.kind, sizeof(image.kind), "%s", disk_kind_name(device->image.source.kind));
-    return image;
+    answered(device, holds);
+    device->asking = false;
 }
 
-static void tell_check(struct device *device)
+void serve_ask(struct device *device)
 {
-    struct blkback_message message = {.check = serve_image(device)};
-
-    tell(device, BLKBACK_CHECK, &message, &device->image_fd, 1);
+    device->asking = true;
+    if (device->guest->state == GUEST_SERVED)
+        device_kind(device)->ask(device);
 }
 
 /* A number no connection ever had. */
@@ -132,48 +124,41 @@ static int make_generation(uint64_t *ret_generation)
     return 0;
 }
 
-/* Tells the worker to connect, with the journal given. Takes the journal over. */
+/* Tells the worker to connect, with the journals given. Takes them over. */
 static int tell_connect(struct device *device, int journal, bool recover)
 {
-    struct blkback_message message = {
-        .connect = {.connection = device->connection,
-                    .recover = recover,
-                    .crashed = device->crashed,
-                    .pardon = device->pardon,
-                    .attempts_max = (uint32_t)device->guest->blkback->config.attempts_max}};
-    int counters = rundir_file(device->dir, DEVICE_COUNTERS_FILE, sizeof(struct blkback_counters));
+    const struct backend_kind *kind = device_kind(device);
+    struct serve_order order = {.recover = recover, .journal = journal};
 
-    if (counters < 0) /* new, or what the worker left is useless: count from zero */
-        counters = rundir_create(device->dir, DEVICE_COUNTERS_FILE, sizeof(struct blkback_counters));
-    if (counters < 0) {
-        close(journal);
-        return counters;
+    order.counters = rundir_file(device->dir, DEVICE_COUNTERS_FILE, kind->counters_size);
+    if (order.counters < 0) /* new, or what the worker left is useless: count from zero */
+        order.counters = rundir_create(device->dir, DEVICE_COUNTERS_FILE, kind->counters_size);
+    if (order.counters >= 0) {
+        kind->connect(device, &order);
+        close(order.counters);
     }
-    const int fds[] = {device->image_fd, journal, counters};
-    tell(device, BACKEND_CONNECT, &message, fds, sizeof(fds) / sizeof(fds[0]));
-    close(counters);
     close(journal);
-    return 0;
+    return order.counters < 0 ? order.counters : 0;
 }
 
-/* Begins a connection: a generation and a journal of its own, recorded before the worker hears of it. */
+/* Begins a connection: a generation and journals of its own, recorded before the worker hears of it. */
 static void attach(struct device *device)
 {
+    const struct backend_kind *kind = device_kind(device);
     int journal = -1;
     int err;
 
     device->state = DEVICE_ATTACHING;
     device_set_crashed(device, false);
-    device->connection.image = serve_image(device);
-    err = make_generation(&device->connection.generation);
+    err = make_generation(&device->connection->generation);
     if (err == 0) {
-        journal = record_make_journal(device->dir, &device->connection);
+        journal = record_make_journal(kind, device->dir, device->connection);
         err = journal < 0 ? journal : 0;
     }
     if (err == 0)
-        err = device_save_image(device, device->connection.generation);
+        err = kind->record(device, device->connection);
     if (err == 0)
-        err = rundir_write(device->dir, DEVICE_CONNECTION_FILE, &device->connection, sizeof(device->connection));
+        err = rundir_write(device->dir, DEVICE_CONNECTION_FILE, device->connection, kind->connection_size);
     if (err == 0)
         err = tell_connect(device, journal, false);
     else if (journal >= 0)
@@ -186,7 +171,7 @@ static void attach(struct device *device)
 static void recover(struct device *device)
 {
     uint32_t version = 0;
-    int journal = record_open_journal(device->dir, &device->connection, &version);
+    int journal = record_open_journal(device_kind(device), device->dir, device->connection, &version);
     int err = journal < 0 ? journal : tell_connect(device, journal, true);
 
     if (err == -EPROTONOSUPPORT)
@@ -209,19 +194,37 @@ static void park_again(struct device *device)
         device_succeed(device);
 }
 
-/* ---- The image. ------------------------------------------------------------------------------------------------------------- */
+/* ---- What the kind has got hold of. ------------------------------------------------------------------------------------------ */
 
-void serve_locked(struct device *device)
+/* Of what is recovered: it may still be in use by a worker of an earlier supervisor. */
+static void secure(struct device *device)
 {
-    const bool served = device->guest->state == GUEST_SERVED;
+    const struct backend_kind *kind = device_kind(device);
 
-    if (device->state == DEVICE_LOCKING)
-        device->state = DEVICE_MEASURING;
-    if (served && device->state == DEVICE_MEASURING)
-        tell_check(device);
-    else if (served && device->state == DEVICE_RECOVERING && parking_is_due(device))
+    if (kind->secure != NULL)
+        kind->secure(device);
+    else
+        serve_secured(device);
+}
+
+void serve_acquired(struct device *device)
+{
+    if (device->state == DEVICE_RESUMING) {
+        serve_recover(device);
+        return;
+    }
+    device->state = DEVICE_ATTACHING;
+    if (device->guest->state == GUEST_SERVED)
+        attach(device); /* else serve_begin() does */
+}
+
+void serve_secured(struct device *device)
+{
+    if (device->state != DEVICE_RECOVERING || device->guest->state != GUEST_SERVED)
+        return;
+    if (parking_is_due(device))
         park_again(device);
-    else if (served && device->state == DEVICE_RECOVERING)
+    else
         recover(device);
 }
 
@@ -239,42 +242,9 @@ void serve_forget(struct device *device)
 
 /* ---- What the worker answers. --------------------------------------------------------------------------------------------------- */
 
-static bool is_sector_size(uint32_t size)
+static void on_attached(struct device *device, const struct backend_head *message)
 {
-    return size >= DISK_SECTOR_SIZE && (size & (size - 1)) == 0;
-}
-
-static int on_checked(struct device *device, const struct blkback_message *message)
-{
-    if (device->state == DEVICE_DISCONNECTING)
-        return 0; /* overtaken */
-    if (device->state != DEVICE_CHECKING && device->state != DEVICE_MEASURING)
-        return -EPROTO;
-    if (message->head.result == 0 &&
-        (message->checked.sectors > SECTORS_MAX || !is_sector_size(message->checked.sector_size) ||
-         !is_sector_size(message->checked.physical_sector_size)))
-        return -EPROTO;
-    answered(device, false);
-    if (message->head.result < 0) {
-        device_give_up(device, message->head.result, "%s", message->head.reason);
-        return 0;
-    }
-    device->sectors = message->checked.sectors;
-    device->sector_size = message->checked.sector_size;
-    device->physical_sector_size = message->checked.physical_sector_size;
-    if (device->state == DEVICE_MEASURING) {
-        attach(device);
-        return 0;
-    }
-    device_close_image(device);
-    device->state = DEVICE_IDLE;
-    device_offer(device);
-    return 0;
-}
-
-static void on_attached(struct device *device)
-{
-    int err = offer_disk(device);
+    int err = device_kind(device)->connected(device, message);
 
     device->state = DEVICE_CONNECTED;
     if (err < 0) { /* the worker is told to let go when the failure makes its way to disconnect */
@@ -283,19 +253,18 @@ static void on_attached(struct device *device)
         xendev_backend_done(device->backend, err, "xenstore cannot be written");
         return;
     }
-    log_info(&device->log, "connected: %s, %" PRIu64 " bytes%s, ring of %u pages", device->image.spec,
-             device->sectors * DISK_SECTOR_SIZE, device->image.read_only ? ", read-only" : "",
-             1u << device->connection.ring_order);
     device_succeed(device);
 }
 
-static void on_recovered(struct device *device, const struct blkback_suspects *suspects)
+static void on_recovered(struct device *device, const struct backend_head *message)
 {
+    const struct backend_kind *kind = device_kind(device);
     const pid_t worker = worker_pid(device->guest->worker);
     const int64_t died_ms = device->guest->died_ms;
     struct timespec now;
 
-    parking_suspect(device, suspects);
+    if (kind->recovered != NULL)
+        kind->recovered(device, message);
     device_set_crashed(device, false);
     if (device->pardon) { /* what passed since some worker's death is no measure of anything */
         device->state = DEVICE_CONNECTED;
@@ -318,49 +287,48 @@ static void on_recovered(struct device *device, const struct blkback_suspects *s
         device_succeed(device);
 }
 
-static int on_connected(struct device *device, const struct blkback_message *message)
+static int on_connected(struct device *device, const struct backend_head *message)
 {
     if (device->state == DEVICE_DISCONNECTING)
         return 0; /* overtaken */
     if (device->state != DEVICE_ATTACHING && device->state != DEVICE_RECOVERING)
         return -EPROTO;
-    answered(device, message->head.result == 0);
-    if (message->head.result < 0) {
-        device_give_up(device, message->head.result, "%s", message->head.reason);
-    } else if (device->state == DEVICE_ATTACHING) {
-        on_attached(device);
-    } else {
-        on_recovered(device, &message->suspects);
-    }
+    answered(device, message->result == 0);
+    if (message->result < 0)
+        device_refuse(device, message);
+    else if (device->state == DEVICE_ATTACHING)
+        on_attached(device, message);
+    else
+        on_recovered(device, message);
     return 0;
 }
 
-static int on_failed(struct device *device, const struct blkback_message *message)
+static int on_failed(struct device *device, const struct backend_head *message)
 {
     if (device->state == DEVICE_DISCONNECTING)
         return 0;
     if (device->state != DEVICE_CONNECTED)
         return -EPROTO;
-    device_fail(device, message->head.reason);
+    device_fail(device, message->reason);
     return 0;
 }
 
-static int on_parked(struct device *device, const struct blkback_message *message)
+static int on_parked(struct device *device, const struct backend_head *message)
 {
     if (device->state == DEVICE_DISCONNECTING)
         return 0;
-    if (device->state != DEVICE_CONNECTED)
+    if (device->state != DEVICE_CONNECTED || device_kind(device)->parked == NULL)
         return -EPROTO;
     answered(device, false);
     device->state = DEVICE_PARKED;
-    parking_begin(device, &message->parked);
+    device_kind(device)->parked(device, message);
     return 0;
 }
 
 static void finish_disconnect(struct device *device)
 {
     answered(device, false);
-    device_close_image(device);
+    device_kind(device)->let_go(device);
     device_remove_file(device, DEVICE_JOURNAL_FILE);
     parking_end(device);
     device->state = DEVICE_IDLE;
@@ -368,15 +336,13 @@ static void finish_disconnect(struct device *device)
     effect_let_go(device);
 }
 
-int serve_answered(struct device *device, struct blkback_message *message)
+int serve_answered(struct device *device, const struct backend_head *message)
 {
-    if (message->head.result < 0 || message->head.type == BACKEND_FAILED)
-        message->head.reason[sizeof(message->head.reason) - 1] = '\0';
-    if (!device->told || message->head.result > 0)
+    const struct backend_kind *kind = device_kind(device);
+
+    if (!device->told || message->result > 0)
         return -EPROTO;
-    switch (message->head.type) {
-    case BLKBACK_CHECKED:
-        return on_checked(device, message);
+    switch (message->type) {
     case BACKEND_CONNECTED:
         return on_connected(device, message);
     case BACKEND_FAILED:
@@ -389,7 +355,7 @@ int serve_answered(struct device *device, struct blkback_message *message)
         finish_disconnect(device);
         return 0;
     default:
-        return -EPROTO;
+        return message->type < BACKEND_OWN || kind->message == NULL ? -EPROTO : kind->message(device, message);
     }
 }
 
@@ -398,15 +364,16 @@ int serve_answered(struct device *device, struct blkback_message *message)
 void serve_begin(struct device *device)
 {
     switch (device->state) {
-    case DEVICE_CHECKING:
-    case DEVICE_MEASURING:
-        tell_check(device);
+    case DEVICE_PREPARING:
+    case DEVICE_ACQUIRING:
+        if (device->asking)
+            device_kind(device)->ask(device);
         break;
     case DEVICE_ATTACHING:
         attach(device);
         break;
     case DEVICE_RECOVERING:
-        lock_image(device); /* the image may still be open by a worker of an earlier supervisor */
+        secure(device);
         break;
     default:
         break;
@@ -417,8 +384,10 @@ void serve_end(struct device *device, bool died, bool crashed)
 {
     answered(device, false);
     switch (device->state) {
-    case DEVICE_CHECKING:
-    case DEVICE_MEASURING:
+    case DEVICE_PREPARING:
+    case DEVICE_ACQUIRING:
+        device->deaths += died && device->asking;
+        break;
     case DEVICE_ATTACHING:
         device->deaths += died;
         break;
@@ -449,32 +418,24 @@ void serve_fenced(struct device *device)
     if (device->state == DEVICE_DISCONNECTING)
         finish_disconnect(device);
     else if (device->deaths >= DEATHS_MAX)
-        device_give_up(device, -EIO, "its worker ended again and again while opening %s: %s", device->image.source.path,
-                       device->guest->restarts.last_death);
+        device_give_up(device, -EIO, "its worker ended again and again while opening %s: %s",
+                       device_kind(device)->subject(device), device->guest->restarts.last_death);
 }
 
 /* ---- What xenbus wants. ----------------------------------------------------------------------------------------------------------------- */
 
-void serve_check(struct device *device)
-{
-    device->state = DEVICE_CHECKING;
-    if (device->guest->state == GUEST_SERVED)
-        tell_check(device);
-}
-
 void serve_connect(struct device *device)
 {
-    device->state = DEVICE_LOCKING;
-    lock_image(device);
+    device->asking = false;
+    device->state = DEVICE_ACQUIRING;
+    device_kind(device)->acquire(device);
 }
 
-/* Whether that is the image of the recorded connection, as far as it can be told: its path may name another file by now. */
-static bool is_own_image(const struct device *device, const struct held *held)
+/* Whether that is what the recorded connection is served with, as far as it can be told. */
+static bool is_own(const struct device *device, const struct held *held)
 {
-    const int mode = fcntl(held->image_fd, F_GETFL) & O_ACCMODE;
-
-    return held->generation == device->connection.generation && mode == (device->image.read_only ? O_RDONLY : O_RDWR) &&
-           disk_source_lock(held->image_fd, device->image.read_only) == 0;
+    return held->generation == device->connection->generation &&
+           device_kind(device)->held_is_own(device, held->fds, held->fd_count);
 }
 
 bool serve_adopt(struct device *device)
@@ -485,14 +446,13 @@ bool serve_adopt(struct device *device)
 
     if (held == NULL)
         return false;
-    if (!is_own_image(device, held)) {
+    if (!is_own(device, held)) {
         guest_replace_worker(device->guest, "killed because it held something else than is recorded");
         return false;
     }
     failed = held->failed;
     memcpy(reason, held->reason, sizeof(reason));
-    device_close_image(device);
-    device->image_fd = adopt_claim(device->guest, held);
+    adopt_claim(device, held);
     device->state = DEVICE_CONNECTED;
     device->told = true;
     device_set_crashed(device, false);
@@ -506,28 +466,33 @@ bool serve_adopt(struct device *device)
 
 void serve_resume(struct device *device)
 {
+    device->state = DEVICE_RESUMING;
+    device_kind(device)->acquire(device);
+}
+
+void serve_recover(struct device *device)
+{
     device->state = DEVICE_RECOVERING;
     if (device->guest->state == GUEST_SERVED)
-        lock_image(device);
+        secure(device);
 }
 
 void serve_disconnect(struct device *device)
 {
     struct held *held = adopt_find(device->guest, device->devid);
-    struct blkback_message message = {0};
 
     device_remove_file(device, DEVICE_CONNECTION_FILE);
-    device_cancel_opening(device);
-    lock_stop(device);
+    device_kind(device)->cancel(device);
     device->state = DEVICE_DISCONNECTING;
     if (held != NULL) { /* an earlier supervisor had it connected */
-        device_close_image(device);
-        device->image_fd = adopt_claim(device->guest, held);
+        adopt_claim(device, held);
         device->told = true;
     }
-    if (device->told && device->guest->state == GUEST_SERVED)
-        tell(device, BACKEND_DISCONNECT, &message, NULL, 0);
-    else if (device->guest->state == GUEST_SERVED || device->guest->state == GUEST_WAITING)
+    if (device->told && device->guest->state == GUEST_SERVED) {
+        expect_answer(device);
+        guest_order(device->guest, BACKEND_DISCONNECT, device->devid);
+    } else if (device->guest->state == GUEST_SERVED || device->guest->state == GUEST_WAITING) {
         finish_disconnect(device);
+    }
     /* Else the worker is on its way out, or a dead one's last I/O may be under way: serve_fenced() goes on. */
 }

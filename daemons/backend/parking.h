@@ -1,37 +1,35 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Devices whose next request crashed too many workers: they are parked, which their guest sees as a disk that does not answer, until somebody
+ * Devices whose next request crashed too many workers: they are parked, which their guest sees as a device that does not answer, until somebody
  * says that it be tried again.
  */
-#ifndef BLKBACK_PARKING_H
-#define BLKBACK_PARKING_H
+#ifndef BACKEND_PARKING_H
+#define BACKEND_PARKING_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
-#include "death.h"
-#include "protocol.h"
+#include <backend/death.h>
 
 struct device;
 
-/* Its files in the device's run directory. */
-#define PARKING_FILE          "parked"   /* struct parking: there as long as the device is parked */
-#define PARKING_SUSPECTS_FILE "suspects" /* struct blkback_suspects */
+/* Its file in the device's run directory: struct parking, there as long as the device is parked. */
+#define PARKING_FILE "parked"
 
-#define PARKING_VERSION     1u
-#define PARKING_DAEMON_SIZE 32
+#define PARKING_VERSION      1u
+#define PARKING_DAEMON_SIZE  32
+#define PARKING_REQUEST_SIZE 32
 
 struct parking {
     uint32_t version; /* PARKING_VERSION */
     uint32_t reserved;
     int64_t when;                     /* seconds since 1970; 0: it is not parked */
     char daemon[PARKING_DAEMON_SIZE]; /* the version that parked it */
-    struct blkback_request request;
+    /* What is not executed again, in the kind's words. */
+    _Alignas(uint64_t) unsigned char request[PARKING_REQUEST_SIZE];
     struct death death; /* of the last worker it crashed */
 };
-
-/* "read", "write" and so on of a request's code; "unknown". */
-const char *parking_operation(uint32_t code);
 
 /* Reads what earlier supervisors kept. One of another version than ours parked it: it will be tried again. */
 void parking_load(struct device *device);
@@ -39,12 +37,10 @@ void parking_load(struct device *device);
 bool parking_is_recorded(int device_dir);
 /* Whether it is to be left alone. */
 bool parking_is_due(const struct device *device);
-/* The worker let go of it because of `request`. */
-void parking_begin(struct device *device, const struct blkback_request *request);
+/* The worker let go of it because of `request`, of PARKING_REQUEST_SIZE bytes at most; `text`: "a read of 8 sectors ended its worker 3 times". */
+void parking_begin(struct device *device, const void *request, size_t size, const char *text);
 /* It is served again, or gone: nothing is kept. */
 void parking_end(struct device *device);
-/* Keeps which requests a crash makes suspects of. */
-void parking_suspect(struct device *device, const struct blkback_suspects *suspects);
 /* Tries again, everything forgiven. Returns 0, or -EINVAL when it is not parked. */
 int parking_resume(struct device *device);
 

@@ -2,8 +2,8 @@
 /*
  * How a guest's workers ended: whether by their own doing, and what the last one that did left to be read.
  */
-#ifndef BLKBACK_DEATH_H
-#define BLKBACK_DEATH_H
+#ifndef BACKEND_DEATH_H
+#define BACKEND_DEATH_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -35,7 +35,7 @@ int death_prepare(const struct guest *guest);
 /* The worker has ended. `crashed`: its parent knows that it did so by its own doing; false says nothing when there is no parent, and what the
  * worker wrote decides. `reason`: NULL when nobody knows. A crash is logged and kept. Returns whether it was one. */
 bool death_examine(struct guest *guest, bool crashed, const char *reason);
-/* Notes the worker's end with those disks that it may have served and that have not shown up yet; the others learn it by serve_end(). */
+/* Notes the worker's end with those devices that it may have served and that have not shown up yet; the others learn it by serve_end(). */
 void death_note(struct guest *guest, bool died, bool crashed);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * One effect at a time is under way for a disk; it ends in device_succeed(), device_give_up() or effect_let_go(). It may have to wait first.
+ * One effect at a time is under way for a device; it ends in device_succeed(), device_give_up() or effect_let_go(). It may have to wait first.
  *
  * When the connection to xenstored is lost, xenbus forgets its devices and we keep ours. What was served stays so: all that a recovery needs was
  * read, and recorded, when the disk was connected. What an earlier supervisor left is resumed by its record, as if xenstore had said so. What
@@ -16,16 +16,16 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <ring/back.h>
+#include <supervise/rundir.h>
 
 #include "adopt.h"
-#include "blkback.h"
 #include "device.h"
-#include "frontend.h"
 #include "guest.h"
-#include "opening.h"
+#include "kind.h"
 #include "record.h"
 #include "serve.h"
 
@@ -35,12 +35,12 @@ static void prepare(struct device *device);
 static void resume(struct device *device);
 static void disconnect(struct device *device);
 
-/* It is to be prepared: a connection that is recorded was that of a disk that was removed, and this one was made anew. */
+/* It is to be prepared: a connection that is recorded was that of a device that was removed, and this one was made anew. */
 static void forget_former(struct device *device)
 {
     if (!device_is_recorded(device->dir))
         return;
-    device_remove_ram(device);
+    device_kind(device)->discard(device);
     device_remove_file(device, DEVICE_CONNECTION_FILE);
 }
 
@@ -88,25 +88,15 @@ void effect_go_on(struct device *device)
 
 static void prepare(struct device *device)
 {
-    struct disk_error error;
-    int err;
-
     if (has_to_wait(device, prepare))
         return;
     device->effect = true;
     device->failure[0] = '\0';
     forget_former(device);
     parking_end(device);
-    err = device_read_image(device, false, &error);
-    if (err == 0 && device->image.by_script) {
-        device_offer(device); /* the image is looked at when the script has made it */
-        return;
-    }
-    if (err < 0) {
-        device_give_up(device, err, "%s", error.text);
-        return;
-    }
-    device_open_image(device, device_check_image);
+    device->asking = false;
+    device->state = DEVICE_PREPARING;
+    device_kind(device)->prepare(device);
 }
 
 static void op_prepare(struct xendev_backend *backend)
@@ -119,23 +109,10 @@ static void op_prepare(struct xendev_backend *backend)
         prepare(device);
 }
 
-/* What the front end says of its ring, and what the image is. */
-static int read_both(struct device *device, struct blkback_connection *ret_connection, struct disk_error *ret_error)
-{
-    const struct blkback *blkback = device->guest->blkback;
-    int err = -ENOTCONN;
-
-    if (device->backend != NULL)
-        err = frontend_read(blkback->store, xendev_backend_front(device->backend), ret_connection, ret_error);
-    if (err == 0 && ret_connection->persistent != 0)
-        ret_connection->persistent = (uint32_t)blkback->config.persistent_grants;
-    return err < 0 ? err : device_read_image(device, true, ret_error);
-}
-
 static void op_connect(struct xendev_backend *backend)
 {
     struct device *device = xendev_backend_data(backend);
-    struct disk_error error;
+    struct backend_error error;
     int err;
 
     if (device == NULL) { /* prepare had no memory for it */
@@ -144,75 +121,75 @@ static void op_connect(struct xendev_backend *backend)
     }
     device->effect = true;
     device->failure[0] = '\0';
-    err = read_both(device, &device->connection, &error);
+    err = device_kind(device)->read_front(device, device->connection, &error);
     if (err < 0) {
         device_give_up(device, err, "%s", error.text);
         return;
     }
-    device_open_image(device, serve_connect);
+    serve_connect(device);
 }
 
-/* The record is of another version: when nothing is in flight it is made anew, from what the front end says of its ring. */
-static int renew_connection(struct device *device, const struct blkback_connection *recorded,
-                            struct disk_error *ret_error)
+/* The record is of another version: when nothing is in flight it is made anew, from what the front end says of its rings. */
+static int renew_connection(struct device *device, struct backend_connection *connection,
+                            struct backend_error *ret_error)
 {
-    struct blkback_connection connection;
+    const struct backend_kind *kind = device_kind(device);
+    const struct backend_connection recorded = *connection;
     uint32_t journal_version;
     int err;
 
-    if (record_judge(device->dir, recorded->generation, &journal_version) != RING_JOURNAL_DRAINED) {
+    if (record_judge(kind, device->dir, &recorded, &journal_version) != RING_JOURNAL_DRAINED) {
         snprintf(ret_error->text, sizeof(ret_error->text),
                  "its connection was recorded by version %" PRIu32
-                 " with requests in flight, and this is %s, which knows %u: "
+                 " with requests in flight, and this is %s, which knows %" PRIu32 ": "
                  "it cannot be continued",
-                 recorded->version, RINGBACK_VERSION, BLKBACK_CONNECTION_VERSION);
+                 recorded.version, RINGBACK_VERSION, kind->connection_version);
         return -EPROTONOSUPPORT;
     }
-    err = read_both(device, &connection, ret_error);
+    err = device->backend == NULL ? -ENOTCONN : kind->read_front(device, connection, ret_error);
     if (err < 0)
         return err;
-    connection.generation = recorded->generation;
-    connection.image = serve_image(device);
-    err = device_save_image(device, connection.generation);
+    connection->generation = recorded.generation;
+    err = kind->record(device, connection);
     if (err == 0)
-        err = rundir_write(device->dir, DEVICE_CONNECTION_FILE, &connection, sizeof(connection));
-    if (err < 0) {
+        err = rundir_write(device->dir, DEVICE_CONNECTION_FILE, connection, kind->connection_size);
+    if (err < 0)
         snprintf(ret_error->text, sizeof(ret_error->text), "its connection cannot be recorded: %s", strerror(-err));
-        return err;
-    }
-    device->connection = connection;
-    return 0;
+    return err;
 }
 
-/* Reads the record of the connection, and what image it is to. */
-static int load_connection(struct device *device, struct disk_error *ret_error)
+/* Reads into `connection` what is recorded, and what it is to be continued with. */
+static int read_connection(struct device *device, struct backend_connection *connection,
+                           struct backend_error *ret_error)
 {
-    struct blkback_connection connection;
-    int err = record_load(device->dir, &connection);
+    const struct backend_kind *kind = device_kind(device);
+    int err = record_load(kind, device->dir, connection);
 
     if (err == -EPROTONOSUPPORT)
-        return renew_connection(device, &connection, ret_error);
+        return renew_connection(device, connection, ret_error);
     if (err < 0) {
         snprintf(ret_error->text, sizeof(ret_error->text), "it was connected, but there is no record of how: %s",
                  strerror(-err));
         return err;
     }
-    err = device_read_image(device, true, ret_error);
-    if (err < 0)
-        return err;
-    if (device->backend == NULL && device->image.generation != connection.generation) {
-        snprintf(ret_error->text, sizeof(ret_error->text), "the image that is recorded is of another connection");
-        return -ENOTCONN;
+    return kind->reload(device, connection, ret_error);
+}
+
+/* Takes over what is recorded of the connection. */
+static int load_connection(struct device *device, struct backend_error *ret_error)
+{
+    const size_t size = device_kind(device)->connection_size;
+    struct backend_connection *connection = calloc(1, size);
+    int err;
+
+    if (connection == NULL) {
+        snprintf(ret_error->text, sizeof(ret_error->text), "%s", no_device);
+        return -ENOMEM;
     }
-    if (strcmp(connection.image.kind, disk_kind_name(device->image.source.kind)) != 0 ||
-        connection.image.read_only != device->image.read_only) {
-        snprintf(ret_error->text, sizeof(ret_error->text), "it was connected with another kind of disk or mode");
-        return -EINVAL;
-    }
-    device->connection = connection;
-    err = device->backend != NULL ? device_save_image(device, connection.generation) : 0;
-    if (err < 0)
-        snprintf(ret_error->text, sizeof(ret_error->text), "its image cannot be recorded: %s", strerror(-err));
+    err = read_connection(device, connection, ret_error);
+    if (err == 0)
+        memcpy(device->connection, connection, size);
+    free(connection);
     return err;
 }
 
@@ -231,7 +208,7 @@ static bool resume_left(struct device *device)
 
 static void resume(struct device *device)
 {
-    struct disk_error error;
+    struct backend_error error;
     int err;
 
     if (has_to_wait(device, resume))
@@ -254,7 +231,7 @@ static void resume(struct device *device)
         return;
     }
     if (!serve_adopt(device))
-        device_open_image(device, serve_resume);
+        serve_resume(device);
 }
 
 static void op_resume(struct xendev_backend *backend)
@@ -343,15 +320,8 @@ void effect_leave(struct device *device)
     case DEVICE_IDLE: /* it was to be resumed, if it is recorded */
         resume_recorded(device);
         break;
-    case DEVICE_OPENING:
-        if (device->opened == serve_resume)
-            break;
-        device_cancel_opening(device);
-        device->state = DEVICE_IDLE;
-        break;
-    case DEVICE_CHECKING:
-    case DEVICE_LOCKING:
-    case DEVICE_MEASURING:
+    case DEVICE_PREPARING:
+    case DEVICE_ACQUIRING:
     case DEVICE_ATTACHING:
         serve_disconnect(device);
         break;

@@ -10,7 +10,7 @@
  *     connected)
  *   to be prepared (made anew meanwhile)      the worker is told to let go, first of all
  *   gone, with its run directory              the worker is told to let go
- *   gone from xenstore, but that is in doubt  it stays held until it shows up or is found to be gone: see blkback.c
+ *   gone from xenstore, but that is in doubt  it stays held until it shows up or is found to be gone: see sweep.c
  *
  * A report is hostile. It can name any device of its own guest, once; a generation that is not the recorded one gets the worker killed; and a
  * descriptor is only ever locked, compared with others, and handed to the next worker of the same guest.
@@ -22,31 +22,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
 #include <supervise/rundir.h>
 
+#include "backend.h"
 #include "device.h"
 #include "guest.h"
+#include "kind.h"
 
 /* A worker has no room for the files of more. */
 #define HELD_MAX 1024u
 
 /* How long a worker may take to let go of what nobody else waits for. */
 static const struct timeval leave_limit = {.tv_sec = 60};
-
-/* What a disk can be behind: a file or a block device, opened to read. Its mode is compared with the device's when that claims it. */
-static bool is_image(int fd)
-{
-    struct stat stat;
-    const int flags = fcntl(fd, F_GETFL);
-
-    return flags >= 0 && (flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_WRONLY && fstat(fd, &stat) == 0 &&
-           (S_ISREG(stat.st_mode) || S_ISBLK(stat.st_mode));
-}
 
 static unsigned count_held(const struct guest *guest)
 {
@@ -58,31 +49,32 @@ static unsigned count_held(const struct guest *guest)
     return count;
 }
 
-int adopt_report(struct guest *guest, const struct blkback_message *message, const int *fds, unsigned fd_count)
+int adopt_report(struct guest *guest, const struct backend_head *message, const int *fds, unsigned fd_count)
 {
     struct held *held = NULL;
 
-    if (fd_count == 1 && is_image(fds[0]) && message->head.generation != 0 && message->head.result <= 0 &&
-        adopt_find(guest, message->head.devid) == NULL && count_held(guest) < HELD_MAX)
+    if (guest->backend->kind->held_check(fds, fd_count) && message->generation != 0 && message->result <= 0 &&
+        adopt_find(guest, message->devid) == NULL && count_held(guest) < HELD_MAX)
         held = calloc(1, sizeof(*held));
     if (held == NULL) {
         for (unsigned i = 0; i < fd_count; i++)
             close(fds[i]);
         return -EPROTO;
     }
-    held->devid = message->head.devid;
-    held->generation = message->head.generation;
-    held->image_fd = fds[0];
-    if (message->head.result < 0)
+    held->devid = message->devid;
+    held->generation = message->generation;
+    memcpy(held->fds, fds, fd_count * sizeof(fds[0]));
+    held->fd_count = fd_count;
+    if (message->result < 0)
         adopt_fail(held, message);
     SLIST_INSERT_HEAD(&guest->held, held, entry);
     return 0;
 }
 
-void adopt_fail(struct held *held, const struct blkback_message *message)
+void adopt_fail(struct held *held, const struct backend_head *message)
 {
     held->failed = true;
-    snprintf(held->reason, sizeof(held->reason), "%.*s", (int)sizeof(message->head.reason), message->head.reason);
+    snprintf(held->reason, sizeof(held->reason), "%.*s", (int)sizeof(message->reason), message->reason);
 }
 
 struct held *adopt_find(struct guest *guest, uint32_t devid)
@@ -96,26 +88,33 @@ struct held *adopt_find(struct guest *guest, uint32_t devid)
     return NULL;
 }
 
-int adopt_claim(struct guest *guest, struct held *held)
+static void forget(struct guest *guest, struct held *held)
 {
-    const int fd = held->image_fd;
-
     SLIST_REMOVE(&guest->held, held, held, entry);
     free(held);
-    return fd;
+}
+
+void adopt_claim(struct device *device, struct held *held)
+{
+    device_kind(device)->claim(device, held->fds, held->fd_count);
+    forget(device->guest, held);
+}
+
+void adopt_drop(struct guest *guest, struct held *held)
+{
+    for (unsigned i = 0; i < held->fd_count; i++)
+        close(held->fds[i]);
+    forget(guest, held);
 }
 
 void adopt_let_go(struct guest *guest, struct held *held)
 {
-    const struct blkback_message message = {
-        .head = {.version = BLKBACK_PROTOCOL_VERSION, .type = BACKEND_DISCONNECT, .devid = held->devid}};
-
     if (held->leaving)
         return;
     held->leaving = true;
     guest->leaving++;
     event_add(guest->limit_timer, &leave_limit);
-    guest_tell(guest, &message, NULL, 0);
+    guest_order(guest, BACKEND_DISCONNECT, held->devid);
 }
 
 void adopt_sweep(struct guest *guest)
@@ -130,7 +129,7 @@ void adopt_sweep(struct guest *guest)
         if (held->leaving || guest_device(guest, held->devid) != NULL ||
             faccessat(guest->dir, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
             continue;
-        log_info(&guest->log, "disk %u is gone; its worker lets go of it", held->devid);
+        log_info(&guest->log, "%s %u is gone; its worker lets go of it", guest->backend->kind->noun, held->devid);
         adopt_let_go(guest, held);
     }
 }
@@ -141,7 +140,7 @@ int adopt_left(struct guest *guest, uint32_t devid)
 
     if (held == NULL || !held->leaving)
         return -EPROTO;
-    close(adopt_claim(guest, held));
+    adopt_drop(guest, held);
     if (--guest->leaving == 0)
         event_del(guest->limit_timer);
     return 0;
@@ -153,5 +152,5 @@ void adopt_forget(struct guest *guest)
 
     guest->leaving = 0;
     while ((held = SLIST_FIRST(&guest->held)) != NULL)
-        close(adopt_claim(guest, held));
+        adopt_drop(guest, held);
 }

@@ -1,0 +1,538 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The steps of a disk, within the states of its device (backend/serve.c):
+ *
+ *   PREPARING    OPENING -> CHECKING             an image that can be opened as it will be used is looked at by the worker, in a way that cannot
+ *                                                change it; one that only a script can make is not, and neither is one that somebody writes to
+ *   ACQUIRING    OPENING -> LOCKING -> MEASURING it is opened as it will be used, becomes the guest's, and is looked at again: its size counts now
+ *   RESUMING     OPENING                         the same one is opened again
+ *   RECOVERING                                   ...and locked (lock.c), which it still may be by a worker of an earlier supervisor
+ *
+ * The image's description is one for all: the worker's and the supervisor's, a successor's and another supervisor's. So is its lock.
+ */
+#include "vbd.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <event2/event.h>
+
+#include <backend/guest.h>
+#include <backend/serve.h>
+#include <xendev/store.h>
+
+#include "blkback.h"
+#include "counters.h"
+#include "frontend.h"
+#include "lock.h"
+#include "mappings.h"
+#include "offer.h"
+#include "opening.h"
+#include "ram.h"
+#include "report.h"
+#include "suspects.h"
+
+/* No disk is larger: offsets in bytes must fit 63 bits. */
+#define SECTORS_MAX ((uint64_t)INT64_MAX / DISK_SECTOR_SIZE)
+
+static_assert(offsetof(struct vbd, device) == 0 && offsetof(struct blkback_message, head) == 0 &&
+                  offsetof(struct blkback_connection, head) == 0,
+              "what is generic comes first");
+
+const struct vbd *vbd_of_const(const struct device *device)
+{
+    assert(device_kind(device) == &vbd_kind);
+    return (const struct vbd *)device;
+}
+
+struct vbd *vbd_of(struct device *device)
+{
+    return (struct vbd *)vbd_of_const(device);
+}
+
+const struct blkback *vbd_daemon(const struct vbd *vbd)
+{
+    return blkback_of_const(device_backend(&vbd->device));
+}
+
+/* ---- The image. ------------------------------------------------------------------------------------------------------------- */
+
+static void close_image(struct vbd *vbd)
+{
+    if (vbd->image_fd < 0)
+        return;
+    /* The worker's copy may live on for a moment, in an io_uring the kernel is taking apart; the next user need not wait for that. */
+    flock(vbd->image_fd, LOCK_UN);
+    close(vbd->image_fd);
+    vbd->image_fd = -1;
+}
+
+/* Looks in xenstore what the image is; while that is away, it is what is recorded. */
+static int read_image(struct vbd *vbd, bool script_done, struct disk_error *ret_error)
+{
+    const struct device *device = &vbd->device;
+    char path[PATH_MAX];
+
+    ram_path(vbd, path);
+    if (device->backend == NULL) {
+        if (image_load(device->dir, VBD_IMAGE_FILE, path, &vbd->image) < 0) {
+            snprintf(ret_error->text, sizeof(ret_error->text), "xenstore is away");
+            return -ENOTCONN;
+        }
+        return 0;
+    }
+    return image_read(device_store(device), xendev_backend_path(device->backend), path, script_done, &vbd->image,
+                      ret_error);
+}
+
+/* Records what the image is, for the connection of that generation. Returns 0 or -errno. */
+static int save_image(struct vbd *vbd, uint64_t generation)
+{
+    vbd->image.generation = generation;
+    return image_save(vbd->device.dir, VBD_IMAGE_FILE, &vbd->image);
+}
+
+/* As the worker is told of it. */
+static struct blkback_image describe_image(const struct vbd *vbd)
+{
+    struct blkback_image image = {.read_only = vbd->image.read_only};
+
+    snprintf(image.kind, sizeof(image.kind), "%s", disk_kind_name(vbd->image.source.kind));
+    return image;
+}
+
+static void ask(struct vbd *vbd, enum vbd_step step)
+{
+    vbd->step = step;
+    serve_ask(&vbd->device);
+}
+
+/* The image can be opened as it will be used: has the worker look at it. */
+static void check_image(struct vbd *vbd)
+{
+    struct device *device = &vbd->device;
+    struct disk_error error;
+
+    if (!vbd->image.read_only) {
+        close_image(vbd);
+        vbd->image_fd = disk_source_open(&vbd->image.source, true, &error);
+        if (vbd->image_fd < 0) {
+            device_give_up(device, vbd->image_fd, "%s", error.text);
+            return;
+        }
+    }
+    /* What somebody writes to (the source of a migration, most likely) cannot be judged now; connect looks at it again. */
+    if (disk_source_lock(vbd->image_fd, true) == -EWOULDBLOCK) {
+        log_info(&device->log, "%s is in use elsewhere; it is looked at later", vbd->image.source.path);
+        close_image(vbd);
+        device_offer(device);
+        return;
+    }
+    ask(vbd, VBD_CHECKING);
+}
+
+static void on_opened(void *arg, int fd, const struct disk_error *error)
+{
+    struct vbd *vbd = arg;
+    struct device *device = &vbd->device;
+
+    vbd->opening = NULL;
+    if (fd < 0) {
+        device_give_up(device, fd, "%s", error->text);
+        return;
+    }
+    vbd->image_fd = fd;
+    if (device->state == DEVICE_PREPARING) {
+        check_image(vbd);
+    } else if (device->state == DEVICE_ACQUIRING) {
+        vbd->step = VBD_LOCKING;
+        lock_image(vbd);
+    } else {
+        serve_acquired(device);
+    }
+}
+
+/* Opens the image as it will be used. A RAM disk is made for a new connection only: one that is resumed without its content must not go on
+ * with zeros. */
+static void open_image(struct vbd *vbd)
+{
+    struct device *device = &vbd->device;
+    struct disk_source *source = &vbd->image.source;
+    int err;
+
+    source->create = device->state != DEVICE_RESUMING;
+    close_image(vbd);
+    vbd->step = VBD_OPENING;
+    err = opening_start(device_backend(device)->base, source, vbd->image.read_only, on_opened, vbd, &vbd->opening);
+    if (err < 0)
+        device_give_up(device, err, "%s cannot be opened: %s", source->path, strerror(-err));
+}
+
+void vbd_locked(struct vbd *vbd)
+{
+    if (vbd->device.state == DEVICE_ACQUIRING)
+        ask(vbd, VBD_MEASURING);
+    else
+        serve_secured(&vbd->device);
+}
+
+/* ---- Coming and going. ------------------------------------------------------------------------------------------------------- */
+
+static int vbd_init(struct device *device)
+{
+    struct vbd *vbd = vbd_of(device);
+    struct disk_error unused;
+
+    vbd->image_fd = -1;
+    suspects_load(vbd);
+    vbd->lock_timer = evtimer_new(device_backend(device)->base, lock_on_timer, vbd);
+    if (vbd->lock_timer == NULL)
+        return -ENOMEM;
+    /* For reports, until prepare or connect look at it: it may have been closed under a predecessor, or by one. */
+    (void)read_image(vbd, true, &unused);
+    return 0;
+}
+
+static void vbd_fini(struct device *device)
+{
+    struct vbd *vbd = vbd_of(device);
+
+    opening_cancel(vbd->opening);
+    if (vbd->image_fd >= 0)
+        close(vbd->image_fd);
+    image_fini(&vbd->image);
+    if (vbd->lock_timer != NULL)
+        event_free(vbd->lock_timer);
+}
+
+static void vbd_meet(struct device *device)
+{
+    struct vbd *vbd = vbd_of(device);
+
+    if (vbd->sectors == 0)
+        offer_read_back(vbd);
+}
+
+static void vbd_discard(struct device *device)
+{
+    ram_remove(vbd_of(device));
+}
+
+/* ---- On the way up. ---------------------------------------------------------------------------------------------------------- */
+
+static void vbd_prepare(struct device *device)
+{
+    struct vbd *vbd = vbd_of(device);
+    struct disk_error error;
+    int err = read_image(vbd, false, &error);
+
+    if (err == 0 && vbd->image.by_script)
+        device_offer(device); /* the image is looked at when the script has made it */
+    else if (err < 0)
+        device_give_up(device, err, "%s", error.text);
+    else
+        open_image(vbd);
+}
+
+static int vbd_offer(struct device *device)
+{
+    return offer_features(vbd_of(device));
+}
+
+static int read_image_for(struct vbd *vbd, struct backend_error *ret_error)
+{
+    struct disk_error error;
+    int err = read_image(vbd, true, &error);
+
+    if (err < 0)
+        snprintf(ret_error->text, sizeof(ret_error->text), "%s", error.text);
+    return err;
+}
+
+static int vbd_read_front(struct device *device, struct backend_connection *ret_connection,
+                          struct backend_error *ret_error)
+{
+    struct vbd *vbd = vbd_of(device);
+    struct blkback_connection *connection = (struct blkback_connection *)ret_connection;
+    int err = frontend_read(device_store(device), xendev_backend_front(device->backend), connection, ret_error);
+
+    if (err == 0 && connection->persistent != 0)
+        connection->persistent = (uint32_t)vbd_daemon(vbd)->config.persistent_grants;
+    return err < 0 ? err : read_image_for(vbd, ret_error);
+}
+
+static void vbd_acquire(struct device *device)
+{
+    open_image(vbd_of(device));
+}
+
+static void vbd_secure(struct device *device)
+{
+    lock_image(vbd_of(device));
+}
+
+static void vbd_cancel(struct device *device)
+{
+    struct vbd *vbd = vbd_of(device);
+
+    opening_cancel(vbd->opening);
+    vbd->opening = NULL;
+    lock_stop(vbd);
+}
+
+static void vbd_let_go(struct device *device)
+{
+    close_image(vbd_of(device));
+}
+
+/* ---- What is recorded. ------------------------------------------------------------------------------------------------------- */
+
+static bool vbd_connection_is_valid(const struct backend_connection *connection)
+{
+    return frontend_connection_is_valid((const struct blkback_connection *)connection);
+}
+
+static unsigned vbd_rings(const struct backend_connection *connection, struct ring_layout ret_layouts[])
+{
+    const struct blkback_connection *own = (const struct blkback_connection *)connection;
+
+    ret_layouts[0] = blkif_layout((enum blkif_abi)own->abi, own->ring_order);
+    return 1;
+}
+
+static int vbd_record(struct device *device, struct backend_connection *connection)
+{
+    struct vbd *vbd = vbd_of(device);
+
+    ((struct blkback_connection *)connection)->image = describe_image(vbd);
+    return save_image(vbd, connection->generation);
+}
+
+static int vbd_reload(struct device *device, const struct backend_connection *recorded, struct backend_error *ret_error)
+{
+    const struct blkback_image *was = &((const struct blkback_connection *)recorded)->image;
+    struct vbd *vbd = vbd_of(device);
+    int err = read_image_for(vbd, ret_error);
+
+    if (err < 0)
+        return err;
+    if (device->backend == NULL && vbd->image.generation != recorded->generation) {
+        snprintf(ret_error->text, sizeof(ret_error->text), "the image that is recorded is of another connection");
+        return -ENOTCONN;
+    }
+    if (strcmp(was->kind, disk_kind_name(vbd->image.source.kind)) != 0 || was->read_only != vbd->image.read_only) {
+        snprintf(ret_error->text, sizeof(ret_error->text), "it was connected with another kind of disk or mode");
+        return -EINVAL;
+    }
+    err = device->backend != NULL ? save_image(vbd, recorded->generation) : 0;
+    if (err < 0)
+        snprintf(ret_error->text, sizeof(ret_error->text), "its image cannot be recorded: %s", strerror(-err));
+    return err;
+}
+
+/* ---- Workers. ---------------------------------------------------------------------------------------------------------------- */
+
+static void vbd_ask(struct device *device)
+{
+    const struct vbd *vbd = vbd_of(device);
+    struct blkback_message message = {.check = describe_image(vbd)};
+
+    serve_tell(device, BLKBACK_CHECK, &message.head, &vbd->image_fd, 1);
+}
+
+static bool is_sector_size(uint32_t size)
+{
+    return size >= DISK_SECTOR_SIZE && (size & (size - 1)) == 0;
+}
+
+static int on_checked(struct vbd *vbd, const struct blkback_message *message)
+{
+    struct device *device = &vbd->device;
+
+    if (device->state == DEVICE_DISCONNECTING)
+        return 0; /* overtaken */
+    if (!device->asking)
+        return -EPROTO;
+    if (message->head.result == 0 &&
+        (message->checked.sectors > SECTORS_MAX || !is_sector_size(message->checked.sector_size) ||
+         !is_sector_size(message->checked.physical_sector_size)))
+        return -EPROTO;
+    serve_replied(device, false);
+    if (message->head.result < 0) {
+        device_refuse(device, &message->head);
+        return 0;
+    }
+    vbd->sectors = message->checked.sectors;
+    vbd->sector_size = message->checked.sector_size;
+    vbd->physical_sector_size = message->checked.physical_sector_size;
+    if (device->state == DEVICE_ACQUIRING) {
+        serve_acquired(device);
+        return 0;
+    }
+    close_image(vbd);
+    device_offer(device);
+    return 0;
+}
+
+static int vbd_message(struct device *device, const struct backend_head *message)
+{
+    return message->type == BLKBACK_CHECKED ? on_checked(vbd_of(device), (const struct blkback_message *)message)
+                                            : -EPROTO;
+}
+
+static void vbd_connect(struct device *device, const struct serve_order *order)
+{
+    const struct vbd *vbd = vbd_of(device);
+    struct blkback_message message = {.connect = {.connection = vbd->connection,
+                                                  .recover = order->recover,
+                                                  .crashed = device->crashed,
+                                                  .pardon = device->pardon,
+                                                  .attempts_max = (uint32_t)vbd_daemon(vbd)->config.attempts_max}};
+    const int fds[] = {vbd->image_fd, order->journal, order->counters};
+
+    serve_tell(device, BACKEND_CONNECT, &message.head, fds, sizeof(fds) / sizeof(fds[0]));
+}
+
+static int vbd_connected(struct device *device, const struct backend_head *message)
+{
+    struct vbd *vbd = vbd_of(device);
+    int err = offer_disk(vbd);
+
+    (void)message;
+    if (err == 0)
+        log_info(&device->log, "connected: %s, %" PRIu64 " bytes%s, ring of %u pages", vbd->image.spec,
+                 vbd->sectors * DISK_SECTOR_SIZE, vbd->image.read_only ? ", read-only" : "",
+                 1u << vbd->connection.ring_order);
+    return err;
+}
+
+/* What a disk can be behind: a file or a block device, opened to read. Its mode is compared with the device's when that claims it. */
+static bool vbd_held_check(const int *fds, unsigned fd_count)
+{
+    struct stat stat;
+    const int flags = fd_count == 1 ? fcntl(fds[0], F_GETFL) : -1;
+
+    return flags >= 0 && (flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_WRONLY && fstat(fds[0], &stat) == 0 &&
+           (S_ISREG(stat.st_mode) || S_ISBLK(stat.st_mode));
+}
+
+/* As far as it can be told: its path may name another file by now. */
+static bool vbd_held_is_own(const struct device *device, const int *fds, unsigned fd_count)
+{
+    const bool read_only = vbd_of_const(device)->image.read_only;
+
+    (void)fd_count;
+    return (fcntl(fds[0], F_GETFL) & O_ACCMODE) == (read_only ? O_RDONLY : O_RDWR) &&
+           disk_source_lock(fds[0], read_only) == 0;
+}
+
+static void vbd_claim(struct device *device, const int *fds, unsigned fd_count)
+{
+    struct vbd *vbd = vbd_of(device);
+
+    (void)fd_count;
+    close_image(vbd);
+    vbd->image_fd = fds[0];
+}
+
+/* Tells the worker whose disks it serves, and within which bounds. */
+static int vbd_serve(struct guest *guest, const int fds[BACKEND_SERVE_FDS])
+{
+    const struct blkback *blkback = blkback_of_const(guest->backend);
+    const struct blkback_config *config = &blkback->config;
+    struct blkback_message message = {.head = {.type = BACKEND_SERVE},
+                                      .serve = {.domid = guest->domid,
+                                                .poll_time_us = (uint32_t)config->poll_time,
+                                                .poll_percent = (uint32_t)config->poll_budget,
+                                                .grant_slot = blkback_guest_of_const(guest)->slot}};
+    int all[BACKEND_SERVE_FDS + 1];
+
+    memcpy(all, fds, BACKEND_SERVE_FDS * sizeof(fds[0]));
+    all[BACKEND_SERVE_FDS] = blkback->budget;
+    return guest_say(guest, &message.head, all, sizeof(all) / sizeof(all[0]));
+}
+
+/* ---- What is to be seen. ----------------------------------------------------------------------------------------------------- */
+
+static const char *vbd_activity(const struct device *device)
+{
+    static const char *const names[] = {"opening", "checking", "waiting-for-image", "measuring"};
+    static_assert(sizeof(names) / sizeof(names[0]) == VBD_STEPS, "one name a step");
+
+    return names[vbd_of_const(device)->step];
+}
+
+static const char *vbd_subject(const struct device *device)
+{
+    return vbd_of_const(device)->image.source.path;
+}
+
+static bool vbd_waits_for_others(const struct device *device)
+{
+    return lock_is_waited_for(vbd_of_const(device));
+}
+
+const struct backend_kind vbd_kind = {
+    .daemon = "blkbackd",
+    .run_dir = "blkback",
+    .noun = "disk",
+    .is_exclusive = true,
+
+    .device_size = sizeof(struct vbd),
+    .guest_size = sizeof(struct blkback_guest),
+    .message_size = sizeof(struct blkback_message),
+    .protocol_version = BLKBACK_PROTOCOL_VERSION,
+
+    .connection_offset = offsetof(struct vbd, connection),
+    .connection_size = sizeof(struct blkback_connection),
+    .connection_version = BLKBACK_CONNECTION_VERSION,
+    .counters_size = sizeof(struct blkback_counters),
+    .connection_is_valid = vbd_connection_is_valid,
+    .rings = vbd_rings,
+
+    .guest_init = mappings_assign,
+    .guest_fenced = mappings_reclaim,
+    .serve = vbd_serve,
+    .sweep = ram_sweep,
+
+    .init = vbd_init,
+    .fini = vbd_fini,
+    .meet = vbd_meet,
+    .discard = vbd_discard,
+
+    .prepare = vbd_prepare,
+    .offer = vbd_offer,
+    .read_front = vbd_read_front,
+    .acquire = vbd_acquire,
+    .secure = vbd_secure,
+    .cancel = vbd_cancel,
+    .let_go = vbd_let_go,
+
+    .record = vbd_record,
+    .reload = vbd_reload,
+
+    .ask = vbd_ask,
+    .message = vbd_message,
+    .connect = vbd_connect,
+    .connected = vbd_connected,
+    .recovered = suspects_recovered,
+    .parked = suspects_parked,
+    .held_check = vbd_held_check,
+    .held_is_own = vbd_held_is_own,
+    .claim = vbd_claim,
+
+    .activity = vbd_activity,
+    .subject = vbd_subject,
+    .waits_for_others = vbd_waits_for_others,
+    .report = report_vbd,
+    .metrics = report_metrics,
+};

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A disk: what blkbackd adds to a back end's device, and the kind of device it is.
+ */
+#ifndef BLKBACK_VBD_H
+#define BLKBACK_VBD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <backend/device.h>
+
+#include "image.h"
+#include "protocol.h"
+
+struct blkback;
+struct event;
+struct opening;
+
+/* What is under way while the device is PREPARING, ACQUIRING or RESUMING. */
+enum vbd_step {
+    VBD_OPENING,   /* its image is being opened, or made */
+    VBD_CHECKING,  /* prepare: the worker looks at the image */
+    VBD_LOCKING,   /* connect: until nobody else uses the image */
+    VBD_MEASURING, /* connect: the worker looks how large it is now */
+    VBD_STEPS
+};
+
+struct vbd {
+    struct device device;
+    struct blkback_connection connection;
+    enum vbd_step step;
+    struct image image;
+    struct opening *opening; /* VBD_OPENING */
+    int image_fd;            /* open while served, and locked; else -1 */
+    struct event *lock_timer;
+    bool lock_missed;
+    int lock_us;      /* until the next try */
+    uint64_t sectors; /* of 512 bytes; 0: not known yet */
+    uint32_t sector_size;
+    uint32_t physical_sector_size;
+    struct blkback_suspects suspects; /* as of the last crash */
+};
+
+/* Its file in the device's run directory: see image.h. */
+#define VBD_IMAGE_FILE "image"
+
+extern const struct backend_kind vbd_kind;
+
+/* The disk that a device of this kind is. */
+struct vbd *vbd_of(struct device *device);
+const struct vbd *vbd_of_const(const struct device *device);
+const struct blkback *vbd_daemon(const struct vbd *vbd);
+
+/* ---- For lock.c. ---- */
+
+/* Nobody else uses the image. */
+void vbd_locked(struct vbd *vbd);
+
+#endif
