@@ -7,23 +7,18 @@
  *
  *   IPv4  source 4, destination 4 [, TCP: source port 2, destination port 2]
  *   IPv6  source 16, destination 16 [, TCP: the same]
- *
- * Headers come from anywhere: lengths are compared with what is left before anything is read.
  */
 #include <assert.h>
 #include <errno.h>
 #include <string.h>
 
 #include <ring/netif_hash.h>
+#include <ring/offload.h>
 
-#define ETHERNET_HEADER 14u
-#define VLAN_TAG        4u
-#define VLAN_TAGS_MAX   2u
-#define IPV4_HEADER     20u
-#define IPV6_HEADER     40u
-#define PORTS           4u /* both, at the beginning of a TCP header */
-#define PROTOCOL_TCP    6u
-#define MESSAGE_MAX     36u
+#include "datagram.h"
+
+#define PORTS       4u /* both, at the beginning of a TCP header */
+#define MESSAGE_MAX 36u
 
 static_assert(MESSAGE_MAX + 4 <= NETIF_HASH_KEY_MAX, "the key covers every message");
 
@@ -54,11 +49,6 @@ uint32_t netif_hash_toeplitz(const uint8_t key[NETIF_HASH_KEY_MAX], const uint8_
     return hash;
 }
 
-static uint16_t get_be16(const uint8_t *bytes)
-{
-    return (uint16_t)(bytes[0] << 8 | bytes[1]);
-}
-
 static bool wanted(const struct netif_hash *hash, enum netif_hash_type type)
 {
     return hash->types >> type & 1;
@@ -84,47 +74,25 @@ static bool hash_parts(const struct netif_hash *hash, const uint8_t *addresses, 
     return true;
 }
 
-static bool hash_ipv4(const struct netif_hash *hash, const uint8_t *packet, size_t size, enum netif_hash_type *ret_type,
-                      uint32_t *ret_value)
-{
-    if (size < IPV4_HEADER || packet[0] >> 4 != 4)
-        return false;
-    const size_t header = 4 * (size_t)(packet[0] & 0xf);
-    const bool fragment = (get_be16(packet + 6) & 0x3fff) != 0; /* more to come, or not the first */
-    const bool tcp = !fragment && packet[9] == PROTOCOL_TCP && header >= IPV4_HEADER && size >= header + PORTS;
-    return hash_parts(hash, packet + 12, 8, tcp ? packet + header : NULL, NETIF_HASH_IPV4, NETIF_HASH_IPV4_TCP,
-                      ret_type, ret_value);
-}
-
-static bool hash_ipv6(const struct netif_hash *hash, const uint8_t *packet, size_t size, enum netif_hash_type *ret_type,
-                      uint32_t *ret_value)
-{
-    if (size < IPV6_HEADER || packet[0] >> 4 != 6)
-        return false;
-    const bool tcp = packet[6] == PROTOCOL_TCP && size >= IPV6_HEADER + PORTS;
-    return hash_parts(hash, packet + 8, 32, tcp ? packet + IPV6_HEADER : NULL, NETIF_HASH_IPV6, NETIF_HASH_IPV6_TCP,
-                      ret_type, ret_value);
-}
-
 bool netif_hash_frame(const struct netif_hash *hash, const uint8_t *frame, size_t size, enum netif_hash_type *ret_type,
                       uint32_t *ret_value)
 {
-    if (hash->algorithm != NETIF_HASH_TOEPLITZ || size < ETHERNET_HEADER)
+    if (hash->algorithm != NETIF_HASH_TOEPLITZ)
+        return false;
+    struct offload_headers headers;
+    offload_parse(frame, size, &headers);
+    if (headers.version == 0)
         return false;
 
-    size_t start = ETHERNET_HEADER;
-    uint16_t protocol = get_be16(frame + start - 2);
-    for (unsigned tags = 0; tags < VLAN_TAGS_MAX && (protocol == 0x8100 || protocol == 0x88a8); tags++) {
-        if (size - start < VLAN_TAG)
-            return false;
-        start += VLAN_TAG;
-        protocol = get_be16(frame + start - 2);
-    }
-    if (protocol == 0x0800)
-        return hash_ipv4(hash, frame + start, size - start, ret_type, ret_value);
-    if (protocol == 0x86dd)
-        return hash_ipv6(hash, frame + start, size - start, ret_type, ret_value);
-    return false;
+    const uint8_t *packet = frame + headers.l3;
+    const bool tcp =
+        headers.l4 != 0 && !headers.fragment && headers.protocol == PROTOCOL_TCP && size - headers.l4 >= PORTS;
+    if (headers.version == 4)
+        return hash_parts(hash, packet + 12, 8, tcp ? frame + headers.l4 : NULL, NETIF_HASH_IPV4, NETIF_HASH_IPV4_TCP,
+                          ret_type, ret_value);
+    const bool plain = headers.l4 == headers.l3 + IPV6_HEADER; /* no extension headers */
+    return hash_parts(hash, packet + 8, 32, tcp && plain ? frame + headers.l4 : NULL, NETIF_HASH_IPV6,
+                      NETIF_HASH_IPV6_TCP, ret_type, ret_value);
 }
 
 uint32_t netif_hash_queue(const struct netif_hash *hash, uint32_t value)
