@@ -22,9 +22,16 @@
 #define PROTOCOL_TCP    6u
 #define PROTOCOL_UDP    17u
 #define TCP_CHECKSUM    16u /* places in their headers */
+#define TCP_FLAGS       13u
 #define UDP_CHECKSUM    6u
 #define IPV4_CHECKSUM   10u
 #define IP_LENGTH_MAX   65535u /* in the length field of either IP */
+
+enum tcp_flag {
+    TCP_FIN = 0x01,
+    TCP_PSH = 0x08,
+    TCP_CWR = 0x80, /* the answer to one ECN echo */
+};
 
 static inline uint16_t get_be16(const uint8_t *bytes)
 {

@@ -129,6 +129,8 @@ enum offload_fault offload_to_virtio(uint8_t *frame, size_t size, const struct n
             return blank_to_virtio(frame, size, ret_header);
         *ret_header = needs_checksum(&datagram, datagram.payload);
         ret_header->gso_type = meta->gso == NETIF_GSO_TCPV4 ? OFFLOAD_VIRTIO_GSO_TCPV4 : OFFLOAD_VIRTIO_GSO_TCPV6;
+        if (frame[datagram.headers.l4 + TCP_FLAGS] & TCP_CWR)
+            ret_header->gso_type |= OFFLOAD_VIRTIO_GSO_ECN; /* not for hardware that would put it into each segment */
         ret_header->gso_size = meta->gso_size;
         return OFFLOAD_FAULT_NONE;
     }

@@ -16,14 +16,6 @@
 
 #include "datagram.h"
 
-#define TCP_FLAGS 13u /* its place */
-
-enum tcp_flag {
-    TCP_FIN = 0x01,
-    TCP_PSH = 0x08,
-    TCP_CWR = 0x80,
-};
-
 enum offload_fault offload_segment_init(struct offload_segments *segments, const uint8_t *frame, size_t size,
                                         const struct netif_meta *meta)
 {

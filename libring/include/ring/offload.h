@@ -99,8 +99,9 @@ void offload_virtio_decode(const uint8_t *bytes, size_t size, struct offload_vir
  * A frame to be segmented has no checksum, whatever is said of it, as with Linux. One with no more payload than a single
  * segment is a frame without a checksum, and nothing else. */
 
-/* What a guest sends, for a tap. A frame with bytes behind its TCP segment or UDP datagram (padding) has its checksum filled
- * in: the kernel would count them. */
+/* What a guest sends, for a tap. One to be segmented says so when it has CWR: hardware may not know that this belongs into
+ * the first segment only. One with bytes behind its TCP segment or UDP datagram (padding) has its checksum filled in: the
+ * kernel would count them. */
 enum offload_fault offload_to_virtio(uint8_t *frame, size_t size, const struct netif_meta *meta,
                                      struct offload_virtio *ret_header);
 
