@@ -377,6 +377,12 @@ static void one_segment_is_a_plain_frame(void **state)
     header.gso_size = 99;
     assert_int_equal(from_virtio(size, &header, &meta), OFFLOAD_FAULT_NONE);
     assert_int_equal(meta.gso, NETIF_GSO_TCPV4);
+    /* A length left out is put in, for one as for many. */
+    put16(frame + 16, 0);
+    meta = (struct netif_meta){.gso = NETIF_GSO_TCPV4, .gso_size = 100};
+    assert_int_equal(to_virtio(size, &meta, &header), OFFLOAD_FAULT_NONE);
+    assert_int_equal(get16(frame + 16), size - 14);
+    assert_int_equal(slow_sum(0, frame + 14, 20), 0xffff);
     /* Padding does not become payload, nor is it summed up. */
     memset(frame + size, 0x77, 6);
     meta.gso_size = 200;
