@@ -6,6 +6,7 @@
  *
  *   guest -> tap:    offload_to_virtio(), offload_virtio_encode()
  *   tap -> guest:    offload_virtio_decode(), offload_from_virtio()
+ *   guest -> guest:  both; what goes with the frame from one process to the other is the virtio-net header
  *   to a guest without checksum offload: offload_checksum(); without segmentation offload: offload_segment_init(), _next()
  *
  * Xen's form tells neither where a checksum starts nor which one it is, so that is looked up in the frame. Frames are in
