@@ -22,6 +22,18 @@ struct shape {
     size_t payload;
 };
 
+/* Of each kind one, at least. */
+static const struct shape shapes[] = {
+    {.version = 4, .payload = 101},
+    {.version = 6, .payload = 100},
+    {.version = 4, .udp = true, .payload = 33},
+    {.version = 6, .udp = true},
+    {.version = 4, .tags = 1, .options = 40, .tcp_options = 40, .payload = 1},
+    {.version = 6, .tags = 2, .options = 24, .tcp_options = 12, .payload = 900},
+    {.version = 6, .tags = 2, .udp = true, .options = 216, .payload = 5},
+};
+#define SHAPES (sizeof shapes / sizeof shapes[0])
+
 static inline void put16(uint8_t *bytes, size_t value)
 {
     bytes[0] = (uint8_t)(value >> 8);
