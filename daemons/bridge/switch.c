@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The way of a frame through a bridge: see switch.h.
+ */
+#include "switch.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+const char *const drop_names[DROPS] = {
+    "runt", "malformed", "spoofed_mac", "spoofed_ip", "reserved", "isolated", "no_port", "no_room", "failed",
+};
+
+void switch_drop(struct bridge_port *port, enum drop reason)
+{
+    port->counters.drops[reason]++;
+    port->bridge->counters.drops[reason]++;
+}
+
+/* ---- Receivers. --------------------------------------------------------------------------------------------------- */
+
+static bool may_exchange(const struct bridge_port *from, const struct bridge_port *to)
+{
+    return from != to && (from->group == 0 || from->group != to->group);
+}
+
+static void put(struct bridge_port *to, const struct netif_meta *meta, const uint8_t *frame, uint32_t length)
+{
+    struct bridge *bridge = to->bridge;
+    int err;
+
+    if (to->closed)
+        return;
+    err = to->ops->put(to, meta, frame, length);
+    if (!to->is_dirty) { /* also after a failure: what was put before may make room only when it is seen */
+        to->is_dirty = true;
+        TAILQ_INSERT_TAIL(&bridge->dirty, to, dirty);
+    }
+    if (err < 0) {
+        switch_drop(to, err == -ENOSPC ? DROP_NO_ROOM : DROP_FAILED);
+        return;
+    }
+    to->counters.frames_out++;
+    to->counters.bytes_out += length;
+    bridge->counters.frames_out++;
+    bridge->counters.bytes_out += length;
+}
+
+static void flood(struct bridge_port *from, const struct netif_meta *meta, const uint8_t *frame, uint32_t length)
+{
+    struct bridge_port *to;
+
+    from->counters.flooded++;
+    from->bridge->counters.flooded++;
+    TAILQ_FOREACH (to, &from->bridge->ports, next)
+        if (may_exchange(from, to))
+            put(to, meta, frame, length);
+}
+
+static void forward(struct bridge_port *from, const struct netif_meta *meta, const uint8_t *frame, uint32_t length,
+                    int64_t now)
+{
+    const struct fdb_port *found = (frame[0] & 1) != 0 ? NULL : fdb_find(from->bridge->fdb, frame, now);
+
+    if (found == NULL) {
+        flood(from, meta, frame, length);
+        return;
+    }
+    struct bridge_port *to = found->arg;
+    if (to == from)
+        switch_drop(from, DROP_NO_PORT); /* its receiver is on the same side */
+    else if (!may_exchange(from, to))
+        switch_drop(from, DROP_ISOLATED);
+    else
+        put(to, meta, frame, length);
+}
+
+/* ---- Senders. ----------------------------------------------------------------------------------------------------- */
+
+/* Whether no bridge forwards what is sent there: 802.1D, table 7-10. */
+static bool is_reserved(const uint8_t *mac)
+{
+    static const uint8_t reserved[] = {0x01, 0x80, 0xc2, 0, 0};
+
+    return memcmp(mac, reserved, sizeof(reserved)) == 0 && mac[5] < 0x10;
+}
+
+static bool is_station(const uint8_t *mac)
+{
+    static const uint8_t no_mac[6];
+
+    return (mac[0] & 1) == 0 && memcmp(mac, no_mac, sizeof(no_mac)) != 0;
+}
+
+static int judge(const struct bridge_port *port, const uint8_t *frame, uint32_t length, enum drop *ret_reason)
+{
+    if (length < NETIF_LENGTH_MIN)
+        *ret_reason = DROP_RUNT;
+    else if (!is_station(frame + 6))
+        *ret_reason = DROP_MALFORMED;
+    else if (is_reserved(frame))
+        *ret_reason = DROP_RESERVED;
+    else
+        switch (filter_check(&port->filter, frame, length)) {
+        case FILTER_PASS:
+            return 0;
+        case FILTER_SPOOFED_MAC:
+            *ret_reason = DROP_SPOOFED_MAC;
+            break;
+        case FILTER_SPOOFED_IP:
+            *ret_reason = DROP_SPOOFED_IP;
+            break;
+        case FILTER_MALFORMED:
+            *ret_reason = DROP_MALFORMED;
+            break;
+        }
+    return -EPERM;
+}
+
+void switch_frame(struct bridge_port *port, const struct netif_meta *meta, const uint8_t *frame, uint32_t length,
+                  int64_t now)
+{
+    struct bridge *bridge = port->bridge;
+    enum drop reason;
+
+    port->counters.frames_in++;
+    port->counters.bytes_in += length;
+    bridge->counters.frames_in++;
+    bridge->counters.bytes_in += length;
+    if (judge(port, frame, length, &reason) < 0)
+        switch_drop(port, reason);
+    else if (fdb_learn(bridge->fdb, &port->fdb, frame + 6, now) == -EPERM)
+        switch_drop(port, DROP_SPOOFED_MAC);
+    else /* that there is no memory for another entry is no reason not to forward it */
+        forward(port, meta, frame, length, now);
+}
+
+void switch_flush(struct bridge *bridge)
+{
+    struct bridge_port *port;
+
+    while ((port = TAILQ_FIRST(&bridge->dirty)) != NULL) {
+        TAILQ_REMOVE(&bridge->dirty, port, dirty);
+        port->is_dirty = false;
+        port->ops->flush(port);
+    }
+}
+
+/* ---- Bridges and ports. ------------------------------------------------------------------------------------------- */
+
+int switch_init(struct bridge *bridge, const char *name, const uint8_t key[FDB_KEY_SIZE],
+                const struct fdb_limits *limits)
+{
+    *bridge = (struct bridge){.port_count = 0};
+    snprintf(bridge->name, sizeof(bridge->name), "%s", name);
+    TAILQ_INIT(&bridge->ports);
+    TAILQ_INIT(&bridge->dirty);
+    return fdb_new(key, limits, &bridge->fdb);
+}
+
+void switch_fini(struct bridge *bridge)
+{
+    assert(TAILQ_EMPTY(&bridge->ports));
+    fdb_free(bridge->fdb);
+    bridge->fdb = NULL;
+}
+
+static const uint8_t *own_mac(const struct filter *filter)
+{
+    return filter->any_mac ? NULL : filter->mac;
+}
+
+int switch_port_add(struct bridge *bridge, struct bridge_port *port)
+{
+    int err = fdb_port_add(bridge->fdb, &port->fdb, own_mac(&port->filter), port);
+
+    if (err < 0)
+        return err;
+    port->bridge = bridge;
+    port->is_dirty = false;
+    TAILQ_INSERT_TAIL(&bridge->ports, port, next);
+    bridge->port_count++;
+    return 0;
+}
+
+void switch_port_remove(struct bridge_port *port)
+{
+    struct bridge *bridge = port->bridge;
+
+    if (port->is_dirty)
+        TAILQ_REMOVE(&bridge->dirty, port, dirty);
+    port->is_dirty = false;
+    fdb_port_remove(bridge->fdb, &port->fdb);
+    TAILQ_REMOVE(&bridge->ports, port, next);
+    bridge->port_count--;
+    port->bridge = NULL;
+}
+
+int switch_port_change(struct bridge_port *port, const struct filter *filter, uint32_t group)
+{
+    int err = fdb_port_own(port->bridge->fdb, &port->fdb, own_mac(filter));
+
+    if (err < 0)
+        return err;
+    port->filter = *filter;
+    port->group = group;
+    return 0;
+}
