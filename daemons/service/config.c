@@ -21,6 +21,11 @@
 static const char *const config_type_names[] = {"TEXT", "PATH", "NUMBER", "SIZE", "yes|no", NULL};
 static_assert(sizeof(config_type_names) / sizeof(config_type_names[0]) == CONFIG_TYPES, "one name a type");
 
+static const char *config_value_name(const struct config_key *key)
+{
+    return key->type == CONFIG_CHOICE ? key->choices : config_type_names[key->type];
+}
+
 static int config_refuse(struct config_error *ret_error, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 static int config_refuse(struct config_error *ret_error, const char *format, ...)
@@ -112,6 +117,9 @@ static int config_set_string(const struct config_key *key, const char *text, cha
         return config_refuse(ret_error, "%s: empty", key->name);
     if (key->type == CONFIG_PATH && text[0] != '/')
         return config_refuse(ret_error, "%s: '%s' is not an absolute path", key->name, text);
+    const char *wrong = key->check != NULL ? key->check(text) : NULL;
+    if (wrong != NULL)
+        return config_refuse(ret_error, "%s: '%s': %s", key->name, text, wrong);
     if (ret_value == NULL)
         return 0;
     char *copy = strdup(text);
@@ -181,6 +189,7 @@ int config_set_defaults(const struct config_table *tables, unsigned count, struc
 struct config_reader {
     const struct config_table *tables;
     unsigned count;
+    struct config_family *family; /* may be NULL */
     FILE *file;
     const char *path;
     unsigned line;
@@ -197,23 +206,41 @@ static void config_reader_refuse(struct config_reader *reader, int result, const
     snprintf(reader->error->text, sizeof(reader->error->text), "%s:%u: %.*s", reader->path, reader->line, 384, reason);
 }
 
-static bool config_section_is_known(const struct config_reader *reader, const char *name, size_t length)
+/* Whether a table is of this section: by its name, or of its kind ("bridge *"). */
+static bool config_section_matches(const struct config_table *table, const char *name, size_t length)
+{
+    size_t own = strlen(table->section);
+    if (own > 1 && table->section[own - 1] == '*')
+        return length >= own && memcmp(table->section, name, own - 1) == 0;
+    return own == length && memcmp(table->section, name, length) == 0;
+}
+
+/* The table of a section. Returns 0; -ENOENT when there is none; -EINVAL with the reason; -ENOMEM. */
+static int config_find_section(const struct config_reader *reader, const char *name, size_t length,
+                               const struct config_table **ret_table, struct config_error *reason)
 {
     for (unsigned t = 0; t < reader->count; t++)
-        if (strlen(reader->tables[t].section) == length && memcmp(reader->tables[t].section, name, length) == 0)
-            return true;
-    return false;
+        if (config_section_matches(&reader->tables[t], name, length)) {
+            *ret_table = &reader->tables[t];
+            return 0;
+        }
+    return reader->family != NULL ? config_family_find(reader->family, name, length, ret_table, reason) : -ENOENT;
 }
 
 /* inih reports no section by itself, so one without keys would pass unseen. `line` is what follows the bracket. */
 static void config_check_section(struct config_reader *reader, const char *line)
 {
     size_t length = strcspn(line, "]");
-    if (line[length] == '\0' || config_section_is_known(reader, line, length))
+    if (line[length] == '\0')
         return;
-    char reason[128];
-    snprintf(reason, sizeof(reason), "unknown section [%.*s]", (int)(length < 64 ? length : 64), line);
-    config_reader_refuse(reader, -EINVAL, reason);
+    const struct config_table *table;
+    struct config_error reason = {""};
+    int result = config_find_section(reader, line, length, &table, &reason);
+    if (result == -ENOENT)
+        config_refuse(&reason, "unknown section [%.*s]", (int)(length < 64 ? length : 64), line);
+    if (result < 0)
+        config_reader_refuse(reader, result == -ENOMEM ? result : -EINVAL,
+                             result == -ENOMEM ? strerror(ENOMEM) : reason.text);
 }
 
 static char *config_read_line(char *line, int size, void *stream)
@@ -239,19 +266,18 @@ static int config_read_value(void *user, const char *section, const char *name, 
 {
     struct config_reader *reader = user;
     struct config_error reason = {""};
+    const struct config_table *table = NULL;
     const struct config_key *key = NULL;
-    const struct config_table *table = reader->tables;
-    for (unsigned t = 0; t < reader->count && key == NULL; t++) {
-        table = &reader->tables[t];
-        if (strcmp(table->section, section) == 0)
-            key = config_find(table, name, strlen(name));
-    }
-    int result;
+    int result = config_find_section(reader, section, strlen(section), &table, &reason);
+    if (result == 0 && table->keys == NULL)
+        return 1;
+    if (result == 0)
+        key = config_find(table, name, strlen(name));
     if (key != NULL)
         result = config_set(table, key, value, &reason);
     else if (section[0] == '\0')
         result = config_refuse(&reason, "%s: outside of any [section]", name);
-    else
+    else if (result != -ENOMEM)
         result = config_refuse(&reason, "unknown key '%s' in [%s]", name, section);
     if (result < 0)
         config_reader_refuse(reader, result, result == -EINVAL ? reason.text : strerror(-result));
@@ -261,7 +287,14 @@ static int config_read_value(void *user, const char *section, const char *name, 
 int config_read_file(const struct config_table *tables, unsigned count, const char *path,
                      struct config_error *ret_error)
 {
-    struct config_reader reader = {.tables = tables, .count = count, .path = path, .error = ret_error};
+    return config_read_file_with(tables, count, NULL, path, ret_error);
+}
+
+int config_read_file_with(const struct config_table *tables, unsigned count, struct config_family *family,
+                          const char *path, struct config_error *ret_error)
+{
+    struct config_reader reader = {
+        .tables = tables, .count = count, .family = family, .path = path, .error = ret_error};
     reader.file = fopen(path, "re");
     if (reader.file == NULL) {
         int result = -errno;
@@ -363,12 +396,22 @@ unsigned config_take(const struct config_table *tables, const struct config_tabl
 void config_print_help(const struct config_table *tables, unsigned count, FILE *stream)
 {
     for (unsigned t = 0; t < count; t++) {
+        if (tables[t].keys == NULL)
+            continue;
         fprintf(stream, "\n[%s]\n", tables[t].section);
         for (unsigned k = 0; k < tables[t].count; k++) {
             const struct config_key *key = &tables[t].keys[k];
-            fprintf(stream, "  --%s=%s\n      %s (%s)\n", key->name,
-                    key->type == CONFIG_CHOICE ? key->choices : config_type_names[key->type], key->help, key->fallback);
+            fprintf(stream, "  --%s=%s\n      %s (%s)\n", key->name, config_value_name(key), key->help, key->fallback);
         }
+    }
+}
+
+void config_family_print_help(const struct config_family *family, FILE *stream)
+{
+    fprintf(stream, "\nIn the file only, any number of times:\n\n[%s NAME]\n", family->kind);
+    for (unsigned k = 0; k < family->key_count; k++) {
+        const struct config_key *key = &family->keys[k];
+        fprintf(stream, "  %s = %s\n      %s (%s)\n", key->name, config_value_name(key), key->help, key->fallback);
     }
 }
 

@@ -33,14 +33,30 @@ struct config_key {
     const char *fallback; /* the default, as it would be written in the file */
     uint64_t min, max;    /* CONFIG_NUMBER, CONFIG_SIZE; max 0: no limit */
     const char *choices;  /* CONFIG_CHOICE: "error|warning|info" */
-    const char *help;     /* one line, no full stop */
+    const char *(*check)(const char *text); /* CONFIG_STRING: what is wrong with it, or NULL; may be NULL */
+    const char *help;                       /* one line, no full stop */
 };
 
 struct config_table {
     const char *section;
-    const struct config_key *keys;
+    const struct config_key
+        *keys; /* NULL: the section, or with "KIND *" any of its kind, is another daemon's: not looked at */
     unsigned count;
     void *values; /* the struct filled; NULL: the section is checked, its values are not kept */
+};
+
+/*
+ * Sections "[KIND NAME]", of which a file may have any number: each becomes a table of its own, which begins with the defaults. They are in the file
+ * only, and replaced as a whole when it is read again.
+ */
+struct config_family {
+    const char *kind; /* "bridge" */
+    const struct config_key *keys;
+    unsigned key_count;
+    unsigned max; /* sections */
+    bool (*name_is_valid)(const char *name);
+    struct config_table *tables; /* their sections: "bridge lan" */
+    unsigned count;
 };
 
 /* Why a configuration was refused: "/etc/ringback/ringback.conf:12: ...", no trailing newline. */
@@ -56,6 +72,9 @@ int config_set_defaults(const struct config_table *tables, unsigned count, struc
  * another -errno when the file cannot be read; `ret_error` is filled then and values read before the error are kept. */
 int config_read_file(const struct config_table *tables, unsigned count, const char *path,
                      struct config_error *ret_error);
+/* The same, with sections of a family (may be NULL) that begins empty. */
+int config_read_file_with(const struct config_table *tables, unsigned count, struct config_family *family,
+                          const char *path, struct config_error *ret_error);
 
 /* Sets one value from the command line: `argument` is "--KEY=VALUE". Returns 0, or -EINVAL with `ret_error` filled. */
 int config_set_argument(const struct config_table *tables, unsigned count, const char *argument,
@@ -74,5 +93,18 @@ void config_print_help(const struct config_table *tables, unsigned count, FILE *
 
 /* Frees the values; they may be set again. */
 void config_fini(const struct config_table *tables, unsigned count);
+
+/* ---- Families. ---------------------------------------------------------------------------------------------------- */
+
+/* The table of the section "KIND NAME", of `length` characters, made if there is none yet. Returns 0; -ENOENT when it is of another kind;
+ * -EINVAL with `ret_error` filled; -ENOMEM. */
+int config_family_find(struct config_family *family, const char *section, size_t length,
+                       const struct config_table **ret_table, struct config_error *ret_error);
+/* NAME of a table of the family. */
+const char *config_family_name(const struct config_family *family, unsigned index);
+/* What --help says of it. */
+void config_family_print_help(const struct config_family *family, FILE *stream);
+/* Frees all tables. */
+void config_family_fini(struct config_family *family);
 
 #endif

@@ -43,13 +43,19 @@ static const struct config_key service_keys[] = {
      .help = "what is logged: this and what is worse"},
 };
 
+/* All daemons read the same file: what is another one's is not this one's to judge. */
+static const char *const service_sections[] = {"blkback", "netback", "tapbridge", "bridge *"};
+#define SERVICE_SECTIONS (sizeof(service_sections) / sizeof(service_sections[0]))
+
+#define SERVICE_ALL_TABLES_MAX (1 + SERVICE_TABLES_MAX + SERVICE_SECTIONS)
+
 struct service {
     const struct service_daemon *daemon;
     const char *config_file;
     bool config_required; /* named on the command line, so it must exist */
     bool check_only;
     struct service_values values;
-    struct config_table tables[1 + SERVICE_TABLES_MAX];
+    struct config_table tables[SERVICE_ALL_TABLES_MAX];
     unsigned table_count;
     int argc;
     char **argv;
@@ -95,6 +101,8 @@ static void service_print_help(const struct service *service)
            "\nKeys of the configuration file, which are options too:\n",
            daemon->name, daemon->summary, daemon->name);
     config_print_help(service->tables, service->table_count, stdout);
+    if (daemon->family != NULL)
+        config_family_print_help(daemon->family, stdout);
 }
 
 /* Takes --config, --check-config, --help and --version. Returns whether to go on; if not, the status to exit with is
@@ -129,12 +137,12 @@ static bool service_is_key_option(const char *argument)
 }
 
 /* Defaults, file, command line, in that order. Returns 0, or the status to exit with and the reason. */
-static int service_read(const struct service *service, const struct config_table *tables,
+static int service_read(const struct service *service, const struct config_table *tables, struct config_family *family,
                         struct config_error *ret_error)
 {
     if (config_set_defaults(tables, service->table_count, ret_error) < 0)
         return EXIT_FAILURE;
-    int result = config_read_file(tables, service->table_count, service->config_file, ret_error);
+    int result = config_read_file_with(tables, service->table_count, family, service->config_file, ret_error);
     if (result < 0 && (result != -ENOENT || service->config_required))
         return SERVICE_EXIT_CONFIG;
     for (int i = 1; i < service->argc; i++) {
@@ -149,7 +157,7 @@ static int service_read(const struct service *service, const struct config_table
 static int service_configure(struct service *service)
 {
     struct config_error error = {""};
-    int status = service_read(service, service->tables, &error);
+    int status = service_read(service, service->tables, service->daemon->family, &error);
     if (status == 0)
         log_set_level((enum log_level)service->values.log_level);
     else
@@ -165,25 +173,41 @@ static void service_say_kept(const struct config_key *key)
 /* Reads everything again, beside the values in use. */
 static void service_reload(struct service *service)
 {
-    struct config_table fresh[1 + SERVICE_TABLES_MAX];
+    struct config_table fresh[SERVICE_ALL_TABLES_MAX];
+    struct config_family family = {.count = 0};
     struct config_error error = {"out of memory"};
     int status = 0;
 
     for (unsigned i = 0; i < service->table_count; i++) {
         fresh[i] = service->tables[i];
+        if (fresh[i].keys == NULL)
+            continue;
         fresh[i].values = calloc(1, config_values_size(&fresh[i]));
         if (fresh[i].values == NULL)
             status = EXIT_FAILURE;
     }
+    if (service->daemon->family != NULL) {
+        family = *service->daemon->family;
+        family.tables = NULL;
+        family.count = 0;
+    }
     if (status == 0)
-        status = service_read(service, fresh, &error);
+        status = service_read(service, fresh, service->daemon->family != NULL ? &family : NULL, &error);
     if (status != 0) {
         log_error(NULL, "not reloaded: %s", error.text);
     } else {
         unsigned taken = config_take(service->tables, fresh, service->table_count, service_say_kept);
         log_set_level((enum log_level)service->values.log_level);
+        if (service->daemon->family != NULL) {
+            const struct config_family old = *service->daemon->family;
+            *service->daemon->family = family;
+            family = old;
+        }
         log_info(NULL, "reloaded %s: %u changes taken over", service->config_file, taken);
+        if (service->daemon->reloaded != NULL)
+            service->daemon->reloaded(service->daemon->arg);
     }
+    config_family_fini(&family);
     config_fini(fresh, service->table_count);
     for (unsigned i = 0; i < service->table_count; i++)
         free(fresh[i].values);
@@ -216,6 +240,25 @@ static int service_catch_signals(struct service *service)
             return -ENOMEM;
     }
     return 0;
+}
+
+/* Puts the tables together: what all have, the daemon's own, and what others have. */
+static void service_declare(struct service *service)
+{
+    const struct service_daemon *daemon = service->daemon;
+    service->tables[0] = (struct config_table){"ringback", service_keys, sizeof(service_keys) / sizeof(service_keys[0]),
+                                               &service->values};
+    assert(daemon->table_count <= SERVICE_TABLES_MAX);
+    memcpy(&service->tables[1], daemon->tables, daemon->table_count * sizeof(daemon->tables[0]));
+    service->table_count = 1 + daemon->table_count;
+    for (size_t i = 0; i < SERVICE_SECTIONS; i++) {
+        const char *section = service_sections[i];
+        bool own = daemon->family != NULL && strncmp(daemon->family->kind, section, strlen(daemon->family->kind)) == 0;
+        for (unsigned t = 0; t < daemon->table_count; t++)
+            own |= strcmp(daemon->tables[t].section, section) == 0;
+        if (!own)
+            service->tables[service->table_count++] = (struct config_table){.section = section};
+    }
 }
 
 /* ---- The life of a daemon. -------------------------------------------------------------------------------------- */
@@ -300,11 +343,7 @@ static int service_run(struct service *service)
 int service_main(const struct service_daemon *daemon, int argc, char **argv)
 {
     struct service service = {.daemon = daemon, .config_file = SERVICE_CONFIG_FILE, .argc = argc, .argv = argv};
-    service.tables[0] = (struct config_table){"ringback", service_keys, sizeof(service_keys) / sizeof(service_keys[0]),
-                                              &service.values};
-    assert(daemon->table_count <= SERVICE_TABLES_MAX);
-    memcpy(&service.tables[1], daemon->tables, daemon->table_count * sizeof(daemon->tables[0]));
-    service.table_count = 1 + daemon->table_count;
+    service_declare(&service);
 
     log_init(LOG_LEVEL_INFO);
     int status;
@@ -316,5 +355,7 @@ int service_main(const struct service_daemon *daemon, int argc, char **argv)
     else if (status == 0)
         status = service_run(&service);
     config_fini(service.tables, service.table_count);
+    if (daemon->family != NULL)
+        config_family_fini(daemon->family);
     return status;
 }

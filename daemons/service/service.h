@@ -28,11 +28,14 @@ struct service_daemon {
     const char *summary;               /* one line */
     const struct config_table *tables; /* the daemon's own sections; [ringback] is added */
     unsigned table_count;              /* at most SERVICE_TABLES_MAX */
+    struct config_family *family;      /* sections of which there may be any number; NULL: none */
     /* Starts the work; the loop is not running yet, the control socket is open. Returns 0, or -errno after logging why;
      * then the daemon exits. */
     int (*start)(struct service *service, void *arg);
     /* Ends it; called once after the loop ended when `start` succeeded. */
     void (*stop)(void *arg);
+    /* The configuration was read again, live keys and the family have their new values. May be NULL. */
+    void (*reloaded)(void *arg);
     /* Asked before the watchdog is fed: does the work go on? NULL: always. */
     bool (*progress)(void *arg);
     void *arg;
