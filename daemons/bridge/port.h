@@ -21,7 +21,8 @@
  * bridge has its ports. The client may try again whenever it likes.
  *
  * The newest connection counts, an older one is closed. A connection that ends leaves all ports as they are and serving. One of
- * another version, or one that sends what is none of these messages, is closed. When tapbridged is restarted, or crashes, its
+ * another version, or one that sends what is none of these messages, is closed. So is one when bridges come or go by configuration: what is
+ * presented then finds them, or not. When tapbridged is restarted, or crashes, its
  * clients connect again and present what they have: what is in the rings is kept.
  *
  * The memory: a memfd of port_memory_size() bytes, sealed (F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL), with two frame rings

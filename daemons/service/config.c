@@ -117,9 +117,6 @@ static int config_set_string(const struct config_key *key, const char *text, cha
         return config_refuse(ret_error, "%s: empty", key->name);
     if (key->type == CONFIG_PATH && text[0] != '/')
         return config_refuse(ret_error, "%s: '%s' is not an absolute path", key->name, text);
-    const char *wrong = key->check != NULL ? key->check(text) : NULL;
-    if (wrong != NULL)
-        return config_refuse(ret_error, "%s: '%s': %s", key->name, text, wrong);
     if (ret_value == NULL)
         return 0;
     char *copy = strdup(text);
@@ -151,6 +148,9 @@ static int config_set(const struct config_table *table, const struct config_key 
     char *kept = table->values != NULL ? (char *)table->values + key->offset : NULL;
     void *value = kept != NULL ? (void *)kept : (void *)&unkept;
 
+    const char *wrong = key->check != NULL && text[0] != '\0' ? key->check(text) : NULL;
+    if (wrong != NULL)
+        return config_refuse(ret_error, "%s: '%s': %s", key->name, text, wrong);
     switch (key->type) {
     case CONFIG_NUMBER:
     case CONFIG_SIZE:

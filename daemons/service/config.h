@@ -33,7 +33,7 @@ struct config_key {
     const char *fallback; /* the default, as it would be written in the file */
     uint64_t min, max;    /* CONFIG_NUMBER, CONFIG_SIZE; max 0: no limit */
     const char *choices;  /* CONFIG_CHOICE: "error|warning|info" */
-    const char *(*check)(const char *text); /* CONFIG_STRING: what is wrong with it, or NULL; may be NULL */
+    const char *(*check)(const char *text); /* what is wrong with it beside that, or NULL; may be NULL */
     const char *help;                       /* one line, no full stop */
 };
 
