@@ -12,12 +12,14 @@
  *              also to cut or punch files, which by themselves no call may; whoever reads these files expects it.
  *   ioctl      Only the commands of event channel and grant devices, and the questions asked of block devices.
  *   mmap       Never executable.
+ *   fcntl      Not to make a descriptor block that did not: the other end may share it, and must never wait for a worker.
  *   openat     Answers ENOENT, as the empty root would, instead of killing: libc looks for optional files now and then.
  *   gntdev     Cannot be restricted to one domain by Xen: a worker that was taken over can ask for any domain's grants to this one.
  */
 #include "sandbox.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <sched.h>
@@ -135,7 +137,6 @@ static const int calls_allowed[] = {
     SCMP_SYS(io_uring_register),
     /* descriptors it holds */
     SCMP_SYS(close),
-    SCMP_SYS(fcntl),
     SCMP_SYS(fstat),
     SCMP_SYS(newfstatat), /* this and statx: fstat() in some libcs; a path leads nowhere in the empty root */
     SCMP_SYS(statx),
@@ -203,6 +204,9 @@ static const unsigned char ioctl_types_allowed[] = {'E', 'G'};
 /* Whole commands: what a block device is asked for. */
 static const uint32_t ioctls_allowed[] = {BLKGETSIZE64, BLKSSZGET, BLKPBSZGET, BLKIOMIN, BLKIOOPT, BLKROGET};
 
+/* What a descriptor is asked, and told; F_SETFL with O_NONBLOCK only. */
+static const uint32_t fcntls_allowed[] = {F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC, F_GET_SEALS};
+
 static int allow_calls(scmp_filter_ctx filter)
 {
     int err = 0;
@@ -229,6 +233,20 @@ static int allow_ioctls(scmp_filter_ctx filter)
     if (err == 0) /* isatty() of the log's descriptor */
         err = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOTTY), SCMP_SYS(ioctl), 1,
                                SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, TCGETS));
+    return err;
+}
+
+static int allow_fcntls(scmp_filter_ctx filter)
+{
+    int err = 0;
+
+    for (size_t i = 0; err == 0 && i < sizeof(fcntls_allowed) / sizeof(fcntls_allowed[0]); i++)
+        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 1,
+                               SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, fcntls_allowed[i]));
+    if (err == 0)
+        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fcntl), 2,
+                               SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, F_SETFL),
+                               SCMP_A2(SCMP_CMP_MASKED_EQ, O_NONBLOCK, O_NONBLOCK));
     return err;
 }
 
@@ -281,6 +299,8 @@ int sandbox_close(const char **ret_step)
         err = allow_calls(filter);
     if (err == 0)
         err = allow_ioctls(filter);
+    if (err == 0)
+        err = allow_fcntls(filter);
     if (err == 0)
         err = allow_conditional(filter);
     if (err == 0) {

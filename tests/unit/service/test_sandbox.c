@@ -179,11 +179,52 @@ static int removes(void)
     return unlink("/x");
 }
 
+static int makes_a_descriptor_block(void)
+{
+    return fcntl(0, F_SETFL, 0);
+}
+
+/* The kernel looks at 32 bits of a command. */
+static int makes_a_descriptor_block_by_stealth(void)
+{
+    return (int)syscall(SYS_fcntl, 0, 1ul << 32 | F_SETFL, 0);
+}
+
+static int locks(void)
+{
+    struct flock whole = {.l_type = F_RDLCK};
+
+    return fcntl(0, F_SETLK, &whole);
+}
+
+static int keeps_descriptors_from_blocking(void)
+{
+    int fd = eventfd(0, EFD_CLOEXEC);
+
+    return fcntl(fd, F_SETFL, O_NONBLOCK) < 0 || fcntl(fd, F_GETFL) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
+           fcntl(fd, F_DUPFD_CLOEXEC, 0) < 0;
+}
+
+static void descriptors_never_come_to_block(void **state)
+{
+    (void)state;
+    assert_int_equal(run(keeps_descriptors_from_blocking, 1), 0);
+}
+
 static void everything_else_is_death(void **state)
 {
-    static int (*const bodies[])(void) = {opens_a_socket,  starts_a_process, executes, makes_memory_executable,
-                                          signals_another, truncates,        punches,  punches_by_memory,
-                                          removes};
+    static int (*const bodies[])(void) = {opens_a_socket,
+                                          starts_a_process,
+                                          executes,
+                                          makes_memory_executable,
+                                          signals_another,
+                                          truncates,
+                                          punches,
+                                          punches_by_memory,
+                                          removes,
+                                          makes_a_descriptor_block,
+                                          makes_a_descriptor_block_by_stealth,
+                                          locks};
 
     (void)state;
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++)
@@ -221,11 +262,9 @@ static void privilege_is_not_needed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_are_no_files),
-        cmocka_unit_test(there_are_no_capabilities),
-        cmocka_unit_test(what_a_worker_needs_works),
-        cmocka_unit_test(everything_else_is_death),
-        cmocka_unit_test(its_own_abort_is_seen_as_such),
+        cmocka_unit_test(there_are_no_files),        cmocka_unit_test(there_are_no_capabilities),
+        cmocka_unit_test(what_a_worker_needs_works), cmocka_unit_test(descriptors_never_come_to_block),
+        cmocka_unit_test(everything_else_is_death),  cmocka_unit_test(its_own_abort_is_seen_as_such),
         cmocka_unit_test(privilege_is_not_needed),
     };
 
