@@ -19,8 +19,8 @@ set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
 "Serves disks (RAM, raw files and devices, VHD) to the guests of a Xen host, in
 place of the kernel's xen-blkback. Guests do not notice when it is killed,
-restarted or upgraded. Comes with blkbackd, its command line ringctl, and the
-hotplug script for xl.")
+restarted or upgraded. Comes with blkbackd, the switch tapbridged, their
+command line ringctl, and the hotplug script for xl.")
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "xenstore-utils, kmod, init-system-helpers (>= 1.54)")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "xen-utils-common, systemd")

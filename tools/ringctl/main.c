@@ -12,6 +12,7 @@
 #include "ringctl.h"
 
 #define DEFAULT_SOCKET  "/run/ringback/blkbackd.sock"
+#define BRIDGE_SOCKET   "/run/ringback/tapbridged.sock"
 #define DEFAULT_KIND    "vbd"
 #define DEFAULT_TIMEOUT 30u
 #define TIMEOUT_MAX     3600ul
@@ -57,6 +58,15 @@ static enum ringctl_exit run_resume(const struct ringctl_options *options, char 
     return ringctl_resume(options, operands[0]);
 }
 
+static enum ringctl_exit run_bridge(const struct ringctl_options *options, char **operands)
+{
+    struct ringctl_options own = *options;
+    if (strcmp(own.socket, DEFAULT_SOCKET) == 0)
+        own.socket = BRIDGE_SOCKET;
+    own.daemon = "tapbridged";
+    return ringctl_bridge(&own, operands[0], operands[1]);
+}
+
 struct command {
     const char *name;
     const char *operands;
@@ -78,6 +88,10 @@ static const struct command commands[] = {
      "Try a parked disk again, which a request of its guest crashed the workers of.\n"
      "If it does so again, the disk is parked again.",
      run_resume},
+    {"bridge", "list|show|ports|fdb [NAME]", 2, "",
+     "Look at the switch between guests, which tapbridged is: list all bridges; or\n"
+     "of bridge NAME show the counters, list the ports, or the forwarding table.",
+     run_bridge},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -95,7 +109,8 @@ static const struct option long_options[] = {
 static void print_common_options(void)
 {
     printf("  --json           print JSON\n"
-           "  --socket=PATH    the daemon's control socket (" DEFAULT_SOCKET ")\n"
+           "  --socket=PATH    the daemon's control socket (" DEFAULT_SOCKET ",\n"
+           "                   of 'bridge' " BRIDGE_SOCKET ")\n"
            "  --help           this text\n");
 }
 
@@ -211,7 +226,9 @@ static enum ringctl_exit run_command(const struct command *command, int argc, ch
         print_command_help(command);
         return RINGCTL_OK;
     }
-    if (argc - optind != command->operand_count)
+    const int given = argc - optind;
+    const bool optional = strchr(command->operands, '[') != NULL; /* the last one */
+    if (given != command->operand_count && !(optional && given == command->operand_count - 1))
         return ringctl_fail(RINGCTL_USAGE, "usage: ringctl %s [OPTION]...%s%s", command->name,
                             command->operand_count > 0 ? " " : "", command->operands);
     return command->run(options, argv + optind);
@@ -219,7 +236,8 @@ static enum ringctl_exit run_command(const struct command *command, int argc, ch
 
 int main(int argc, char **argv)
 {
-    struct ringctl_options options = {.socket = DEFAULT_SOCKET, .kind = DEFAULT_KIND, .timeout = DEFAULT_TIMEOUT};
+    struct ringctl_options options = {
+        .socket = DEFAULT_SOCKET, .daemon = "blkbackd", .kind = DEFAULT_KIND, .timeout = DEFAULT_TIMEOUT};
     enum wish wish = WISH_NOTHING;
     enum ringctl_exit status = parse_options(NULL, argc, argv, &options, &wish);
     if (status != RINGCTL_OK)

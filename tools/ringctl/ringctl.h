@@ -18,6 +18,7 @@ enum ringctl_exit {
 
 struct ringctl_options {
     const char *socket; /* the daemon's control socket */
+    const char *daemon; /* whose that is */
     const char *kind;   /* of backend nodes: "vbd" */
     unsigned timeout;   /* seconds */
     bool json;
@@ -33,6 +34,8 @@ enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char
 enum ringctl_exit ringctl_attach(const struct ringctl_options *options, const char *domain, const char *device,
                                  const char *source);
 enum ringctl_exit ringctl_resume(const struct ringctl_options *options, const char *target);
+/* `name` is NULL when there was none. */
+enum ringctl_exit ringctl_bridge(const struct ringctl_options *options, const char *what, const char *name);
 enum ringctl_exit ringctl_detach(const struct ringctl_options *options, const char *target);
 
 #endif

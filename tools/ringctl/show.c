@@ -21,7 +21,7 @@ static enum ringctl_exit show_ask(const struct ringctl_options *options, const c
     json_t *body;
     int status = client_request(options->socket, method, path, &body);
     if (status == -ENOENT || status == -ECONNREFUSED || status == -ECONNRESET || status == -EPIPE)
-        return ringctl_fail(RINGCTL_NO_DAEMON, "no daemon serves %s: is blkbackd running?", options->socket);
+        return ringctl_fail(RINGCTL_NO_DAEMON, "no daemon serves %s: is %s running?", options->socket, options->daemon);
     if (status == -ETIMEDOUT)
         return ringctl_fail(RINGCTL_TIMEOUT, "the daemon at %s does not answer", options->socket);
     if (status == -EBADMSG)
@@ -42,8 +42,8 @@ static enum ringctl_exit show_ask(const struct ringctl_options *options, const c
     return RINGCTL_OK;
 }
 
-static enum ringctl_exit show_get(const struct ringctl_options *options, const char *path, const char *missing,
-                                  json_t **ret_body)
+enum ringctl_exit show_get(const struct ringctl_options *options, const char *path, const char *missing,
+                           json_t **ret_body)
 {
     return show_ask(options, "GET", path, missing, ret_body);
 }
@@ -57,7 +57,7 @@ enum ringctl_exit show_check_daemon(const struct ringctl_options *options)
     return status;
 }
 
-static void show_json(const json_t *value)
+void show_json(const json_t *value)
 {
     json_dumpf(value, stdout, JSON_INDENT(2));
     putchar('\n');
