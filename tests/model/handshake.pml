@@ -945,7 +945,7 @@ end_loop:
     }
 }
 
-/* ---- The worker: daemons/blkback/worker/main.c, link.c, device.c ---- */
+/* ---- The worker: daemons/backend/worker/worker.c, link.c, daemons/blkback/worker/device.c ---- */
 
 /* say(): nobody may be there to hear it. */
 inline say(what, which)

@@ -33,13 +33,13 @@
 
 #include <event2/event.h>
 
+#include <backend/worker/spin.h>
 #include <ring/back.h>
 #include <xendev/event_channel.h>
 #include <xendev/grant.h>
 
 #include "caution.h"
 #include "memory.h"
-#include "spin.h"
 
 #define BATCH_MAX 16u /* requests in one turn: bounds the pieces of one grant copy */
 #define TURNS_MAX 64u /* turns before other devices are served */

@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-#include "blkback/worker/poll.h"
+#include "backend/worker/poll.h"
 
 #define LOOK_NS UINT64_C(200) /* one look */
 #define US      UINT64_C(1000)

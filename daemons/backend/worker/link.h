@@ -2,17 +2,23 @@
 /*
  * A worker's link to its supervisor: the channel it was started with, and those of later supervisors, who greet first.
  */
-#ifndef BLKBACK_WORKER_LINK_H
-#define BLKBACK_WORKER_LINK_H
+#ifndef BACKEND_WORKER_LINK_H
+#define BACKEND_WORKER_LINK_H
 
-#include "../protocol.h"
+#include <stddef.h>
+#include <stdint.h>
 
+struct backend_head;
 struct event_base;
 
-/* What its user is told, from the loop. */
+#define LINK_MESSAGE_MAX 4096u
+
+/* What it carries, and what its user is told, from the loop. */
 struct link_user {
+    uint32_t protocol_version; /* of the messages */
+    size_t message_size;       /* LINK_MESSAGE_MAX at most */
     /* A message came; its descriptors are the user's from then on. */
-    void (*message)(const struct blkback_message *message, const int *fds, unsigned fd_count);
+    void (*message)(const struct backend_head *message, const int *fds, unsigned fd_count);
     /* A new supervisor takes us over: to be told what is held. */
     void (*adopted)(void);
     /* ...or wants us to drain and end. */
@@ -26,9 +32,9 @@ int link_open(struct event_base *base, const struct link_user *user);
 /* Accepts later supervisors at this socket; takes it over. Returns 0 or -errno. */
 int link_listen(int listener);
 
-/* Says it; the descriptors stay the caller's. Nobody hears it when there is no supervisor. Returns 0, -EAGAIN when the supervisor does not keep
+/* Says it: `message_size` bytes that begin with this head, whose version is filled in; the descriptors stay the caller's. Nobody hears it when there is no supervisor. Returns 0, -EAGAIN when the supervisor does not keep
  * up, another -errno. */
-int link_say(struct blkback_message *message, const int *fds, unsigned fd_count);
+int link_say(struct backend_head *message, const int *fds, unsigned fd_count);
 /* Calls `writable` from the loop, once, when there is room again. Returns 0 or -errno. */
 int link_await(void (*writable)(void));
 

@@ -18,6 +18,7 @@
 
 #include <event2/event.h>
 
+#include <backend/protocol.h>
 #include <ring/back.h>
 #include <supervise/channel.h>
 #include <supervise/greeting.h>
@@ -73,7 +74,7 @@ static void take_order(void)
     if (order.order == GREETING_DRAIN) {
         supervisor.draining = true;
         supervisor.user->drain();
-    } else if (order.order == GREETING_ADOPT && order.channel_version == BLKBACK_PROTOCOL_VERSION &&
+    } else if (order.order == GREETING_ADOPT && order.channel_version == supervisor.user->protocol_version &&
                order.journal_version == ring_journal_version()) {
         supervisor.user->adopted();
     } else {
@@ -83,10 +84,13 @@ static void take_order(void)
 
 static void take_message(void)
 {
-    struct blkback_message message;
+    union {
+        struct backend_head head;
+        uint8_t bytes[LINK_MESSAGE_MAX];
+    } message;
     int fds[CHANNEL_FDS_MAX];
     unsigned fd_count = 0;
-    ssize_t got = channel_receive(supervisor.fd, &message, sizeof message, fds, &fd_count);
+    ssize_t got = channel_receive(supervisor.fd, &message, supervisor.user->message_size, fds, &fd_count);
 
     if (got == -EAGAIN)
         return;
@@ -95,7 +99,7 @@ static void take_message(void)
         hang_up();
         return;
     }
-    supervisor.user->message(&message, fds, fd_count);
+    supervisor.user->message(&message.head, fds, fd_count);
 }
 
 static void on_readable(evutil_socket_t fd, short what, void *arg)
@@ -137,7 +141,7 @@ static void on_connection(evutil_socket_t fd, short what, void *arg)
     if (follow(channel) < 0)
         return;
     supervisor.greeting = true;
-    greeting_make(GREETING_HELLO, BLKBACK_PROTOCOL_VERSION, ring_journal_version(), RINGBACK_VERSION, &hello);
+    greeting_make(GREETING_HELLO, supervisor.user->protocol_version, ring_journal_version(), RINGBACK_VERSION, &hello);
     if (channel_send(channel, &hello, sizeof hello, NULL, 0) < 0)
         hang_up();
 }
@@ -155,12 +159,12 @@ int link_listen(int listener)
     return supervisor.connection != NULL && event_add(supervisor.connection, NULL) == 0 ? 0 : -ENOMEM;
 }
 
-int link_say(struct blkback_message *message, const int *fds, unsigned fd_count)
+int link_say(struct backend_head *message, const int *fds, unsigned fd_count)
 {
-    message->head.version = BLKBACK_PROTOCOL_VERSION;
+    message->version = supervisor.user->protocol_version;
     if (supervisor.fd < 0 || supervisor.greeting || supervisor.draining)
         return 0;
-    int result = channel_send(supervisor.fd, message, sizeof *message, fds, fd_count);
+    int result = channel_send(supervisor.fd, message, supervisor.user->message_size, fds, fd_count);
     return result == -EPIPE ? 0 : result; /* the end of the channel is seen when it is read */
 }
 

@@ -14,8 +14,8 @@
  *     watching is paid from it, also what succeeds, because the guest decides that; only what sleeping would have cost us is given back for a success.
  *     So a guest can make us use no more than its requests would cost without watching, and the budget.
  */
-#ifndef BLKBACK_WORKER_POLL_H
-#define BLKBACK_WORKER_POLL_H
+#ifndef BACKEND_WORKER_POLL_H
+#define BACKEND_WORKER_POLL_H
 
 #include <stdbool.h>
 #include <stdint.h>

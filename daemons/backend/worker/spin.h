@@ -2,8 +2,8 @@
 /*
  * Watching the idle rings of a worker, within its event loop. When and for how long is poll.h's to say.
  */
-#ifndef BLKBACK_WORKER_SPIN_H
-#define BLKBACK_WORKER_SPIN_H
+#ifndef BACKEND_WORKER_SPIN_H
+#define BACKEND_WORKER_SPIN_H
 
 #include <stdbool.h>
 #include <stdint.h>
