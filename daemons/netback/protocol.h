@@ -7,8 +7,8 @@
  *   BACKEND_CONNECT [journal, state, counters, port...] ->
  *   NETBACK_TUNE                         ->   from now on, and until the next; not answered
  *                                        <-   NETBACK_CARRIER, at any time while connected: the guest takes no frames any more, or takes
- *                                             them again; said when that changes, and when a new supervisor is told what is held
- *                                        <-   BACKEND_HELD [port...]: the descriptors it works with, as they came
+ *                                             them again; said when that changes. After BACKEND_CONNECTED it is held to take them
+ *                                        <-   BACKEND_HELD [port...]: the descriptors it works with, as they came; with `carrier`
  *
  * The port is what the frames go to and come from, of one of two kinds:
  *
@@ -116,8 +116,8 @@ struct netback_message {
         struct netback_order connect;
         struct netback_tuning tune;
         struct {
-            uint32_t on; /* 1: the guest takes frames, as it is held to do at first */
-        } carrier;
+            uint32_t on; /* 1: the guest takes frames */
+        } carrier;       /* NETBACK_CARRIER, BACKEND_HELD */
     };
 };
 

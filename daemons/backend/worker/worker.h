@@ -66,7 +66,7 @@ struct worker_kind {
     void (*undrain)(void *device);
     /* Fills what is said of it to a new supervisor: its generation, and what is the kind's own; and the descriptors, which stay its own.
      * Returns how many. */
-    unsigned (*held)(const void *device, struct backend_head *ret_message, int ret_fds[WORKER_HELD_FDS_MAX]);
+    unsigned (*held)(void *device, struct backend_head *ret_message, int ret_fds[WORKER_HELD_FDS_MAX]);
     /* All has been said to a new supervisor: what changed since held() can be said now. NULL: nothing can. */
     void (*settled)(void *device);
     /* One of the kind's own messages; `device`: the one it names, NULL when there is none. NULL: there are no such messages. */

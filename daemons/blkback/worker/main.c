@@ -133,7 +133,7 @@ static void undrain(void *device)
     device_undrain(device);
 }
 
-static unsigned held(const void *device, struct backend_head *ret_message, int ret_fds[WORKER_HELD_FDS_MAX])
+static unsigned held(void *device, struct backend_head *ret_message, int ret_fds[WORKER_HELD_FDS_MAX])
 {
     ret_message->generation = device_generation(device);
     ret_fds[0] = device_image(device);

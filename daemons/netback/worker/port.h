@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where a guest's frames go to and come from: a table for each kind.
+ *
+ * Frames come from *sources*, one or more of them; what a source brings may be for any queue of the guest. They go by the queue they came
+ * from. Nothing of a port waits: what does not go is dropped by who sends, and what is not read waits in the port as long as that likes.
+ */
+#ifndef NETBACK_WORKER_PORT_H
+#define NETBACK_WORKER_PORT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <ring/netif.h>
+
+#include "../protocol.h"
+
+/* Bytes in front of a frame that a port writes to as it likes. */
+#define PORT_HEADROOM 16u
+
+struct event_base;
+
+struct port_params {
+    struct event_base *base;
+    const struct netback_connection *connection; /* outlives the port */
+    const int *fds; /* netback_port_fds(connection) of them; the caller's, to outlive the port */
+    /* From the loop: there may be frames at a watched source, or it can no longer be read. */
+    void (*readable)(void *arg, unsigned source);
+    void *arg;
+};
+
+struct port {
+    const struct port_kind *kind;
+    unsigned sources;
+};
+
+struct port_kind {
+    /* Whether to look for frames costs no system call. */
+    bool cheap;
+    /* Returns 0 or -errno. */
+    int (*open)(const struct port_params *params, struct port **ret_port);
+    /* Sends a frame, which it may change. Returns 0; -EBADMSG when what is said of it does not fit; another -errno when it did not go. */
+    int (*send)(struct port *port, unsigned queue, uint8_t *frame, uint32_t length, const struct netif_meta *meta);
+    /* What was sent is to be seen now. */
+    void (*flush)(struct port *port);
+    /* Reads a frame into memory of NETIF_RX_LENGTH_MAX bytes. Returns 1; 0 when there is none; -EBADMSG when there was one that is none; another
+     * -errno when there will never be any more. */
+    int (*receive)(struct port *port, unsigned source, uint8_t *frame, struct netif_meta *ret_meta,
+                   uint32_t *ret_length);
+    /* What was read need not be kept any more. */
+    void (*release)(struct port *port, unsigned source);
+    /* Nothing more is read for now. `watch`: to be told of the next frame. Returns true when there is one already. */
+    bool (*rest)(struct port *port, unsigned source, bool watch);
+    /* Takes NULL, and what is opened by half. */
+    void (*close)(struct port *port);
+};
+
+extern const struct port_kind port_tap, port_switch;
+
+#endif
