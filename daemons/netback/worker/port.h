@@ -43,12 +43,10 @@ struct port_kind {
     int (*send)(struct port *port, unsigned queue, uint8_t *frame, uint32_t length, const struct netif_meta *meta);
     /* What was sent is to be seen now. */
     void (*flush)(struct port *port);
-    /* Reads a frame into memory of NETIF_RX_LENGTH_MAX bytes. Returns 1; 0 when there is none; -EBADMSG when there was one that is none; another
+    /* Reads a frame into memory of NETIF_RX_LENGTH_MAX bytes. It comes once, whatever becomes of this process. Returns 1; 0 when there is none; -EBADMSG when there was one that is none; another
      * -errno when there will never be any more. */
     int (*receive)(struct port *port, unsigned source, uint8_t *frame, struct netif_meta *ret_meta,
                    uint32_t *ret_length);
-    /* What was read need not be kept any more. */
-    void (*release)(struct port *port, unsigned source);
     /* Nothing more is read for now. `watch`: to be told of the next frame. Returns true when there is one already. */
     bool (*rest)(struct port *port, unsigned source, bool watch);
     /* Takes NULL, and what is opened by half. */

@@ -75,11 +75,8 @@ static void switch_flush(struct port *port)
         port_bell_ring(own->params.fds[FD_BELL_IN]);
 }
 
-static void switch_release(struct port *port, unsigned source)
+static void release(struct switch_port *own)
 {
-    struct switch_port *own = (struct switch_port *)port;
-
-    (void)source;
     if (frame_consumer_release(&own->out))
         port_bell_ring(own->params.fds[FD_BELL_IN]);
 }
@@ -99,7 +96,7 @@ static int switch_open(const struct port_params *params, struct port **ret_port)
     }
     /* The process before may have died between moving an index and ringing for it. */
     switch_flush(&own->port);
-    switch_release(&own->port, 0);
+    release(own);
     *ret_port = &own->port;
     return 0;
 }
@@ -147,6 +144,7 @@ static int switch_receive(struct port *port, unsigned source, uint8_t *frame, st
     int got = frame_consumer_get(&own->out, &meta, frame, &length);
     if (got <= 0)
         return got;
+    release(own); /* at once: a frame that crashes us is not there for the next process */
     if (length < NETIF_LENGTH_MIN || check_meta(frame, length, &meta, ret_meta) < 0)
         return -EBADMSG;
     *ret_length = length;
@@ -167,7 +165,6 @@ const struct port_kind port_switch = {
     .send = switch_send,
     .flush = switch_flush,
     .receive = switch_receive,
-    .release = switch_release,
     .rest = switch_rest,
     .close = switch_close,
 };

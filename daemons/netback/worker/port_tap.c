@@ -118,12 +118,6 @@ static int tap_receive(struct port *port, unsigned source, uint8_t *frame, struc
     return 1;
 }
 
-static void tap_release(struct port *port, unsigned source)
-{
-    (void)port;
-    (void)source;
-}
-
 static bool tap_rest(struct port *port, unsigned index, bool watch)
 {
     struct source *source = &((struct tap *)port)->sources[index];
@@ -138,7 +132,6 @@ const struct port_kind port_tap = {
     .send = tap_send,
     .flush = tap_flush,
     .receive = tap_receive,
-    .release = tap_release,
     .rest = tap_rest,
     .close = tap_close,
 };

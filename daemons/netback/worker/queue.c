@@ -151,8 +151,6 @@ static int read_port(struct queue *queue, uint64_t now)
         }
         count++;
     }
-    if (count > 0)
-        kind->release(queue->params.port, queue->params.index);
     return (int)count;
 }
 
