@@ -36,7 +36,7 @@ static unsigned choose(const struct route *route, unsigned source, struct frame 
     meta->hashed = false;
     if (hash->algorithm != NETIF_HASH_NONE) {
         meta->hashed = netif_hash_frame(hash, frame->bytes, frame->length, &meta->hash_type, &meta->hash);
-        return meta->hashed ? netif_hash_queue(hash, meta->hash) : 0;
+        return netif_hash_queue(hash, meta->hashed ? meta->hash : 0);
     }
     if (route_is_fixed(route))
         return source;

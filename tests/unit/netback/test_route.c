@@ -112,9 +112,11 @@ static void the_guests_hash_comes_first(void **state)
     make(4, 100, 1);
     assert_int_equal(go(1), 3);
     assert_true(frame.meta.hashed);
-    bytes[12] = 0x77; /* no IP */
-    assert_int_equal(go(1), 0);
+    bytes[12] = 0x77; /* no IP: the table's first entry */
+    assert_int_equal(go(1), 3);
     assert_false(frame.meta.hashed);
+    guest.hash.mapping_size = 0;
+    assert_int_equal(go(1), 0);
 }
 
 static void multicasts_only_when_asked_for(void **state)
