@@ -139,7 +139,7 @@ static double own_cpu(void)
 static bool nothing_in_flight(const void *arg)
 {
     const struct bench *bench = arg;
-    return bench->front.in_flight == 0 || bench->front.lost;
+    return bench->front.in_flight == 0 || bench->front.device.lost;
 }
 
 /* The measurement itself, on a connected front end. */
@@ -171,7 +171,7 @@ static int measure(struct bench *bench)
     cpu = own_cpu() - cpu;
 
     bench->stopped = true;
-    if (guest_wait(&bench->guest, nothing_in_flight, bench) < 0 || front->lost || bench->errors > 0) {
+    if (guest_wait(&bench->guest, nothing_in_flight, bench) < 0 || front->device.lost || bench->errors > 0) {
         blkfront_say_stuck(front);
         guest_say("vbd %u: %" PRIu64 " of %" PRIu64 " requests failed", front->config.devid, bench->errors,
                   bench->answered);

@@ -359,7 +359,7 @@ static bool all_lost(const void *arg)
     const struct blk *blk = arg;
 
     for (unsigned i = 0; i < blk->count; i++) {
-        if (!blk->devices[i].front.lost)
+        if (!blk->devices[i].front.device.lost)
             return blk->guest.stop;
     }
     return true;
@@ -424,7 +424,7 @@ static void close_all(struct blk *blk)
 {
     for (unsigned i = 0; i < blk->count; i++) {
         struct blk_device *device = &blk->devices[i];
-        if (device->front.up && !blk->stuck)
+        if (device->front.device.up && !blk->stuck)
             blkfront_disconnect(&device->front);
         if (device->opened)
             workload_close(&device->workload);

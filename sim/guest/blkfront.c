@@ -21,40 +21,12 @@
 #define ID_SERIAL_SHIFT 32
 #define ID_TAG_SHIFT    16
 
-static void on_backend(void *arg, enum xenbus_state backend)
-{
-    struct blkfront *front = arg;
-
-    front->backend = backend;
-    if (front->up && backend != XENBUS_CONNECTED)
-        front->lost = true;
-}
-
-/* The device directory is the toolstack's to make: it may come later than we. */
-static int blkfront_find(struct blkfront *front)
-{
-    uint64_t deadline = guest_now() + (uint64_t)front->guest->limit * 1000000000u;
-    char path[64];
-    int rc;
-
-    snprintf(path, sizeof path, "device/vbd/%u", front->config.devid);
-    for (;;) {
-        rc = xendev_frontend_open(front->guest->store, path, on_backend, front, &front->xenbus);
-        if (rc != -ENOENT || guest_now() >= deadline || front->guest->stop)
-            break;
-        guest_sleep(front->guest, 100);
-    }
-    if (rc < 0)
-        guest_say("vbd %u: cannot follow %s: %s", front->config.devid, path, strerror(-rc));
-    return rc;
-}
-
 int blkfront_open(struct blkfront *front, struct guest *guest, const struct blkfront_config *config)
 {
     *front = (struct blkfront){.guest = guest, .config = *config};
     front->data_pages = config->depth * config->pages;
 
-    int rc = blkfront_find(front);
+    int rc = device_open(&front->device, guest, "vbd", config->devid);
     if (rc < 0)
         return rc;
 
@@ -64,7 +36,7 @@ int blkfront_open(struct blkfront *front, struct guest *guest, const struct blkf
     if (front->tags == NULL || front->data_refs == NULL)
         goto fail;
     void *data;
-    rc = xendev_share_pages(guest->share, xendev_frontend_backend_domid(front->xenbus), front->data_pages,
+    rc = xendev_share_pages(guest->share, xendev_frontend_backend_domid(front->device.xenbus), front->data_pages,
                             front->data_refs, &data);
     if (rc < 0)
         goto fail;
@@ -81,8 +53,7 @@ void blkfront_close(struct blkfront *front)
     blkfront_drop_ring(front);
     if (front->data != NULL)
         xendev_share_free(front->guest->share, front->data, front->data_pages);
-    if (front->xenbus != NULL)
-        xendev_frontend_close(front->xenbus);
+    device_close(&front->device);
     free(front->data_refs);
     free(front->tags);
     *front = (struct blkfront){0};
@@ -159,7 +130,7 @@ void blkfront_fired(void *arg)
     struct blkfront *front = arg;
     int rc = 0;
 
-    if (!front->up) {
+    if (!front->device.up) {
         xendev_channel_unmask(front->channel);
         return;
     }
@@ -175,8 +146,8 @@ void blkfront_fired(void *arg)
         if (rc < 0)
             complain(front, "published an impossible response index", 0);
         front->drained(front->arg);
-    } while (front->up && front->complaint[0] == '\0' && ring_front_rearm(&front->ring));
-    if (front->up)
+    } while (front->device.up && front->complaint[0] == '\0' && ring_front_rearm(&front->ring));
+    if (front->device.up)
         xendev_channel_unmask(front->channel);
 }
 
@@ -195,6 +166,6 @@ void blkfront_say_stuck(const struct blkfront *front)
 {
     guest_say(
         "vbd %u: %u requests wait for an answer, the oldest for %.1f s; the back end is %s; req_prod %u, rsp_cons %u",
-        front->config.devid, front->in_flight, (double)blkfront_oldest(front) / 1e9, xenbus_state_name(front->backend),
-        front->ring.req_published, front->ring.rsp_cons);
+        front->config.devid, front->in_flight, (double)blkfront_oldest(front) / 1e9,
+        xenbus_state_name(front->device.backend), front->ring.req_published, front->ring.rsp_cons);
 }

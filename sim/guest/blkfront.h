@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A block front end: its life through xenstore (handshake.c), its ring and pages (blkfront.c).
+ * A block front end: its life through xenstore (blkfront_handshake.c), its ring and pages (blkfront.c).
  *
  * Requests are numbered by tags, 0..depth-1, each with pages of its own, granted as long as the front end exists. What the back end may
  * never do (answer what was not asked, answer twice, name another operation, move its index too far) is a complaint, and ends the connection.
@@ -13,8 +13,8 @@
 
 #include <ring/blkif.h>
 #include <ring/front.h>
-#include <xendev/xenbus.h>
 
+#include "device.h"
 #include "guest.h"
 
 #define BLKFRONT_RING_PAGES_MAX (1u << BLKIF_RING_ORDER_MAX)
@@ -38,8 +38,6 @@ struct blkfront_config {
     bool persistent; /* promise to use the same grants for ever */
     bool racing; /* requests are rewritten while they are served: the low half of ids and the operation say nothing */
     uint64_t pause; /* nanoseconds without an answer that are told; 0: none */
-    /* One key with another value than ours, or left out (NULL). */
-    const char *odd_key, *odd_value;
 };
 
 /* What the back end said of itself. */
@@ -59,14 +57,10 @@ struct blkfront_tag {
 };
 
 struct blkfront {
+    struct device device;
     struct guest *guest;
     struct blkfront_config config;
     struct blkfront_disk disk;
-
-    struct xendev_frontend *xenbus;
-    enum xenbus_state backend; /* its state when last heard */
-    bool up;                   /* the ring is in use */
-    bool lost;                 /* it was, when the back end left Connected */
 
     struct ring_front ring;
     void *ring_pages;
@@ -97,20 +91,14 @@ struct blkfront {
 int blkfront_open(struct blkfront *front, struct guest *guest, const struct blkfront_config *config);
 void blkfront_close(struct blkfront *front);
 
-/* ---- Life (handshake.c). Each waits, and returns 0, or -errno after a message. ---------------------------------------- */
+/* ---- Life (blkfront_handshake.c). Each waits, and returns 0, or -errno after a message. ---------------------------------------- */
 
 /* Brings the device from whatever state to Connected. -ECONNREFUSED when the back end gave up; `quiet` keeps that to itself. */
 int blkfront_connect(struct blkfront *front, bool quiet);
 /* Ends the connection as its habit is. Requests in flight are over when it returns, answered or not. */
 int blkfront_disconnect(struct blkfront *front);
-/* Brings both ends back to where a new life starts, as a kernel does that finds a device in use (kexec). */
-int blkfront_reset(struct blkfront *front);
 /* Lets go of the ring, saying nothing to the back end. */
 void blkfront_drop_ring(struct blkfront *front);
-/* Waits until the back end is in one of `states` (a mask of 1 << state). -ETIMEDOUT. */
-int blkfront_await(struct blkfront *front, unsigned states);
-/* Why the back end closed, "" when it does not say. The caller frees. */
-char *blkfront_reason(struct blkfront *front);
 
 /* ---- Requests. --------------------------------------------------------------------------------------------------------- */
 

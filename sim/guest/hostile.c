@@ -85,7 +85,7 @@ struct blkif_message hostile_message(struct hostile *hostile, uint8_t code, unsi
 static bool is_drained(const void *arg)
 {
     const struct blkfront *front = arg;
-    return front->in_flight == 0 || front->lost || front->complaint[0] != '\0';
+    return front->in_flight == 0 || front->device.lost || front->complaint[0] != '\0';
 }
 
 int hostile_drain(struct hostile *hostile)
@@ -101,8 +101,8 @@ int hostile_drain(struct hostile *hostile)
         hostile_see(hostile, "the back end %s", front->complaint);
         return -ECONNRESET;
     }
-    if (front->lost) {
-        hostile_see(hostile, "the back end went %s", xenbus_state_name(front->backend));
+    if (front->device.lost) {
+        hostile_see(hostile, "the back end went %s", xenbus_state_name(front->device.backend));
         return -ECONNRESET;
     }
     return 0;
@@ -145,13 +145,13 @@ bool hostile_is_closed(struct hostile *hostile)
 {
     struct blkfront *front = &hostile->front;
 
-    if (blkfront_await(front, 1u << XENBUS_CLOSING | 1u << XENBUS_CLOSED) < 0) {
-        hostile_see(hostile, "the back end stays %s", xenbus_state_name(front->backend));
+    if (device_await(&front->device, 1u << XENBUS_CLOSING | 1u << XENBUS_CLOSED) < 0) {
+        hostile_see(hostile, "the back end stays %s", xenbus_state_name(front->device.backend));
         hostile_restart(hostile);
         return false;
     }
-    char *reason = blkfront_reason(front);
-    hostile_see(hostile, "%s: \"%s\"", xenbus_state_name(front->backend), reason);
+    char *reason = device_reason(&front->device);
+    hostile_see(hostile, "%s: \"%s\"", xenbus_state_name(front->device.backend), reason);
     bool explained = *reason != '\0';
     free(reason);
     return hostile_restart(hostile) == 0 && hostile_is_served(hostile) && explained;
@@ -219,7 +219,7 @@ static enum hostile_result run_case(struct hostile *hostile, const struct hostil
     hostile->seen[0] = '\0';
     hostile->again = NULL;
     hostile->answers = hostile->refusals = 0;
-    if ((!front->up || front->lost || front->complaint[0] != '\0' || front->in_flight > 0) &&
+    if ((!front->device.up || front->device.lost || front->complaint[0] != '\0' || front->in_flight > 0) &&
         hostile_restart(hostile) < 0)
         return HOSTILE_FAILED;
     return entry->run(hostile, entry->param);
@@ -254,7 +254,7 @@ static bool run(struct hostile *hostile, char **names, int count)
     front->drained = drained;
     front->arg = hostile;
     bool ok = blkfront_connect(front, false) == 0 && run_cases(hostile, names, count);
-    if (front->up)
+    if (front->device.up)
         blkfront_disconnect(front);
     blkfront_close(front);
     return ok;

@@ -213,7 +213,8 @@ static enum hostile_result run_revoked(struct hostile *hostile, const void *para
     int16_t status;
 
     (void)param;
-    int rc = xendev_share_pages(hostile->guest.share, xendev_frontend_backend_domid(front->xenbus), 1, &ref, &page);
+    int rc =
+        xendev_share_pages(hostile->guest.share, xendev_frontend_backend_domid(front->device.xenbus), 1, &ref, &page);
     if (rc < 0) {
         hostile_see(hostile, "no page to share: %s", strerror(-rc));
         return HOSTILE_FAILED;
@@ -251,8 +252,8 @@ static enum hostile_result run_many_refs(struct hostile *hostile, const void *pa
     (void)param;
     if (refs == NULL)
         return HOSTILE_FAILED;
-    int rc =
-        xendev_share_pages(hostile->guest.share, xendev_frontend_backend_domid(front->xenbus), MANY_REFS, refs, &pages);
+    int rc = xendev_share_pages(hostile->guest.share, xendev_frontend_backend_domid(front->device.xenbus), MANY_REFS,
+                                refs, &pages);
     if (rc == -ENOSPC || rc == -ENOMEM) {
         hostile_see(hostile, "this guest cannot share %u pages", MANY_REFS);
         free(refs);

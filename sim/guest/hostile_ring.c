@@ -52,7 +52,7 @@ static void send_again(struct hostile *hostile, unsigned tag)
 static bool are_many_answered(const void *arg)
 {
     const struct hostile *hostile = arg;
-    return hostile->answers >= 1000 || hostile->front.lost;
+    return hostile->answers >= 1000 || hostile->front.device.lost;
 }
 
 static enum hostile_result run_bad_producer(struct hostile *hostile, const void *param)

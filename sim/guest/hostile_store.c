@@ -82,10 +82,10 @@ static bool is_refused(struct hostile *hostile, const struct nonsense *odd)
     struct blkfront *front = &hostile->front;
 
     front->config = hostile->config;
-    front->config.odd_key = odd->key;
-    front->config.odd_value = odd->value;
+    front->device.odd_key = odd->key;
+    front->device.odd_value = odd->value;
     int rc = blkfront_connect(front, true);
-    front->config = hostile->config;
+    front->device.odd_key = NULL;
     if (rc == 0 && odd->ignorable)
         return blkfront_disconnect(front) == 0;
     if (rc != -ECONNREFUSED) {
@@ -93,7 +93,7 @@ static bool is_refused(struct hostile *hostile, const struct nonsense *odd)
         return false;
     }
 
-    char *reason = blkfront_reason(front);
+    char *reason = device_reason(&front->device);
     bool explained = *reason != '\0';
     if (!explained)
         hostile_see(hostile, "%s='%.20s' is refused without a reason", odd->key,
@@ -113,7 +113,7 @@ static enum hostile_result run_nonsense(struct hostile *hostile, const void *par
         return HOSTILE_FAILED;
     for (; odds[count].key != NULL && ok; count++) {
         ok = is_refused(hostile, &odds[count]);
-        xendev_store_remove(store, XENDEV_NO_TXN, xendev_frontend_path(hostile->front.xenbus), odds[count].key);
+        xendev_store_remove(store, XENDEV_NO_TXN, xendev_frontend_path(hostile->front.device.xenbus), odds[count].key);
     }
     if (ok)
         hostile_see(hostile, "%u values refused or ignored", count);
@@ -127,7 +127,7 @@ static enum hostile_result run_rewritten(struct hostile *hostile, const void *pa
     static const char *const keys[] = {"ring-ref",           "event-channel", "ring-page-order", "protocol",
                                        "feature-persistent", "backend-id",    "backend",         "virtual-device"};
     struct xendev_store *store = hostile->guest.store;
-    const char *dir = xendev_frontend_path(hostile->front.xenbus);
+    const char *dir = xendev_frontend_path(hostile->front.device.xenbus);
     bool ok = true;
 
     (void)param;
@@ -139,7 +139,7 @@ static enum hostile_result run_rewritten(struct hostile *hostile, const void *pa
         rc = xendev_store_write(store, XENDEV_NO_TXN, dir, keys[i], "%s", "/local/domain/0/4294967295");
         if (rc == 0)
             guest_sleep(&hostile->guest, 50);
-        ok = rc == 0 && !hostile->front.lost;
+        ok = rc == 0 && !hostile->front.device.lost;
         if (before != NULL)
             xendev_store_write(store, XENDEV_NO_TXN, dir, keys[i], "%s", before);
         else
@@ -147,7 +147,7 @@ static enum hostile_result run_rewritten(struct hostile *hostile, const void *pa
         free(before);
         if (!ok)
             hostile_see(hostile, "%s rewritten: %s", keys[i],
-                        rc < 0 ? strerror(-rc) : xenbus_state_name(hostile->front.backend));
+                        rc < 0 ? strerror(-rc) : xenbus_state_name(hostile->front.device.backend));
     }
     return ok && hostile_is_served(hostile) ? HOSTILE_OK : HOSTILE_FAILED;
 }
@@ -156,7 +156,7 @@ static enum hostile_result run_rewritten(struct hostile *hostile, const void *pa
 
 static int write_state(struct hostile *hostile, const char *text)
 {
-    int rc = xendev_store_write(hostile->guest.store, XENDEV_NO_TXN, xendev_frontend_path(hostile->front.xenbus),
+    int rc = xendev_store_write(hostile->guest.store, XENDEV_NO_TXN, xendev_frontend_path(hostile->front.device.xenbus),
                                 "state", "%s", text);
 
     /* The events that our own watch gets of it. */

@@ -390,10 +390,10 @@ bool workload_idle(const struct workload *workload)
                 (workload->phase == WORKLOAD_VERIFYING &&
                  workload->next < model_first(workload->model) + model_count(workload->model));
 
-    return front->lost || front->complaint[0] != '\0' || (!more && front->in_flight == 0);
+    return front->device.lost || front->complaint[0] != '\0' || (!more && front->in_flight == 0);
 }
 
 bool workload_good(const struct workload *workload)
 {
-    return !workload->failed && !workload->front->lost && workload->front->complaint[0] == '\0';
+    return !workload->failed && !workload->front->device.lost && workload->front->complaint[0] == '\0';
 }

@@ -1223,7 +1223,7 @@ active proctype front_end()
     :: true
     fi;
 
-boot: /* as Linux: blkfront_reset() of sim/guest/handshake.c */
+boot: /* as Linux: device_end_former() of sim/guest/device.c */
     if
     :: own == INITIALISED || own == CONNECTED -> write_front(CLOSING); await(own == CLOSING || own == CLOSED)
     :: else -> skip
