@@ -14,6 +14,7 @@
 #include "client.h"
 #include "fault.h"
 #include "nodes.h"
+#include "vif.h"
 
 static const char usage_text[] =
     "usage: simxen COMMAND\n"
@@ -24,6 +25,14 @@ static const char usage_text[] =
     "                                     pages it revoked while they were mapped\n"
     "  fault DOMID RULES|none             misbehave in what others do to DOMID (see sim/README.md)\n"
     "  exec DOMID COMMAND [ARGUMENT...]   run a program as DOMID, with that guest's xenstore\n"
+    "  vif-attach DOMID N [OPTION VALUE]...  as xl: write both ends' nodes, wait for the back end's 2, play the "
+    "script\n"
+    "  vif-detach DOMID N [OPTION VALUE]...  as xl: close it, wait for 6, remove the nodes\n"
+    "    --mac --ip --bridge --script --rate BYTES,USECS --mtu --vifname --gatewaydev --kind KIND (vif)\n"
+    "    --hotplug COMMAND                run it as `COMMAND online|offline type_if=vif` with a script's environment, "
+    "instead\n"
+    "                                     of writing hotplug-status=connected\n"
+    "    --hotplug-delay MS               wait before that      --wait SECONDS   for the back end (10)\n"
     "  init                               write domain 0's nodes\n";
 
 static int fail(const char *what)
@@ -221,14 +230,34 @@ static int do_init(char **argv)
     return error ? fail("xenstore nodes of domain 0") : 0;
 }
 
+static int do_vif_attach(char **argv)
+{
+    int status = vif_attach(argv);
+
+    return status == 2 ? usage() : status;
+}
+
+static int do_vif_detach(char **argv)
+{
+    int status = vif_detach(argv);
+
+    return status == 2 ? usage() : status;
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         int (*run)(char **argv);
     } command[] = {
-        {"create", do_create}, {"destroy", do_destroy}, {"list", do_list},
-        {"fault", do_fault},   {"exec", do_exec},       {"init", do_init},
+        {"create", do_create},
+        {"destroy", do_destroy},
+        {"list", do_list},
+        {"fault", do_fault},
+        {"exec", do_exec},
+        {"init", do_init},
+        {"vif-attach", do_vif_attach},
+        {"vif-detach", do_vif_detach},
     };
 
     for (size_t i = 0; argc > 1 && i < sizeof(command) / sizeof(command[0]); i++) {
