@@ -8,6 +8,7 @@
 int command_blk(int argc, char **argv);
 int command_bench(int argc, char **argv);
 int command_hostile(int argc, char **argv);
+int command_net(int argc, char **argv);
 int command_check(int argc, char **argv);
 
 #endif

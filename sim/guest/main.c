@@ -17,6 +17,7 @@ static const struct {
     {"blk", command_blk, "verified I/O on block devices"},
     {"bench", command_bench, "a block device's rate"},
     {"hostile", command_hostile, "what a guest must not be able to do to its back end"},
+    {"net", command_net, "frames, datagrams and streams on network devices"},
     {"check", command_check, "compare a raw image with what `blk --state` wrote"},
 };
 
