@@ -62,7 +62,8 @@ struct net_action {
     int (*run)(struct net *net); /* of a lone one: the exit status */
 };
 
-extern const struct net_action net_up, net_frames, net_udp, net_tcp, net_ping, net_replay, net_cycle, net_start_of_day;
+extern const struct net_action net_up, net_frames, net_udp, net_tcp, net_ping, net_replay, net_cycle, net_start_of_day,
+    net_hostile;
 
 struct net {
     struct net_options options;
@@ -85,6 +86,7 @@ struct net {
 /* Reads the command line; a wrong one ends the program. */
 void net_options_parse(struct net *net, int argc, char **argv);
 extern const struct net_action *const net_actions[]; /* NULL ends them */
+void net_hostile_list(void);
 
 /* Notes that something that counts came. */
 void net_hear(struct net *net);

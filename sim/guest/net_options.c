@@ -24,7 +24,8 @@ static const char options_usage[] =
     "  --capture FILE     writes every frame that comes to a pcap file\n"
     "  --limit S          seconds to wait for any one thing (60)\n"
     "The work\n"
-    "  --count N          frames, datagrams, echoes or cycles (1000; no end with --time)\n"
+    "  --count N          frames, datagrams, echoes or cycles (1000; no end with --time); repetitions of hostile\n"
+    "                     cases (5000)\n"
     "  --time S           ends after so long\n"
     "  --rate N           so many a second (0: as many as go; ping 50)\n"
     "  --size MIN-MAX     bytes of a payload, or one size (64 to what the MTU allows)\n"
@@ -37,9 +38,12 @@ static const char options_usage[] =
     "  --lossy            what is lost, or comes twice or out of order, is no failure\n"
     "  --expect N         up: ends when so many numbered payloads came; replay: when so many frames did\n"
     "  --reflect          up: sends numbered frames back to where they came from\n"
-    "  --pause MS         start-of-day: from the state to the second frame; cycle: how long a life is (0)\n"
+    "  --pause MS         start-of-day: from the state to the second frame; cycle: how long a life is (0);\n"
+    "                     hostile: how long it receives nothing (200)\n"
+    "  --peer A           hostile: this neighbour must answer an echo request when service is tried\n"
     "  --seed N           of what is random (1)\n"
     "  --json             the result as JSON\n"
+    "  --list             the cases of hostile\n"
     "  --help             this text\n";
 
 enum {
@@ -67,6 +71,8 @@ enum {
     OPTION_PAUSE,
     OPTION_SEED,
     OPTION_JSON,
+    OPTION_LIST,
+    OPTION_PEER,
 };
 
 static const struct option long_options[] = {
@@ -96,6 +102,8 @@ static const struct option long_options[] = {
     {"pause", required_argument, NULL, OPTION_PAUSE},
     {"seed", required_argument, NULL, OPTION_SEED},
     {"json", no_argument, NULL, OPTION_JSON},
+    {"list", no_argument, NULL, OPTION_LIST},
+    {"peer", required_argument, NULL, OPTION_PEER},
     {"help", no_argument, NULL, OPTION_HELP},
     {0},
 };
@@ -228,6 +236,9 @@ static void take_front_option(struct net_options *options, int key, const char *
     case OPTION_HELP:
         print_usage(stdout);
         exit(EXIT_SUCCESS);
+    case OPTION_LIST:
+        net_hostile_list();
+        exit(EXIT_SUCCESS);
     default:
         print_usage(stderr);
         exit(EXIT_USAGE);
@@ -279,6 +290,10 @@ static void take_option(struct net_options *options, int key, const char *value,
         break;
     case OPTION_PAUSE:
         options->pause = options_number("--pause", value, 0, 3600000) * (NET_SECOND / 1000);
+        break;
+    case OPTION_PEER:
+        options->peer = parse_address("--peer", value);
+        options->has_peer = true;
         break;
     case OPTION_SEED:
         options->seed = options_number("--seed", value, 0, UINT64_MAX);

@@ -377,13 +377,29 @@ static void take_frame(struct netfront_queue *queue, const struct netif_received
         front->received(front->arg, queue->number, front->frame, length, &received->meta);
 }
 
+/* Each answer frees the page that was posted in its place, whatever it says. */
+static int collect_deaf(struct netfront_queue *queue)
+{
+    uint8_t bytes[RING_RESPONSE_MAX];
+    int rc;
+
+    for (;;) {
+        uint16_t id = queue->rx.posted[queue->rx.ring.rsp_cons % NETIF_RING_SLOTS];
+        rc = ring_front_consume(&queue->rx.ring, bytes);
+        if (rc <= 0)
+            return rc;
+        queue->rx_idle[queue->rx_idle_count++] = id;
+    }
+}
+
 static void collect_rx(struct netfront_queue *queue)
 {
     static struct netif_received received;
     struct netfront *front = queue->front;
-    int rc = 0;
+    int rc = front->config.deaf ? collect_deaf(queue) : 0;
 
-    while (front->complaint[0] == '\0' && (rc = netif_front_rx_collect(&queue->rx, &received)) > 0)
+    while (!front->config.deaf && front->complaint[0] == '\0' &&
+           (rc = netif_front_rx_collect(&queue->rx, &received)) > 0)
         take_frame(queue, &received);
     if (rc < 0)
         netfront_complain(front, "broke the receive ring's protocol");
@@ -392,6 +408,7 @@ static void collect_rx(struct netfront_queue *queue)
 
 /* ---- Answers and events. -------------------------------------------------------------------------------------------- */
 
+/* The user's own slots have ids that no page has, and extras are all his. */
 static void collect_raw(struct netfront_queue *queue)
 {
     struct netfront *front = queue->front;
@@ -401,7 +418,13 @@ static void collect_raw(struct netfront_queue *queue)
     while ((rc = ring_front_consume(&queue->tx.ring, bytes)) > 0) {
         struct netif_tx_response_slot response;
         netif_tx_response_decode(bytes, &response);
-        front->answered(front->arg, queue->number, &response);
+        if (response.id >= NETIF_RING_SLOTS || response.status == NETIF_STATUS_NULL || !queue->tx.busy[response.id]) {
+            front->answered(front->arg, queue->number, &response);
+            continue;
+        }
+        queue->tx.busy[response.id] = false; /* as netif_front_tx_collect() */
+        queue->tx_free[queue->tx_free_count++] = response.id;
+        front->counts.tx_errors += response.status != NETIF_STATUS_OKAY;
     }
     if (rc < 0)
         netfront_complain(front, "published an impossible response index");
