@@ -1,21 +1,27 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reflector [--hub] [--queues N] [--offer F,...] [--lose N]: a network back end for tests of the simulated guest, until SIGTERM.
+ * reflector [--hub | --tap NAME] [--queues N] [--offer F,...] [--lose N]: a network back end for tests of the simulated guest, until SIGTERM.
  *
- * Every frame a guest sends comes back to it, or, with --hub, goes to all others. Frames wait for pages as long as it takes, the oldest BACKLOG of them.
+ * Every frame a guest sends comes back to it, or, with --hub, goes to all others, or, with --tap, to that tap, from which all get theirs; a frame
+ * without a checksum has none there either. Frames wait for pages as long as it takes, the oldest BACKLOG of them.
  * It serves all vifs of the host in one process and keeps nothing when it dies.
  *
  *   tx event -> netif_tx_next -> copy -> answer -> deliver: backlog of the receiver's queue -> lay -> copy -> finish -> publish
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/queue.h>
+#include <unistd.h>
 
 #include <event2/event.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
 
 #include <ring/netif_ctrl.h>
 #include <ring/netif_rx.h>
@@ -66,7 +72,10 @@ static struct xendev_grants *grants;
 static struct xendev_events *events;
 static unsigned queues_offered = 4, lose;
 static const char *offered = "sg,gso4,gso6,csum6,split,multicast,ctrl";
+static const char *tap_name;
 static bool hub;
+static int tap = -1;
+static struct event *tap_event;
 static unsigned long delivered, lost, dropped;
 
 /* ---- To the guest. -------------------------------------------------------------------------------------------------- */
@@ -154,7 +163,9 @@ static void forward(struct queue *queue, const uint8_t *bytes, const struct neti
         lost++;
         return;
     }
-    if (!hub)
+    if (tap >= 0)
+        dropped += write(tap, bytes, packet->length) < 0;
+    else if (!hub)
         deliver(queue->vif, queue->number, bytes, packet->length, &packet->meta);
     else
         LIST_FOREACH (to, &vifs, link)
@@ -439,6 +450,32 @@ static void on_release(struct xendev_backend *device)
 
 /* ---- The program. --------------------------------------------------------------------------------------------------- */
 
+static void tap_readable(evutil_socket_t fd, short what, void *arg)
+{
+    static uint8_t bytes[NETIF_LENGTH_MAX];
+    const struct netif_meta meta = {0};
+    struct vif *vif;
+    ssize_t length;
+
+    (void)what;
+    (void)arg;
+    while ((length = read(fd, bytes, sizeof bytes)) > 0)
+        LIST_FOREACH (vif, &vifs, link)
+            deliver(vif, 0, bytes, (uint32_t)length, &meta);
+}
+
+static int tap_open(const char *name)
+{
+    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI};
+
+    snprintf(request.ifr_name, sizeof request.ifr_name, "%s", name);
+    tap = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (tap < 0 || ioctl(tap, TUNSETIFF, &request) < 0)
+        return -errno;
+    tap_event = event_new(base, tap, EV_READ | EV_PERSIST, tap_readable, NULL);
+    return tap_event == NULL || event_add(tap_event, NULL) < 0 ? -ENOMEM : 0;
+}
+
 static void on_signal(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -448,11 +485,10 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 
 static void parse(int argc, char **argv)
 {
-    static const struct option options[] = {{"hub", no_argument, NULL, 'h'},
-                                            {"queues", required_argument, NULL, 'q'},
-                                            {"offer", required_argument, NULL, 'o'},
-                                            {"lose", required_argument, NULL, 'l'},
-                                            {0}};
+    static const struct option options[] = {
+        {"hub", no_argument, NULL, 'h'},         {"queues", required_argument, NULL, 'q'},
+        {"offer", required_argument, NULL, 'o'}, {"lose", required_argument, NULL, 'l'},
+        {"tap", required_argument, NULL, 't'},   {0}};
     int key;
 
     while ((key = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -462,6 +498,8 @@ static void parse(int argc, char **argv)
             queues_offered = (unsigned)strtoul(optarg, NULL, 10);
         else if (key == 'o')
             offered = optarg;
+        else if (key == 't')
+            tap_name = optarg;
         else if (key == 'l')
             lose = (unsigned)strtoul(optarg, NULL, 10);
         else
@@ -483,12 +521,18 @@ int main(int argc, char **argv)
         fprintf(stderr, "reflector: cannot open Xen\n");
         return EXIT_FAILURE;
     }
+    if (tap_name != NULL && tap_open(tap_name) < 0) {
+        fprintf(stderr, "reflector: cannot open the tap %s\n", tap_name);
+        return EXIT_FAILURE;
+    }
     struct event *term = evsignal_new(base, SIGTERM, on_signal, base);
     if (term == NULL || event_add(term, NULL) < 0)
         return EXIT_FAILURE;
     event_base_dispatch(base);
     printf("%lu frames delivered, %lu lost on purpose, %lu dropped\n", delivered, lost, dropped);
     event_free(term);
+    if (tap_event != NULL)
+        event_free(tap_event);
     xendev_bus_close(bus);
     xendev_events_close(events);
     xendev_grants_close(grants);
