@@ -6,8 +6,11 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "daemon.h"
 #include "render_bridge.h"
-#include "show.h"
+
+/* Whom to ask. */
+static const struct device_class tapbridged = {.daemon = "tapbridged", .socket = "/run/ringback/tapbridged.sock"};
 
 static const struct {
     const char *what;
@@ -39,11 +42,11 @@ enum ringctl_exit ringctl_bridge(const struct ringctl_options *options, const ch
     snprintf(path, sizeof(path), "/v1/bridges%s%s%s", name != NULL ? "/" : "", name != NULL ? name : "",
              views[view].path);
     snprintf(missing, sizeof(missing), "there is no bridge %s", name != NULL ? name : "");
-    enum ringctl_exit status = show_get(options, path, missing, &body);
+    enum ringctl_exit status = daemon_ask(options, &tapbridged, "GET", path, missing, &body);
     if (status != RINGCTL_OK)
         return status;
     if (options->json)
-        show_json(body);
+        daemon_print(body);
     else
         views[view].render(body, stdout);
     json_decref(body);

@@ -11,9 +11,6 @@
 
 #include "ringctl.h"
 
-#define DEFAULT_SOCKET  "/run/ringback/blkbackd.sock"
-#define BRIDGE_SOCKET   "/run/ringback/tapbridged.sock"
-#define DEFAULT_KIND    "vbd"
 #define DEFAULT_TIMEOUT 30u
 #define TIMEOUT_MAX     3600ul
 
@@ -45,7 +42,7 @@ static enum ringctl_exit run_attach(const struct ringctl_options *options, char 
         return ringctl_fail(RINGCTL_USAGE, "only a disk can be attached, not a '%s'", operands[0]);
     if (operands[3][0] == '\0')
         return ringctl_fail(RINGCTL_USAGE, "SPEC is empty");
-    return ringctl_attach(options, operands[1], operands[2], operands[3]);
+    return ringctl_attach_disk(options, operands[1], operands[2], operands[3]);
 }
 
 static enum ringctl_exit run_detach(const struct ringctl_options *options, char **operands)
@@ -60,35 +57,38 @@ static enum ringctl_exit run_resume(const struct ringctl_options *options, char 
 
 static enum ringctl_exit run_bridge(const struct ringctl_options *options, char **operands)
 {
-    struct ringctl_options own = *options;
-    if (strcmp(own.socket, DEFAULT_SOCKET) == 0)
-        own.socket = BRIDGE_SOCKET;
-    own.daemon = "tapbridged";
-    return ringctl_bridge(&own, operands[0], operands[1]);
+    return ringctl_bridge(options, operands[0], operands[1]);
 }
 
 struct command {
     const char *name;
-    const char *operands;
-    int operand_count;
+    const char *operands; /* a line for each form of them */
+    int operands_min;
+    int operands_max;
     const char *allowed; /* the short codes of the options it takes beside the common ones */
     const char *help;
-    enum ringctl_exit (*run)(const struct ringctl_options *options, char **operands);
+    enum ringctl_exit (*run)(const struct ringctl_options *options, char **operands); /* which end with NULL */
 };
 
 static const struct command commands[] = {
-    {"list", "", 0, "", "List all disks the daemon knows, one a line.", run_list},
-    {"show", "DOM/DEV", 1, "", "Show all there is to know about one disk.", run_show},
-    {"attach", "disk DOM DEV SPEC", 4, "rkt",
+    {"list", "", 0, 0, "",
+     "List all disks and network cards, one a line: those of all daemons that are\n"
+     "running, or those of the one at --socket.",
+     run_list},
+    {"show", "DOM/DEV", 1, 1, "", "Show all there is to know about one disk or network card.", run_show},
+    {"attach", "disk DOM DEV SPEC", 4, 4, "rkt",
      "Give domain DOM (number or name) a disk as DEV (xvdb, sda, hda or a number).\n"
      "SPEC says what is behind it: vhd:/PATH, raw:/PATH, ram:SIZE or /PATH.",
      run_attach},
-    {"detach", "DOM/DEV", 1, "kt", "Take a disk away from a domain; waits until its guest let go of it.", run_detach},
-    {"resume", "DOM/DEV", 1, "",
+    {"detach", "DOM/DEV", 1, 1, "kt",
+     "Take a disk or network card away from a domain; waits until its guest let go\n"
+     "of it.",
+     run_detach},
+    {"resume", "DOM/DEV", 1, 1, "",
      "Try a parked disk again, which a request of its guest crashed the workers of.\n"
      "If it does so again, the disk is parked again.",
      run_resume},
-    {"bridge", "list|show|ports|fdb [NAME]", 2, "",
+    {"bridge", "list|show|ports|fdb [NAME]", 1, 2, "",
      "Look at the switch between guests, which tapbridged is: list all bridges; or\n"
      "of bridge NAME show the counters, list the ports, or the forwarding table.",
      run_bridge},
@@ -109,9 +109,25 @@ static const struct option long_options[] = {
 static void print_common_options(void)
 {
     printf("  --json           print JSON\n"
-           "  --socket=PATH    the daemon's control socket (" DEFAULT_SOCKET ",\n"
-           "                   of 'bridge' " BRIDGE_SOCKET ")\n"
+           "  --socket=PATH    the daemon's control socket\n"
+           "                   (/run/ringback/blkbackd.sock, netbackd.sock or tapbridged.sock)\n"
            "  --help           this text\n");
+}
+
+/* A line for each form of a command's operands, each begun by `first` or `next`; `options` stands behind its name. */
+static void print_forms(FILE *stream, const struct command *command, const char *first, const char *next,
+                        const char *options)
+{
+    const char *form = command->operands;
+    const char *begin = first;
+    for (;;) {
+        int length = (int)strcspn(form, "\n");
+        fprintf(stream, "%s%s%s%s%.*s\n", begin, command->name, options, length > 0 ? " " : "", length, form);
+        if (form[length] == '\0')
+            return;
+        form += length + 1;
+        begin = next;
+    }
 }
 
 static void print_help(void)
@@ -119,7 +135,7 @@ static void print_help(void)
     printf("ringctl - look at and change what ringback's daemons serve\n\nusage: ringctl [OPTION]... COMMAND "
            "[OPTION]... [OPERAND]...\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
-        printf("  %s%s%s\n", commands[i].name, commands[i].operand_count > 0 ? " " : "", commands[i].operands);
+        print_forms(stdout, &commands[i], "  ", "  ", "");
     printf("\n");
     print_common_options();
     printf("  --version        print the version\n\n'ringctl COMMAND --help' tells more; so does ringctl(8).\n");
@@ -127,13 +143,13 @@ static void print_help(void)
 
 static void print_command_help(const struct command *command)
 {
-    printf("usage: ringctl %s [OPTION]...%s%s\n\n%s\n\n", command->name, command->operand_count > 0 ? " " : "",
-           command->operands, command->help);
+    print_forms(stdout, command, "usage: ringctl ", "       ringctl ", " [OPTION]...");
+    printf("\n%s\n\n", command->help);
     print_common_options();
     if (strchr(command->allowed, 'r') != NULL)
         printf("  --ro             read-only\n");
     if (strchr(command->allowed, 'k') != NULL)
-        printf("  --device-kind=KIND\n                   of the backend nodes in xenstore (" DEFAULT_KIND ")\n");
+        printf("  --device-kind=KIND\n                   of the backend nodes in xenstore (vbd, vif)\n");
     if (strchr(command->allowed, 't') != NULL)
         printf("  --timeout=SECS   how long to wait (%u)\n", DEFAULT_TIMEOUT);
 }
@@ -226,18 +242,16 @@ static enum ringctl_exit run_command(const struct command *command, int argc, ch
         print_command_help(command);
         return RINGCTL_OK;
     }
-    const int given = argc - optind;
-    const bool optional = strchr(command->operands, '[') != NULL; /* the last one */
-    if (given != command->operand_count && !(optional && given == command->operand_count - 1))
-        return ringctl_fail(RINGCTL_USAGE, "usage: ringctl %s [OPTION]...%s%s", command->name,
-                            command->operand_count > 0 ? " " : "", command->operands);
+    if (argc - optind < command->operands_min || argc - optind > command->operands_max) {
+        print_forms(stderr, command, "ringctl: usage: ringctl ", "ringctl:        ringctl ", " [OPTION]...");
+        return RINGCTL_USAGE;
+    }
     return command->run(options, argv + optind);
 }
 
 int main(int argc, char **argv)
 {
-    struct ringctl_options options = {
-        .socket = DEFAULT_SOCKET, .daemon = "blkbackd", .kind = DEFAULT_KIND, .timeout = DEFAULT_TIMEOUT};
+    struct ringctl_options options = {.timeout = DEFAULT_TIMEOUT};
     enum wish wish = WISH_NOTHING;
     enum ringctl_exit status = parse_options(NULL, argc, argv, &options, &wish);
     if (status != RINGCTL_OK)

@@ -17,9 +17,8 @@ enum ringctl_exit {
 };
 
 struct ringctl_options {
-    const char *socket; /* the daemon's control socket */
-    const char *daemon; /* whose that is */
-    const char *kind;   /* of backend nodes: "vbd" */
+    const char *socket; /* the daemon's control socket; NULL: that of the device's class */
+    const char *kind;   /* of backend nodes; NULL: that of the device's class */
     unsigned timeout;   /* seconds */
     bool json;
     bool read_only;
@@ -31,8 +30,8 @@ enum ringctl_exit ringctl_fail(enum ringctl_exit status, const char *format, ...
 /* The commands. `target` is DOM/DEV. */
 enum ringctl_exit ringctl_list(const struct ringctl_options *options);
 enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char *target);
-enum ringctl_exit ringctl_attach(const struct ringctl_options *options, const char *domain, const char *device,
-                                 const char *source);
+enum ringctl_exit ringctl_attach_disk(const struct ringctl_options *options, const char *domain, const char *device,
+                                      const char *source);
 enum ringctl_exit ringctl_resume(const struct ringctl_options *options, const char *target);
 /* `name` is NULL when there was none. */
 enum ringctl_exit ringctl_bridge(const struct ringctl_options *options, const char *what, const char *name);

@@ -46,7 +46,7 @@ static void the_table_is_aligned(void **state)
     (void)state;
     char text[2048];
     snprintf(text, sizeof(text), "[%s, {\"domid\":12,\"devid\":768}]", device_text);
-    char *output = rendered(render_table, text);
+    char *output = rendered(render_disks, text);
     assert_string_equal(
         output,
         "DOM    DEV  NAME  KIND  SIZE  MODE  STATE      RING  INFLIGHT  READ  WRITTEN  RESTARTS  SOURCE\n"
@@ -58,7 +58,7 @@ static void the_table_is_aligned(void **state)
 static void an_empty_table_has_its_head(void **state)
 {
     (void)state;
-    char *output = rendered(render_table, "[]");
+    char *output = rendered(render_disks, "[]");
     assert_int_equal(strncmp(output, "DOM  DEV  NAME", 14), 0);
     assert_string_equal(strchr(output, '\n'), "\n");
     free(output);
@@ -79,7 +79,7 @@ static void a_device_is_told_whole(void **state)
                                         "  origin          adopted\n",
                                         "  last death      killed by signal 9\n",
                                         "  recovery (ms)   12\n"};
-    char *output = rendered(render_device, device_text);
+    char *output = rendered(render_disk, device_text);
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         if (strstr(output, lines[i]) == NULL)
             fail_msg("'%s' is not in\n%s", lines[i], output);
@@ -110,13 +110,13 @@ static void a_parked_device_shows(void **state)
                                         "  were in flight  40\n",
                                         "read of 1 sectors at 8, id 0x1, attempts 1\n"};
     char text[2048];
-    char *output = rendered(render_device, parked_text);
+    char *output = rendered(render_disk, parked_text);
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
         if (strstr(output, lines[i]) == NULL)
             fail_msg("'%s' is not in\n%s", lines[i], output);
     free(output);
     snprintf(text, sizeof(text), "[%s]", parked_text);
-    output = rendered(render_table, text);
+    output = rendered(render_disks, text);
     assert_non_null(strstr(output, " Parked "));
     assert_null(strstr(output, "Connected"));
     free(output);
@@ -125,7 +125,7 @@ static void a_parked_device_shows(void **state)
 static void a_device_without_anything_is_no_trouble(void **state)
 {
     (void)state;
-    char *output = rendered(render_device, "{}");
+    char *output = rendered(render_disk, "{}");
     assert_non_null(strstr(output, "errors\n  none\n"));
     assert_null(strstr(output, "parked"));
     assert_null(strstr(output, "crash"));
@@ -144,18 +144,127 @@ static void sizes_have_units(void **state)
                  {"{\"size\":1099511627776}", "1T ("},
                  {"{\"size\":9223372036854775807}", "7.9E ("}};
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
-        char *output = rendered(render_device, sizes[i].json);
+        char *output = rendered(render_disk, sizes[i].json);
         assert_non_null(strstr(output, sizes[i].shown));
         free(output);
     }
 }
 
+/* ---- Cards. ------------------------------------------------------------------------------------------------------ */
+
+static const char card_text[] =
+    "{\"class\":\"card\",\"domid\":3,\"devid\":0,\"name\":\"vif0\",\"kind\":\"tap\",\"netdev\":\"vif3.0\",\"bridge\":"
+    "\"xenbr0\",\"mac\":\"00:16:3e:01:02:03\",\"mtu\":1500,\"rate\":{\"bytes\":62500,\"window_us\":50000},\"state\":"
+    "\"Connected\",\"front_state\":\"Connected\",\"activity\":\"connected\",\"last_error\":null,\"carrier\":true,"
+    "\"multicast_control\":false,\"features\":[\"sg\",\"gso-tcpv4\"],\"queues\":[{\"tx\":{\"packets\":11,\"bytes\":"
+    "1536,"
+    "\"gso\":2,\"drops\":{\"size\":4,\"port\":0},\"replayed\":1,\"copies\":12,\"waits\":13,\"channel\":5,\"ring\":{"
+    "\"req_prod\":7,\"req_cons\":6,\"rsp_prod\":5,\"req_event\":8,\"rsp_event\":9,\"in_flight\":1,\"slots\":256}},"
+    "\"rx\":{"
+    "\"packets\":21,\"bytes\":2048,\"gso\":22,\"drops\":{\"full\":0},\"copies\":23,\"full\":24,\"stalls\":25,"
+    "\"waiting\":"
+    "1024,\"channel\":6,\"ring\":{\"req_prod\":70,\"slots\":257}},\"events\":31,\"notifications\":32,\"polls\":{"
+    "\"hit\":33,"
+    "\"missed\":34}},{}],\"tx\":{\"packets\":11,\"bytes\":1536,\"drops\":4},\"rx\":{\"packets\":21,\"bytes\":2048,"
+    "\"drops\":"
+    "0},\"control_ring\":{\"requests\":41,\"refused\":42,\"hash\":true},\"recovery_ns\":51,\"worker\":{\"state\":"
+    "\"served\","
+    "\"pid\":42,\"version\":\"1.2.3\",\"origin\":\"started\",\"restarts\":1,\"last_death\":null,\"last_recovery_ms\":"
+    "12},"
+    "\"crash\":{\"when\":1700000001,\"death\":\"killed by signal "
+    "11\",\"address\":\"0x20\",\"backtrace\":[\"worker+0x1\"]}}";
+
+static void the_table_of_cards_is_aligned(void **state)
+{
+    (void)state;
+    char text[4096];
+    snprintf(text, sizeof(text), "[%s, {\"domid\":12,\"rate\":null,\"carrier\":false}]", card_text);
+    char *output = rendered(render_cards, text);
+    assert_string_equal(
+        output,
+        "DOM  NAME  KIND  NETDEV  MAC                 MTU    RATE  STATE      CARRIER  QUEUES    TX  TXDROPS  RX  "
+        "RXDROPS  RESTARTS  BRIDGE\n"
+        "  3  vif0  tap   vif3.0  00:16:3e:01:02:03  1500  10Mb/s  Connected  yes           2  1.5K        4  2K  "
+        "      0         1  xenbr0\n"
+        " 12  -     -     -       -                     -       -  -          no            -     -        -   -  "
+        "      -         -  -\n");
+    free(output);
+}
+
+static void a_card_is_told_whole(void **state)
+{
+    (void)state;
+    /* In this order. */
+    static const char *const lines[] = {
+        "device\n  domain          3\n",
+        "  last error      -\n",
+        "card\n  kind            tap\n",
+        "  carrier         yes\n",
+        "  multicast filter",
+        "no\n",
+        "  rate            10Mb/s (62500 bytes each 50000 us)\n",
+        "  guest takes     sg, gso-tcpv4\n",
+        "sent by the guest (tx)\n  packets         11\n",
+        "  bytes           1.5K (1536 bytes)\n  dropped         4\n",
+        "received by the guest (rx)\n  packets         21\n",
+        "queue 0\n  events          31\n  notifications   32\n",
+        "  polls missed    34\n",
+        "queue 0 tx\n",
+        "  replayed        1\n",
+        "  waits for rate  13\n",
+        "  slots           256\n",
+        "  rsp_event       9\n",
+        "queue 0 tx drops\n  size                    4\nqueue 0 rx\n",
+        "  stalls          25\n  waiting         1K (1024 bytes)\n",
+        "  slots           257\n",
+        "queue 0 rx drops\n  none\nqueue 1\n",
+        "control ring\n  requests        41\n  refused         42\n  hash            yes\n",
+        "worker\n  state           served\n",
+        "  recovery (ms)   12\n",
+        "last crash ",
+        "  death           killed by signal 11\n",
+        "  at              worker+0x1\n"};
+    char *output = rendered(render_card, card_text);
+    const char *rest = output;
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        rest = strstr(rest, lines[i]);
+        if (rest == NULL)
+            fail_msg("'%s' is not there, or too early, in\n%s", lines[i], output);
+    }
+    free(output);
+}
+
+static void a_card_without_anything_is_no_trouble(void **state)
+{
+    (void)state;
+    static const char *const texts[] = {
+        "{}", "{\"rate\":{\"bytes\":-1,\"window_us\":0},\"queues\":7,\"features\":{},\"tx\":[],\"control_ring\":null}",
+        "{\"rate\":{\"bytes\":1,\"window_us\":99999999999},\"queues\":[null,[]],\"crash\":null}"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        char *output = rendered(render_card, texts[i]);
+        assert_non_null(strstr(output, "  rate            -\n"));
+        assert_non_null(strstr(output, "  guest takes     -\n"));
+        assert_null(strstr(output, "control ring"));
+        assert_null(strstr(output, "crash"));
+        free(output);
+    }
+    char *output = rendered(render_card, "{\"rate\":null}");
+    assert_non_null(strstr(output, "  rate            no limit\n"));
+    free(output);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(the_table_is_aligned),   cmocka_unit_test(an_empty_table_has_its_head),
-        cmocka_unit_test(a_device_is_told_whole), cmocka_unit_test(a_device_without_anything_is_no_trouble),
-        cmocka_unit_test(a_parked_device_shows),  cmocka_unit_test(sizes_have_units),
+        cmocka_unit_test(the_table_is_aligned),
+        cmocka_unit_test(an_empty_table_has_its_head),
+        cmocka_unit_test(a_device_is_told_whole),
+        cmocka_unit_test(a_device_without_anything_is_no_trouble),
+        cmocka_unit_test(a_parked_device_shows),
+        cmocka_unit_test(sizes_have_units),
+        cmocka_unit_test(the_table_of_cards_is_aligned),
+        cmocka_unit_test(a_card_is_told_whole),
+        cmocka_unit_test(a_card_without_anything_is_no_trouble),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

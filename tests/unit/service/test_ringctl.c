@@ -175,6 +175,8 @@ static void a_missing_disk_has_its_status(void **state)
     struct fixture *fixture = *state;
     assert_int_equal(run(fixture, "show 7/xvda"), RINGCTL_NO_DEVICE);
     assert_string_equal(fixture->output, "ringctl: the daemon serves no disk xvda (51712) to domain 7\n");
+    assert_int_equal(run(fixture, "show 3/vif1"), RINGCTL_NO_DEVICE);
+    assert_string_equal(fixture->output, "ringctl: the daemon serves no card vif1 to domain 3\n");
 }
 
 static void a_refusal_tells_the_daemons_reason(void **state)
@@ -205,6 +207,9 @@ static void a_daemon_that_is_not_running_has_its_status(void **state)
     assert_int_equal(run(fixture, "detach 3/xvda"), RINGCTL_NO_DAEMON);
     assert_int_equal(run(fixture, "resume 3/xvda"), RINGCTL_NO_DAEMON);
     assert_non_null(strstr(fixture->output, "is blkbackd running?"));
+    assert_int_equal(run(fixture, "show 3/vif0"), RINGCTL_NO_DAEMON);
+    assert_int_equal(run(fixture, "detach 3/vif0"), RINGCTL_NO_DAEMON);
+    assert_non_null(strstr(fixture->output, "is netbackd running?"));
 }
 
 static void wrong_command_lines_have_their_status(void **state)
@@ -220,7 +225,16 @@ static void wrong_command_lines_have_their_status(void **state)
         "show 3/",
         "show 3/nonsense",
         "attach 3 xvda ram:1M",
+        "attach disk 3 xvda",
+        "attach disk 3 xvda ram:1M more",
+        "attach disk 3 vif0 ram:1M",
         "attach nic 3 xvda ram:1M",
+        "resume 3/vif0",
+        "show 3/vif",
+        "show 3/vif01",
+        "show 3/vif0x",
+        "show 3/vif-1",
+        "show 3/vif1000000",
         "attach disk 3 eth0 ram:1M",
         "attach disk 3 xvda ''",
         "detach --timeout=0 3/xvda",

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Disks.
+ */
+#include "render.h"
+
+#include "render_parts.h"
+
+static void disk_state(const json_t *device, char cell[CELL_SIZE])
+{
+    const char *state = json_string_value(json_object_get(device, "state"));
+    /* Connected is what its guest sees; nobody serves it. */
+    if (json_is_object(json_object_get(device, "parked")))
+        state = "Parked";
+    snprintf(cell, CELL_SIZE, "%s", state != NULL ? state : "-");
+}
+
+static const struct column disk_columns[] = {
+    {"DOM", "domid", COLUMN_NUMBER, NULL},
+    {"DEV", "devid", COLUMN_NUMBER, NULL},
+    {"NAME", "name", COLUMN_TEXT, NULL},
+    {"KIND", "kind", COLUMN_TEXT, NULL},
+    {"SIZE", "size", COLUMN_SIZE, NULL},
+    {"MODE", "mode", COLUMN_TEXT, NULL},
+    {"STATE", "state", COLUMN_TEXT, disk_state},
+    {"RING", "ring.slots", COLUMN_NUMBER, NULL},
+    {"INFLIGHT", "ring.in_flight", COLUMN_NUMBER, NULL},
+    {"READ", "bytes.read", COLUMN_SIZE, NULL},
+    {"WRITTEN", "bytes.write", COLUMN_SIZE, NULL},
+    {"RESTARTS", "worker.restarts", COLUMN_NUMBER, NULL},
+    {"SOURCE", "source", COLUMN_TEXT, NULL},
+};
+
+void render_disks(const json_t *devices, FILE *stream)
+{
+    render_table(devices, disk_columns, sizeof(disk_columns) / sizeof(disk_columns[0]), stream);
+}
+
+/* ---- One disk. -------------------------------------------------------------------------------------------------- */
+
+static const struct line disk_lines[] = {
+    {"device", "domain", "domid", false},
+    {"device", "number", "devid", false},
+    {"device", "name", "name", false},
+    {"device", "state", "state", false},
+    {"device", "front end", "front_state", false},
+    {"device", "doing", "activity", false},
+    {"device", "last error", "last_error", false},
+    {"disk", "kind", "kind", false},
+    {"disk", "source", "source", false},
+    {"disk", "mode", "mode", false},
+    {"disk", "size", "size", true},
+    {"disk", "sector size", "sector_size", false},
+    {"disk", "physical sector", "physical_sector_size", false},
+    {"ring", "protocol", "ring.protocol", false},
+    {"ring", "order", "ring.order", false},
+    {"ring", "slots", "ring.slots", false},
+    {"ring", "in flight", "ring.in_flight", false},
+    {"ring", "req_prod", "ring.req_prod", false},
+    {"ring", "req_cons", "ring.req_cons", false},
+    {"ring", "rsp_prod", "ring.rsp_prod", false},
+    {"ring", "req_event", "ring.req_event", false},
+    {"ring", "rsp_event", "ring.rsp_event", false},
+    {"ring", "event channel", "ring.event_channel", false},
+    {"requests", "read", "requests.read", false},
+    {"requests", "write", "requests.write", false},
+    {"requests", "flush", "requests.flush", false},
+    {"requests", "bytes read", "bytes.read", true},
+    {"requests", "bytes written", "bytes.write", true},
+    {"requests", "replayed", "replayed", false},
+    {"requests", "events", "events", false},
+    {"requests", "notifications", "notifications", false},
+    {"requests", "not copied", "grants.requests", false},
+    {"requests", "pages mapped", "grants.mapped", false},
+    {"requests", "polls hit", "polls.hit", false},
+    {"requests", "polls missed", "polls.missed", false},
+    {"worker", "state", "worker.state", false},
+    {"worker", "pid", "worker.pid", false},
+    {"worker", "version", "worker.version", false},
+    {"worker", "origin", "worker.origin", false},
+    {"worker", "restarts", "worker.restarts", false},
+    {"worker", "last death", "worker.last_death", false},
+    {"worker", "recovery (ms)", "worker.last_recovery_ms", false},
+};
+
+/* "write of 3 sectors at 2048, id 0x11, 3 attempts" */
+static void render_request(const json_t *request, const char *label, FILE *stream)
+{
+    fprintf(stream, "  %-16s", label);
+    render_value(json_object_get(request, "operation"), stream);
+    fputs(" of ", stream);
+    render_value(json_object_get(request, "sectors"), stream);
+    fputs(" sectors at ", stream);
+    render_value(json_object_get(request, "sector"), stream);
+    fputs(", id ", stream);
+    render_value(json_object_get(request, "id"), stream);
+    fputs(", attempts ", stream);
+    render_value(json_object_get(request, "attempts"), stream);
+    fputc('\n', stream);
+}
+
+static void render_parked(const json_t *parked, FILE *stream)
+{
+    if (!json_is_object(parked))
+        return;
+    fputs("parked: no worker executes what crashed so many; 'ringctl resume' tries again\n", stream);
+    render_request(json_object_get(parked, "request"), "request", stream);
+    render_line(parked, "by version", "version", stream);
+    render_death(parked, stream);
+}
+
+/* Unless it was told already, of what parked the device. */
+static void render_crash(const json_t *crash, const json_t *parked, FILE *stream)
+{
+    size_t index;
+    json_t *request;
+    if (!json_is_object(crash) || json_equal(json_object_get(crash, "when"), json_object_get(parked, "when")))
+        return;
+    fputs("last crash of its guest's workers\n", stream);
+    render_death(crash, stream);
+    render_line(crash, "were in flight", "suspects", stream);
+    json_array_foreach(json_object_get(crash, "requests"), index, request)
+    {
+        render_request(request, "", stream);
+    }
+}
+
+void render_disk(const json_t *device, FILE *stream)
+{
+    render_lines(device, disk_lines, sizeof(disk_lines) / sizeof(disk_lines[0]), stream);
+    render_counts("errors", json_object_get(device, "errors"), stream);
+    render_parked(json_object_get(device, "parked"), stream);
+    render_crash(json_object_get(device, "crash"), json_object_get(device, "parked"), stream);
+}
