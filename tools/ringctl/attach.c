@@ -7,7 +7,7 @@
  * `ringback-status` = ready or error, the latter with the reason in `ringback-error`. A device that cannot be served is
  * removed again.
  *
- * detach asks the back end to close and removes what is left when it has.
+ * detach asks the back end to close, has a card's hotplug script take back what it did, and removes what is left.
  */
 #include "ringctl.h"
 
@@ -19,6 +19,7 @@
 #include <xendev/xenbus.h>
 
 #include "change.h"
+#include "hotplug.h"
 
 /* ---- Attach. ---------------------------------------------------------------------------------------------------- */
 
@@ -90,6 +91,20 @@ static void detach_changed(void *arg, const char *path)
         change_end(change, RINGCTL_OK);
 }
 
+/* The card's script, if one was run for it, takes back what it did. That it fails is told, and no more: the card is gone. */
+static void detach_script(const struct change *change)
+{
+    char said[HOTPLUG_SAID_SIZE];
+    char *script;
+    if (change->target.class->id != CLASS_CARD ||
+        xendev_store_read(change->store, XENDEV_NO_TXN, change->path, "script", &script) < 0)
+        return;
+    if (script[0] != '\0' &&
+        hotplug_run(script, "offline", change->kind, change->target.domid, change->target.devid, false, said) < 0)
+        ringctl_fail(RINGCTL_OK, "%s offline %s; the card is detached all the same", script, said);
+    free(script);
+}
+
 static enum ringctl_exit detach_device(struct change *change)
 {
     enum ringctl_exit status = change_open(change);
@@ -109,6 +124,7 @@ static enum ringctl_exit detach_device(struct change *change)
                             change->name, change->options->timeout);
     if (status != RINGCTL_OK)
         return ringctl_fail(status, "%s", change->reason != NULL ? change->reason : "failed");
+    detach_script(change);
     result = xendev_toolstack_forget(change->store, change->kind, change->target.domid, change->target.devid);
     if (result < 0)
         return ringctl_fail(RINGCTL_REFUSED, "cannot remove the device from xenstore: %s", strerror(-result));

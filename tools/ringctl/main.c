@@ -36,13 +36,29 @@ static enum ringctl_exit run_show(const struct ringctl_options *options, char **
     return ringctl_show(options, operands[0]);
 }
 
+static enum ringctl_exit attach_disk(const struct ringctl_options *options, char **operands)
+{
+    if (operands[0] == NULL || operands[1] == NULL || operands[2] == NULL || operands[3] != NULL)
+        return ringctl_fail(RINGCTL_USAGE, "usage: ringctl attach [OPTION]... disk DOM DEV SPEC");
+    if (operands[2][0] == '\0')
+        return ringctl_fail(RINGCTL_USAGE, "SPEC is empty");
+    return ringctl_attach_disk(options, operands[0], operands[1], operands[2]);
+}
+
 static enum ringctl_exit run_attach(const struct ringctl_options *options, char **operands)
 {
-    if (strcmp(operands[0], "disk") != 0)
-        return ringctl_fail(RINGCTL_USAGE, "only a disk can be attached, not a '%s'", operands[0]);
-    if (operands[3][0] == '\0')
-        return ringctl_fail(RINGCTL_USAGE, "SPEC is empty");
-    return ringctl_attach_disk(options, operands[1], operands[2], operands[3]);
+    if (strcmp(operands[0], "disk") == 0)
+        return attach_disk(options, operands + 1);
+    if (strcmp(operands[0], "nic") != 0)
+        return ringctl_fail(RINGCTL_USAGE, "only a disk or a nic can be attached, not a '%s'", operands[0]);
+    if (options->read_only)
+        return ringctl_fail(RINGCTL_USAGE, "--ro is for disks");
+    return ringctl_attach_nic(options, operands[1], operands + 2);
+}
+
+static enum ringctl_exit run_rate(const struct ringctl_options *options, char **operands)
+{
+    return ringctl_rate(options, operands[0], operands[1]);
 }
 
 static enum ringctl_exit run_detach(const struct ringctl_options *options, char **operands)
@@ -69,6 +85,7 @@ struct command {
     const char *help;
     enum ringctl_exit (*run)(const struct ringctl_options *options, char **operands); /* which end with NULL */
 };
+#define OPERANDS_MANY 256
 
 static const struct command commands[] = {
     {"list", "", 0, 0, "",
@@ -76,9 +93,15 @@ static const struct command commands[] = {
      "running, or those of the one at --socket.",
      run_list},
     {"show", "DOM/DEV", 1, 1, "", "Show all there is to know about one disk or network card.", run_show},
-    {"attach", "disk DOM DEV SPEC", 4, 4, "rkt",
+    {"attach", "disk DOM DEV SPEC\nnic DOM [KEY=VALUE,...]", 2, OPERANDS_MANY, "rkt",
      "Give domain DOM (number or name) a disk as DEV (xvdb, sda, hda or a number).\n"
-     "SPEC says what is behind it: vhd:/PATH, raw:/PATH, ram:SIZE or /PATH.",
+     "SPEC says what is behind it: vhd:/PATH, raw:/PATH, ram:SIZE or /PATH.\n\n"
+     "Or give it a network card, with xl's words:\n"
+     "  bridge=NAME      (xenbr0)          mac=ADDRESS      (made up)\n"
+     "  script=NAME      (vif-bridge); one of /etc/xen/scripts, a path, or none\n"
+     "  rate=RATE        10Mb/s, 250KB/s@20ms\n"
+     "  mtu=BYTES        ip=ADDRESSES      vifname=NAME\n"
+     "  devid=N          (the next free)   type=vif",
      run_attach},
     {"detach", "DOM/DEV", 1, 1, "kt",
      "Take a disk or network card away from a domain; waits until its guest let go\n"
@@ -92,6 +115,10 @@ static const struct command commands[] = {
      "Look at the switch between guests, which tapbridged is: list all bridges; or\n"
      "of bridge NAME show the counters, list the ports, or the forwarding table.",
      run_bridge},
+    {"rate", "DOM/vifN RATE|none", 2, 2, "k",
+     "Limit what a guest may send by a network card, from now on: 10Mb/s, or\n"
+     "250KB/s@20ms, which says in which steps; none: no limit.",
+     run_rate},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -147,7 +174,7 @@ static void print_command_help(const struct command *command)
     printf("\n%s\n\n", command->help);
     print_common_options();
     if (strchr(command->allowed, 'r') != NULL)
-        printf("  --ro             read-only\n");
+        printf("  --ro             a disk: read-only\n");
     if (strchr(command->allowed, 'k') != NULL)
         printf("  --device-kind=KIND\n                   of the backend nodes in xenstore (vbd, vif)\n");
     if (strchr(command->allowed, 't') != NULL)

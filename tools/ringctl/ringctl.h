@@ -27,14 +27,16 @@ struct ringctl_options {
 /* Prints "ringctl: ..." on standard error and returns `status`. */
 enum ringctl_exit ringctl_fail(enum ringctl_exit status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/* The commands. `target` is DOM/DEV. */
+/* The commands. `target` is DOM/DEV; `words` ends with NULL. */
 enum ringctl_exit ringctl_list(const struct ringctl_options *options);
 enum ringctl_exit ringctl_show(const struct ringctl_options *options, const char *target);
 enum ringctl_exit ringctl_attach_disk(const struct ringctl_options *options, const char *domain, const char *device,
                                       const char *source);
+enum ringctl_exit ringctl_attach_nic(const struct ringctl_options *options, const char *domain, char *const *words);
 enum ringctl_exit ringctl_resume(const struct ringctl_options *options, const char *target);
 /* `name` is NULL when there was none. */
 enum ringctl_exit ringctl_bridge(const struct ringctl_options *options, const char *what, const char *name);
 enum ringctl_exit ringctl_detach(const struct ringctl_options *options, const char *target);
+enum ringctl_exit ringctl_rate(const struct ringctl_options *options, const char *target, const char *rate);
 
 #endif

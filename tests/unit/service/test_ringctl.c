@@ -208,6 +208,8 @@ static void a_daemon_that_is_not_running_has_its_status(void **state)
     assert_int_equal(run(fixture, "resume 3/xvda"), RINGCTL_NO_DAEMON);
     assert_non_null(strstr(fixture->output, "is blkbackd running?"));
     assert_int_equal(run(fixture, "show 3/vif0"), RINGCTL_NO_DAEMON);
+    assert_int_equal(run(fixture, "attach nic 3 script=none"), RINGCTL_NO_DAEMON);
+    assert_int_equal(run(fixture, "rate 3/vif0 none"), RINGCTL_NO_DAEMON);
     assert_int_equal(run(fixture, "detach 3/vif0"), RINGCTL_NO_DAEMON);
     assert_non_null(strstr(fixture->output, "is netbackd running?"));
 }
@@ -228,7 +230,18 @@ static void wrong_command_lines_have_their_status(void **state)
         "attach disk 3 xvda",
         "attach disk 3 xvda ram:1M more",
         "attach disk 3 vif0 ram:1M",
+        "attach cable 3",
+        "attach nic",
         "attach nic 3 xvda ram:1M",
+        "attach nic 3 bridge",
+        "attach nic 3 bridge=br0 bridge=br0",
+        "attach nic --ro 3",
+        "rate 3/vif0",
+        "rate 3/vif0 fast",
+        "rate 3/vif0 0Mb/s",
+        "rate 3/vif0 1Mb/s 2Mb/s",
+        "rate 3/xvda 1Mb/s",
+        "rate --timeout=1 3/vif0 none",
         "resume 3/vif0",
         "show 3/vif",
         "show 3/vif01",
@@ -273,7 +286,8 @@ static void help_is_always_there(void **state)
 {
     struct fixture *fixture = *state;
     assert_int_equal(run(fixture, "attach --help"), RINGCTL_OK);
-    assert_non_null(strstr(fixture->output, "usage: ringctl attach [OPTION]... disk DOM DEV SPEC\n"));
+    assert_non_null(strstr(fixture->output, "usage: ringctl attach [OPTION]... disk DOM DEV SPEC\n"
+                                            "       ringctl attach [OPTION]... nic DOM [KEY=VALUE,...]\n"));
     assert_non_null(strstr(fixture->output, "--ro "));
     assert_int_equal(run(fixture, "--help"), RINGCTL_OK);
     assert_int_equal(run(fixture, "--version"), RINGCTL_OK);
