@@ -377,6 +377,8 @@ void worker_run(const struct worker_kind *the_kind)
     int result = -ENOMEM;
 
     kind = the_kind;
+    if (kind->message_size > LINK_MESSAGE_MAX)
+        worker_die("its messages are too large", EMSGSIZE);
     prctl(PR_SET_NAME, kind->name); /* it may have been started by a descriptor's name */
     host.base = event_base_new();
     if (!host.base)

@@ -284,6 +284,7 @@ static void finish_draining(struct queue *queue)
     if (ring_back_drain(&queue->tx.ring.ring) < 0 || netif_rx_drain(&queue->rx.ring) < 0)
         return; /* cannot be: every turn publishes what it has taken */
     spin_stop(&queue->watch);
+    (void)rest(queue); /* which is not to be read, while we drain */
     queue->drained = true;
     queue->params.drained(queue->params.arg);
 }
