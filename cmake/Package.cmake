@@ -9,7 +9,7 @@ set(CPACK_PACKAGE_NAME ringback)
 set(CPACK_PACKAGE_VERSION ${PROJECT_VERSION})
 set(CPACK_PACKAGE_VENDOR "The Ringback project")
 set(CPACK_PACKAGE_CONTACT "The Ringback project <ringback@localhost>")
-set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Xen block back end in userspace")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Xen block and network back ends in userspace")
 # Absolute paths (/etc) are staged too.
 set(CPACK_SET_DESTDIR ON)
 set(CPACK_STRIP_FILES ON)
@@ -17,10 +17,11 @@ set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
-"Serves disks (RAM, raw files and devices, VHD) to the guests of a Xen host, in
-place of the kernel's xen-blkback. Guests do not notice when it is killed,
-restarted or upgraded. Comes with blkbackd, the switch tapbridged, their
-command line ringctl, and the hotplug script for xl.")
+"Serves disks (RAM, raw files and devices, VHD) and network cards to the guests
+of a Xen host, in place of the kernel's xen-blkback and xen-netback. Guests do
+not notice when it is killed, restarted or upgraded. Comes with blkbackd,
+netbackd, the switch tapbridged, their command line ringctl, and hotplug
+scripts for xl.")
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "xenstore-utils, kmod, init-system-helpers (>= 1.54)")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "xen-utils-common, systemd")

@@ -304,6 +304,10 @@ int effect_load(struct guest *guest, uint32_t devid)
 
 void effect_leave(struct device *device)
 {
+    const struct backend_kind *kind = device_kind(device);
+
+    if (kind->part != NULL)
+        kind->part(device);
     device->backend = NULL;
     device->effect = false;
     switch (device->state) {

@@ -79,6 +79,8 @@ struct backend_kind {
     void (*fini)(struct device *device);
     /* (optional) It has its back end in xenstore, now or again: reads there, for reports, what is not known. */
     void (*meet)(struct device *device);
+    /* (optional) It has it no more: xenstore goes away. */
+    void (*part)(struct device *device);
     /* Removes what was made for the device alone: its life is over. */
     void (*discard)(struct device *device);
 

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Why something failed, for people.
+ * Fills in why something cannot be, and is the error given: return reason_fail(error, -EINVAL, "...");
  */
 #ifndef NETBACK_REASON_H
 #define NETBACK_REASON_H
 
 #include <stdio.h>
 
-struct reason {
-    char text[256]; /* one line, no full stop */
-};
+#include <backend/kind.h>
 
-/* Fills it, and is the value given. */
-#define reason_fail(reason, err, ...) (snprintf((reason)->text, sizeof((reason)->text), __VA_ARGS__), (err))
+#define reason_fail(error, err, ...) (snprintf((error)->text, sizeof((error)->text), __VA_ARGS__), (err))
 
 #endif

@@ -16,6 +16,8 @@
 
 #include <linux/if_tun.h>
 
+#include "reason.h"
+
 #define TAP_FLAGS (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE)
 
 /* The address of a bridge's port that stands for somebody else, as xl's scripts set it too: never the guest's own, and above all others, so that no
@@ -29,7 +31,7 @@ static void name_request(struct ifreq *request, const char *name)
 }
 
 /* Opens one queue. Returns a descriptor or -errno. */
-static int open_queue(const char *name, struct reason *ret_reason)
+static int open_queue(const char *name, struct backend_error *ret_error)
 {
     struct ifreq request;
     int fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -37,7 +39,7 @@ static int open_queue(const char *name, struct reason *ret_reason)
 
     if (fd < 0) {
         err = -errno;
-        return reason_fail(ret_reason, err, "/dev/net/tun cannot be opened: %s", strerror(-err));
+        return reason_fail(ret_error, err, "/dev/net/tun cannot be opened: %s", strerror(-err));
     }
     name_request(&request, name);
     request.ifr_flags = TAP_FLAGS;
@@ -46,8 +48,8 @@ static int open_queue(const char *name, struct reason *ret_reason)
     err = -errno;
     close(fd);
     if (err == -EINVAL && if_nametoindex(name) != 0)
-        return reason_fail(ret_reason, -EEXIST, "there is a network device %s that is not ours", name);
-    return reason_fail(ret_reason, err, "tap %s cannot be opened: %s", name, strerror(-err));
+        return reason_fail(ret_error, -EEXIST, "there is a network device %s that is not ours", name);
+    return reason_fail(ret_error, err, "tap %s cannot be opened: %s", name, strerror(-err));
 }
 
 static int set_address(int fd)
@@ -62,11 +64,11 @@ static int set_address(int fd)
     return ioctl(fd, SIOCSIFHWADDR, &request) < 0 ? -errno : 0;
 }
 
-int tap_make(const char *name, struct reason *ret_reason)
+int tap_make(const char *name, struct backend_error *ret_error)
 {
     const bool is_new = if_nametoindex(name) == 0;
     const int header_size = TAP_HEADER_SIZE;
-    int fd = open_queue(name, ret_reason);
+    int fd = open_queue(name, ret_error);
     int err = 0;
 
     if (fd < 0)
@@ -77,14 +79,14 @@ int tap_make(const char *name, struct reason *ret_reason)
         err = set_address(fd);
     close(fd);
     if (err < 0)
-        return reason_fail(ret_reason, err, "tap %s cannot be set up: %s", name, strerror(-err));
+        return reason_fail(ret_error, err, "tap %s cannot be set up: %s", name, strerror(-err));
     return 0;
 }
 
-int tap_open(const char *name, unsigned count, int ret_fds[], struct reason *ret_reason)
+int tap_open(const char *name, unsigned count, int ret_fds[], struct backend_error *ret_error)
 {
     for (unsigned i = 0; i < count; i++) {
-        const int fd = open_queue(name, ret_reason);
+        const int fd = open_queue(name, ret_error);
         if (fd < 0) {
             while (i > 0)
                 close(ret_fds[--i]);
@@ -122,7 +124,7 @@ bool tap_is_queue(int fd, const char *name)
 
 int tap_remove(const char *name)
 {
-    struct reason unused;
+    struct backend_error unused;
     int fd, err = 0;
 
     if (if_nametoindex(name) == 0)

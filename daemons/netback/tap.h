@@ -12,7 +12,7 @@
 
 #include <stdbool.h>
 
-#include "reason.h"
+struct backend_error;
 
 #define TAP_NAME_SIZE   16 /* IFNAMSIZ: with its NUL */
 #define TAP_HEADER_SIZE 12
@@ -25,9 +25,9 @@ struct tap_offload {
 
 /* Makes the tap, or finds it as an earlier life of this daemon left it. Returns 0, or -errno with the reason: -EEXIST for another device of that
  * name. */
-int tap_make(const char *name, struct reason *ret_reason);
+int tap_make(const char *name, struct backend_error *ret_error);
 /* Opens `count` queues. The descriptors are the caller's, close-on-exec and non-blocking. Returns 0, or -errno with the reason and none open. */
-int tap_open(const char *name, unsigned count, int ret_fds[], struct reason *ret_reason);
+int tap_open(const char *name, unsigned count, int ret_fds[], struct backend_error *ret_error);
 /* Of all of its queues; one of them is enough. Return 0 or -errno. */
 int tap_set_offload(int fd, const struct tap_offload *offload);
 int tap_set_carrier(int fd, bool on);

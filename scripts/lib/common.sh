@@ -7,7 +7,7 @@ readonly RINGBACK_ROOT
 
 # Debian 12 packages, by what needs them.
 readonly PACKAGES_BUILD="build-essential cmake ninja-build pkg-config ccache scdoc libxen-dev libevent-dev libsystemd-dev liburing-dev
-    libjansson-dev libinih-dev libpcap-dev libseccomp-dev libsodium-dev uthash-dev uuid-dev libcmocka-dev"
+    libjansson-dev libinih-dev libmnl-dev libpcap-dev libseccomp-dev libsodium-dev uthash-dev uuid-dev libcmocka-dev"
 readonly PACKAGES_SIM="xen-utils-4.17 xenstore-utils qemu-utils iproute2 procps"
 readonly PACKAGES_TEST="clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck gcovr git jq curl python3
     libvhdi-utils qemu-system-xen e2fsprogs fio file dpkg-dev fakeroot spin"

@@ -95,7 +95,9 @@ static void prepare(struct net *net)
 
 static bool step(struct net *net)
 {
-    return netfront_tx_waiting(&net->front) == 0 || net_is_stuck(net, "the first two frames to be answered");
+    if (netfront_tx_waiting(&net->front) != 0)
+        return net_is_stuck(net, "the first two frames to be answered");
+    return net->options.time == 0 || guest_now() - net->started >= net->options.time;
 }
 
 static bool report(struct net *net)

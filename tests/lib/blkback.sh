@@ -4,7 +4,7 @@
 #
 # Everything is private to the test: the host, the daemon's directories, the images. What was started is stopped at exit, by process id. A
 # test fails by its first command that fails, by fail, or by what a sanitizer wrote into the daemon's log.
-set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 : "${RINGBACK_BUILD:?names the build directory}" "${SIMXEN_DIR:?is set by simhost run}"
 PATH=$RINGBACK_BUILD/sim/guest:$RINGBACK_BUILD/tools/ringctl:$PATH
@@ -27,51 +27,6 @@ keeper_pid=
 guest_pids=()
 at_end=: # a command of the script's own, run at exit
 crashes_expected= # not empty: workers may crash
-
-say() {
-    printf '%s\n' "$*"
-}
-
-fail() {
-    say "FAILED: $*" >&2
-    exit 1
-}
-
-skip() {
-    say "skipped: $*"
-    exit 77
-}
-
-# need COMMAND...: skips the test where one is missing.
-need() {
-    local command
-    for command in "$@"; do
-        command -v "$command" >/dev/null || skip "$command is not installed"
-    done
-}
-
-# wait_until SECONDS WHAT COMMAND...: until the command succeeds.
-wait_until() {
-    local limit=$1 what=$2 deadline=$((SECONDS + $1 + 1))
-    shift 2
-    until "$@" >/dev/null 2>&1; do
-        [ "$SECONDS" -lt "$deadline" ] || fail "waited $limit s for $what"
-        sleep 0.02
-    done
-}
-
-# expect WHAT WANTED FOUND
-expect() {
-    [ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"
-}
-
-alive() {
-    [ -d "/proc/$1" ] && ! grep -q '^State:[[:space:]]*Z' "/proc/$1/status" 2>/dev/null
-}
-
-dead() {
-    ! alive "$1"
-}
 
 # ---- The daemon. ---------------------------------------------------------------------------------------------------------
 

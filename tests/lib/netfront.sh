@@ -3,32 +3,14 @@
 # What tests of the simulated guest's network front end share. Sourced by scripts that `simhost run` starts, with RINGBACK_BUILD naming the build.
 #
 # Everything is private to the test: the host, the reflector that plays the back end. What was started is stopped at exit, by process id.
-set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/netguest.sh"
 
 : "${RINGBACK_BUILD:?names the build directory}" "${SIMXEN_DIR:?is set by simhost run}"
 PATH=$RINGBACK_BUILD/sim/guest:$RINGBACK_BUILD/tests/sim/netfront:$PATH
 
-# Seconds after which something hangs. Far more than it ever takes.
-readonly LIMIT_GUEST=60
-
 readonly WORK=$SIMXEN_DIR/test
 reflector_pid=
-started=
-guest_pids=()
-
-say() {
-    printf '%s\n' "$*"
-}
-
-fail() {
-    say "FAILED: $*" >&2
-    exit 1
-}
-
-# expect WHAT WANTED FOUND
-expect() {
-    [ "$2" = "$3" ] || fail "$1: expected '$2', found '$3'"
-}
 
 # reflector_start OPTION...: see its head comment.
 reflector_start() {
@@ -50,45 +32,6 @@ reflector_stop() {
 guest_new() {
     domain=$(simxen create)
     simxen vif-attach "$domain" 0 "$@"
-}
-
-# net DOMID ACTION...: simguest net as that domain; the JSON it prints is $result.
-net() {
-    local domid=$1 action=$2 status=0
-    shift 2
-    result=$(simxen exec "$domid" simguest net "$action" --limit "$LIMIT_GUEST" --json "$@") || status=$?
-    say "$result"
-    [ "$status" -eq 0 ] || fail "simguest net $action $*: exit status $status"
-}
-
-# net_start DOMID ACTION...: the same in the background; its process is $started.
-net_start() {
-    local domid=$1 action=$2 log
-    shift 2
-    log=$(mktemp "$WORK/guest.XXXXXX")
-    simxen exec "$domid" simguest net "$action" --limit "$LIMIT_GUEST" --json "$@" >"$log" 2>&1 &
-    started=$!
-    ln -s "$log" "$WORK/guest.$started"
-    guest_pids+=("$started")
-}
-
-# net_finish PID: it must end well; what it printed is $result.
-net_finish() {
-    local status=0
-    wait "$1" || status=$?
-    cat "$WORK/guest.$1"
-    result=$(tail -n 1 "$WORK/guest.$1")
-    [ "$status" -eq 0 ] || fail "the guest's exit status is $status"
-}
-
-net_stop() {
-    kill -TERM "$1"
-    net_finish "$1"
-}
-
-# field NAME: of $result.
-field() {
-    jq -r ".$1" <<<"$result"
 }
 
 end() {

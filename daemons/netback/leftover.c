@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * One file a tap, with the tap's name: "GUEST DEVID\n", where GUEST is the name of the guest's run directory.
+ */
+#include "leftover.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <backend/sweep.h>
+#include <service/log.h>
+#include <supervise/rundir.h>
+
+#include "tap.h"
+
+#define LEFTOVER_DIR "netback-taps"
+#define CONTENT_SIZE 160
+
+struct content {
+    char text[CONTENT_SIZE]; /* with NULs to its end */
+};
+
+_Static_assert(CONTENT_SIZE >= RUNDIR_NAME_SIZE + sizeof(" 4294967295\n"), "room for both");
+
+int leftover_open(const char *run_dir)
+{
+    char path[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/%s", run_dir, LEFTOVER_DIR);
+    return rundir_open(path);
+}
+
+int leftover_note(int dir, const char *netdev, const char *guest_name, uint32_t devid)
+{
+    struct content content = {0};
+
+    snprintf(content.text, sizeof(content.text), "%s %" PRIu32 "\n", guest_name, devid);
+    return rundir_write(dir, netdev, &content, sizeof(content));
+}
+
+int leftover_forget(int dir, const char *netdev)
+{
+    return rundir_remove(dir, netdev);
+}
+
+static int sweep_tap(void *arg, int dir, const char *netdev)
+{
+    const struct backend *backend = arg;
+    struct content content;
+    uint32_t devid;
+    char *space;
+    int err = rundir_read(dir, netdev, &content, sizeof(content));
+
+    content.text[sizeof(content.text) - 1] = '\0';
+    space = err == 0 ? strchr(content.text, ' ') : NULL;
+    if (space == NULL)
+        return 0; /* one that is being written */
+    *space = '\0';
+    space[1 + strcspn(space + 1, "\n")] = '\0';
+    if (rundir_device_parse(space + 1, &devid) < 0 || sweep_device_is_alive(backend, content.text, devid))
+        return 0;
+    err = tap_remove(netdev);
+    if (err < 0) {
+        log_error(NULL, "tap %s, whose card is gone, cannot be removed: %s", netdev, strerror(-err));
+        return 0;
+    }
+    log_info(NULL, "tap %s removed: its card is gone", netdev);
+    return leftover_forget(dir, netdev);
+}
+
+int leftover_sweep(int dir, const struct backend *backend)
+{
+    return rundir_each(dir, sweep_tap, (void *)(uintptr_t)backend);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Taps outlive us: which card each one is of is noted in a directory of the run directory, so that those of cards that went while we were away are
+ * found, and no other device of the host is ever touched.
+ */
+#ifndef NETBACK_LEFTOVER_H
+#define NETBACK_LEFTOVER_H
+
+#include <stdint.h>
+
+struct backend;
+
+/* Opens the directory. Returns a descriptor, or -errno. */
+int leftover_open(const char *run_dir);
+/* Notes that this tap is of that card, before it is made. Returns 0 or -errno. */
+int leftover_note(int dir, const char *netdev, const char *guest_name, uint32_t devid);
+/* It is removed. Returns 0 or -errno. */
+int leftover_forget(int dir, const char *netdev);
+/* Removes the taps of cards that are gone. Returns 0 or -errno. */
+int leftover_sweep(int dir, const struct backend *backend);
+
+#endif

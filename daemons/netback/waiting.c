@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What is prepared has a limit, for a toolstack waits for that and then takes the device away: whoever attaches the card is better told what is
+ * missing. What is connected waits as long as its guest does.
+ */
+#include "waiting.h"
+
+#include <errno.h>
+#include <time.h>
+
+#include <event2/event.h>
+
+#include <backend/guest.h>
+
+#include "netback.h"
+
+static const struct timeval period = {.tv_usec = 100000};
+
+/* libxl waits 10 s for InitWait. */
+#define PREPARE_LIMIT_MS 8000
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* Whether nobody wants what the card waits for any more. */
+static bool is_in_vain(const struct vif *vif)
+{
+    const struct device *device = &vif->device;
+    const enum xenbus_state own = device_own_state(device);
+
+    if (device->backend == NULL)
+        return false; /* xenstore is away */
+    if (device->state == DEVICE_PREPARING)
+        return own == XENBUS_UNKNOWN || own == XENBUS_CLOSING;
+    return device->effect && !device_is_wanted(device);
+}
+
+static void look(struct vif *vif)
+{
+    const bool forwards = vif->step == VIF_STEP_FORWARDING;
+
+    if (is_in_vain(vif)) {
+        waiting_end(vif);
+        device_give_up(&vif->device, -ECANCELED, "no longer wanted while it waited for %s",
+                       forwards ? "its bridge to forward" : "tapbridged");
+    } else if (vif->device.state == DEVICE_PREPARING && now_ms() - vif->waits_since_ms >= PREPARE_LIMIT_MS) {
+        waiting_end(vif);
+        device_give_up(&vif->device, -ETIMEDOUT, "tapbridged, whose bridge %s is, is not running", vif->card.bridge);
+    }
+}
+
+static void on_timer(evutil_socket_t fd, short what, void *arg)
+{
+    struct netback *netback = arg;
+    struct guest *guest, *next_guest;
+    struct device *device, *next;
+    bool any = false;
+
+    (void)fd;
+    (void)what;
+    for (guest = LIST_FIRST(&netback->backend.guests); guest != NULL; guest = next_guest) {
+        next_guest = LIST_NEXT(guest, entry);
+        for (device = LIST_FIRST(&guest->devices); device != NULL; device = next) {
+            next = LIST_NEXT(device, entry);
+            if (vif_of(device)->step != VIF_STEP_NONE) {
+                any = true;
+                look(vif_of(device));
+            }
+        }
+    }
+    if (any)
+        event_add(netback->waiting_timer, &period);
+}
+
+int waiting_open(struct netback *netback)
+{
+    netback->waiting_timer = evtimer_new(netback->backend.base, on_timer, netback);
+    return netback->waiting_timer == NULL ? -ENOMEM : 0;
+}
+
+void waiting_close(struct netback *netback)
+{
+    if (netback->waiting_timer != NULL)
+        event_free(netback->waiting_timer);
+    netback->waiting_timer = NULL;
+}
+
+void waiting_begin(struct vif *vif, enum vif_step step)
+{
+    struct netback *netback = vif_netback(vif);
+
+    vif->step = step;
+    vif->waits_since_ms = now_ms();
+    if (!evtimer_pending(netback->waiting_timer, NULL))
+        event_add(netback->waiting_timer, &period);
+}
+
+void waiting_end(struct vif *vif)
+{
+    vif->step = VIF_STEP_NONE;
+}
