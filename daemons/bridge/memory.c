@@ -93,11 +93,8 @@ static int check_bell(int fd)
 {
     char path[64], target[64];
     ssize_t length;
-    int flags = fcntl(fd, F_GETFL);
 
-    if (flags < 0)
-        return -errno;
-    if (!(flags & O_NONBLOCK))
+    if (port_bell_blocks(fd))
         return -EINVAL;
     snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
     length = readlink(path, target, sizeof(target) - 1);
@@ -143,6 +140,13 @@ void port_bell_ring(int bell)
     ssize_t ignored = write(bell, &one, sizeof(one)); /* EAGAIN: it is ringing */
 
     (void)ignored;
+}
+
+bool port_bell_blocks(int bell)
+{
+    const int flags = fcntl(bell, F_GETFL);
+
+    return flags < 0 || !(flags & O_NONBLOCK);
 }
 
 void port_bell_clear(int bell)

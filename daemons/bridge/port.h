@@ -14,16 +14,16 @@
  *                                            <-  PORT_FAILED, at any time: the port is closed, for the reason told. What goes on in
  *                                                its memory interests nobody any more; attach it anew, without descriptors
  *
- * Answers come in the order of what they answer. A port is known by its name, which is unique over all bridges. Attaching
- * one that is there already changes what it may do (bridge, mac, addresses, flags, group); without descriptors it gets new memory,
- * and what was in the old one is lost. A wrong result concerns that attempt only: ENOENT, no bridge of that name; EINVAL, a
- * message that makes no sense, or memory that is none; EPROTO, impossible indices in the memory; EMFILE, ENOMEM; ENOSPC, the
- * bridge has its ports. The client may try again whenever it likes.
+ * From PORT_ATTACHED on the port forwards, both ways. Answers come in the order of what they answer. A port is known by its name,
+ * which is unique over all bridges. Attaching one that is there already changes what it may do (bridge, mac, addresses, flags,
+ * group); without descriptors it gets new memory, and what was in the old one is lost. A wrong result concerns that attempt only:
+ * ENOENT, no bridge of that name; EINVAL, memory that is none; EPROTO, impossible indices in the memory; ENOSPC, the bridge has
+ * its ports; EMFILE, ENOMEM. The client may try again whenever it likes.
  *
  * The newest connection counts, an older one is closed. A connection that ends leaves all ports as they are and serving. One of
- * another version, or one that sends what is none of these messages, is closed. So is one when bridges come or go by configuration: what is
- * presented then finds them, or not. When tapbridged is restarted, or crashes, its
- * clients connect again and present what they have: what is in the rings is kept.
+ * another version, or one that sends what is none of these messages, is closed. So is one when bridges come or go by
+ * configuration: what is presented then finds them, or not. When tapbridged is restarted, or crashes, its clients connect again
+ * and present what they have: what is in the rings is kept.
  *
  * The memory: a memfd of port_memory_size() bytes, sealed (F_SEAL_SHRINK, F_SEAL_GROW, F_SEAL_SEAL), with two frame rings
  * (ring/frame.h) of `capacity` bytes each: at PORT_RING_IN what the port sends into the bridge, at port_ring_out() what the bridge
@@ -31,7 +31,8 @@
  * at either end says so; "bell out" for the port. tapbridged never waits for a port: a frame that finds no room is dropped and counted.
  *
  * Whoever holds the bells may change whether they block, for both ends. A process that serves a guest must not be able to: its
- * sandbox refuses F_SETFL without O_NONBLOCK (supervise/sandbox.c).
+ * sandbox refuses F_SETFL without O_NONBLOCK (supervise/sandbox.c). tapbridged looks before it rings, and closes such a port; who
+ * changes it just between the two could make it wait all the same.
  */
 #ifndef BRIDGE_PORT_H
 #define BRIDGE_PORT_H
@@ -130,6 +131,8 @@ void port_memory_unmap(void *memory, uint32_t capacity);
 
 /* Rings a bell. One that was rung so often that it takes no more is good enough. */
 void port_bell_ring(int bell);
+/* Whether ringing it could make us wait: somebody has made it block. */
+bool port_bell_blocks(int bell);
 /* Takes back what was rung. */
 void port_bell_clear(int bell);
 

@@ -50,6 +50,10 @@ static void spoil(struct shm_port *port, const char *reason)
 
 static void ring(struct shm_port *port)
 {
+    if (port_bell_blocks(port->fds[2])) {
+        spoil(port, "its bell was made to block");
+        return;
+    }
     port->bells_rung++;
     port_bell_ring(port->fds[2]);
 }

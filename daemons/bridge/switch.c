@@ -94,42 +94,46 @@ static bool is_station(const uint8_t *mac)
     return (mac[0] & 1) == 0 && memcmp(mac, no_mac, sizeof(no_mac)) != 0;
 }
 
-static int judge(const struct bridge_port *port, const uint8_t *frame, uint32_t length, enum drop *ret_reason)
+/* A frame that others are to cut into segments of a byte makes them work 65 thousand times as much as its sender. */
+static bool is_bomb(const struct netif_meta *meta)
+{
+    return meta->gso != NETIF_GSO_NONE && meta->gso_size < SWITCH_GSO_SIZE_MIN;
+}
+
+/* Why a frame goes nowhere, or DROPS: it may pass. */
+static enum drop judge(const struct bridge_port *port, const struct netif_meta *meta, const uint8_t *frame,
+                       uint32_t length)
 {
     if (length < NETIF_LENGTH_MIN)
-        *ret_reason = DROP_RUNT;
-    else if (!is_station(frame + 6))
-        *ret_reason = DROP_MALFORMED;
-    else if (is_reserved(frame))
-        *ret_reason = DROP_RESERVED;
-    else
-        switch (filter_check(&port->filter, frame, length)) {
-        case FILTER_PASS:
-            return 0;
-        case FILTER_SPOOFED_MAC:
-            *ret_reason = DROP_SPOOFED_MAC;
-            break;
-        case FILTER_SPOOFED_IP:
-            *ret_reason = DROP_SPOOFED_IP;
-            break;
-        case FILTER_MALFORMED:
-            *ret_reason = DROP_MALFORMED;
-            break;
-        }
-    return -EPERM;
+        return DROP_RUNT;
+    if (!is_station(frame + 6) || is_bomb(meta))
+        return DROP_MALFORMED;
+    if (is_reserved(frame))
+        return DROP_RESERVED;
+    switch (filter_check(&port->filter, frame, length)) {
+    case FILTER_SPOOFED_MAC:
+        return DROP_SPOOFED_MAC;
+    case FILTER_SPOOFED_IP:
+        return DROP_SPOOFED_IP;
+    case FILTER_MALFORMED:
+        return DROP_MALFORMED;
+    case FILTER_PASS:
+        break;
+    }
+    return DROPS;
 }
 
 void switch_frame(struct bridge_port *port, const struct netif_meta *meta, const uint8_t *frame, uint32_t length,
                   int64_t now)
 {
     struct bridge *bridge = port->bridge;
-    enum drop reason;
 
     port->counters.frames_in++;
     port->counters.bytes_in += length;
     bridge->counters.frames_in++;
     bridge->counters.bytes_in += length;
-    if (judge(port, frame, length, &reason) < 0)
+    const enum drop reason = judge(port, meta, frame, length);
+    if (reason != DROPS)
         switch_drop(port, reason);
     else if (fdb_learn(bridge->fdb, &port->fdb, frame + 6, now) == -EPERM)
         switch_drop(port, DROP_SPOOFED_MAC);

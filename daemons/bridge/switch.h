@@ -23,10 +23,13 @@
 #include "fdb.h"
 #include "filter.h"
 
+/* Bytes of payload in each segment of a frame to be segmented, at least: Linux's TCP sends no smaller ones. */
+#define SWITCH_GSO_SIZE_MIN 48u
+
 /* Why a frame went nowhere. Those up to DROP_RECEIVED are counted at the port it came from, the others at the one it did not reach. */
 enum drop {
-    DROP_RUNT, /* shorter than an Ethernet header */
-    DROP_MALFORMED, /* what the filter cannot understand; a source that is no station; metadata that does not fit the frame */
+    DROP_RUNT,      /* shorter than an Ethernet header */
+    DROP_MALFORMED, /* what the filter cannot understand; a source that is no station; segments too small; metadata of a tap that does not fit */
     DROP_SPOOFED_MAC,
     DROP_SPOOFED_IP,
     DROP_RESERVED, /* to an address that is not forwarded */

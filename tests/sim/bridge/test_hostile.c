@@ -3,6 +3,7 @@
  * Ports that do what they should not: each spoils its own, the others keep working, and the counters tell who it was.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -320,6 +321,21 @@ static void a_bell_that_is_full(void **state)
     the_others_work();
 }
 
+/* Nor one that was made to wait for its reader. */
+static void a_bell_that_blocks(void **state)
+{
+    const uint64_t most = UINT64_MAX - 1;
+
+    (void)state;
+    assert_int_equal(peer_attach(bad), 0);
+    port_bell_clear(bad->fds[2]);
+    assert_int_equal(write(bad->fds[2], &most, sizeof(most)), sizeof(most));
+    assert_int_equal(fcntl(bad->fds[2], F_SETFL, 0), 0);
+    peer_send(good, broadcast, good->mac, 1);
+    peer_expect(other, 1);
+    is_closed("its bell was made to block");
+}
+
 /* Rings its bell without end, with nothing to say. */
 static void a_bell_that_never_stops(void **state)
 {
@@ -371,6 +387,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_impossible_index_of_what_it_receives, setup, teardown),
         cmocka_unit_test_setup_teardown(a_port_that_never_drains, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bell_that_is_full, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_bell_that_blocks, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bell_that_never_stops, setup, teardown),
         cmocka_unit_test_setup_teardown(a_client_that_does_not_listen, setup, teardown),
     };

@@ -260,6 +260,23 @@ static void another_version_is_hung_up_on(void **state)
     assert_int_equal(rig_logged("another version"), 2);
 }
 
+/* Of root's capabilities one is left, and there is no way to others. */
+static void privileges_are_given_up(void **state)
+{
+    char path[64], line[128], seen[512] = "";
+
+    (void)state;
+    snprintf(path, sizeof(path), "/proc/%d/status", (int)rig_pid());
+    FILE *file = fopen(path, "r");
+    assert_non_null(file);
+    while (fgets(line, sizeof(line), file) != NULL)
+        if (strncmp(line, "CapPrm:", 7) == 0 || strncmp(line, "CapEff:", 7) == 0 ||
+            strncmp(line, "NoNewPrivs:", 11) == 0)
+            strcat(seen, line);
+    fclose(file);
+    assert_string_equal(seen, "CapPrm:\t0000000000001000\nCapEff:\t0000000000001000\nNoNewPrivs:\t1\n");
+}
+
 static void two_bridges_of_one_run_directory_are_one_too_many(void **state)
 {
     char command[512];
@@ -344,6 +361,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(another_version_is_hung_up_on, setup, teardown),
         cmocka_unit_test_setup_teardown(ringctl_tells, setup, teardown),
         cmocka_unit_test_setup_teardown(metrics_name_the_port, setup, teardown),
+        cmocka_unit_test_setup_teardown(privileges_are_given_up, setup, teardown),
         cmocka_unit_test_setup_teardown(two_bridges_of_one_run_directory_are_one_too_many, setup, teardown),
     };
 

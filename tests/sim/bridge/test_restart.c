@@ -4,6 +4,7 @@
  * runs.
  */
 #include <errno.h>
+#include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -46,6 +47,13 @@ static void await_all_back(void)
     peer_await_attached(one, 2);
     peer_await_attached(two, 2);
     peer_await_attached(three, 2);
+}
+
+static bool bell_rings(void *arg)
+{
+    struct pollfd one_bell = {.fd = ((const struct peer *)arg)->fds[2], .events = POLLIN};
+
+    return poll(&one_bell, 1, 0) == 1;
 }
 
 static void learn_wanderer(void)
@@ -110,6 +118,52 @@ static void frames_wait(void **state)
     await_all_back();
     peer_expect(two, 7);
     peer_expect(one, 8);
+}
+
+/* The one before may have died between an index and its event, at either end of either ring. */
+static void events_that_died_are_sent(void **state)
+{
+    static const struct netif_meta plain;
+    struct frame_producer dead;
+    struct netif_meta meta;
+    uint8_t frame[60] = {0};
+    uint32_t length;
+
+    (void)state;
+    learn_wanderer();
+    assert_int_equal(frame_consumer_get(&two->in, &meta, frame, &length), 0);
+    assert_false(frame_consumer_rearm(&two->in)); /* two sleeps */
+    rig_end(SIGKILL);
+    /* What one sent, and no bell. */
+    peer_send(one, two->mac, one->mac, 7);
+    port_bell_clear(one->fds[1]);
+    /* What the bridge had sent to two, and no bell. */
+    uint8_t *ring = two->memory + port_ring_out(two->capacity);
+    assert_int_equal(frame_producer_attach(&dead, ring, frame_size(two->capacity), two->capacity), 0);
+    memcpy(frame, two->mac, 6);
+    memcpy(frame + 6, one->mac, 6);
+    frame[14] = 6;
+    assert_int_equal(frame_producer_put(&dead, &plain, frame, sizeof(frame)), 0);
+    frame_producer_publish(&dead);
+    port_bell_clear(two->fds[2]);
+    rig_begin();
+    await_all_back();
+    rig_await(bell_rings, two, "the bell of what came before");
+    peer_expect(two, 6);
+    peer_expect(two, 7);
+}
+
+/* The same with nothing under way: whoever sleeps is woken once. */
+static void who_sleeps_is_woken(void **state)
+{
+    (void)state;
+    learn_wanderer();
+    assert_false(frame_consumer_rearm(&two->in));
+    rig_end(SIGKILL);
+    port_bell_clear(two->fds[2]);
+    rig_begin();
+    await_all_back();
+    rig_await(bell_rings, two, "a port to be woken");
 }
 
 /* Killed again and again under traffic: a frame may be lost or come twice, but never is another one, and in the end all works. */
@@ -239,6 +293,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(killed, setup, teardown),
         cmocka_unit_test_setup_teardown(frames_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(events_that_died_are_sent, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_sleeps_is_woken, setup, teardown),
         cmocka_unit_test_setup_teardown(killed_under_load, setup, teardown),
         cmocka_unit_test_setup_teardown(another_table_is_of_no_use, setup, teardown),
         cmocka_unit_test_setup_teardown(entries_wait_for_their_port, setup, teardown),

@@ -228,7 +228,7 @@ static void a_large_segment_comes_in_whole(void **state)
 static void nonsense_is_not_given_to_a_tap(void **state)
 {
     static uint8_t frame[5000];
-    const struct netif_meta meta = {.csum_blank = true, .gso = NETIF_GSO_TCPV6, .gso_size = 1};
+    const struct netif_meta meta = {.csum_blank = true, .gso = NETIF_GSO_TCPV6, .gso_size = 1000};
     int tap = open_socket("rbtap0");
 
     (void)state;

@@ -115,7 +115,7 @@ static void a_port_displaces_its_own(void **state)
     for (unsigned i = 0; i < 100000; i++) {
         learn(0, i, i);
         if (i % 50 == 0)
-            learn(0, 0, i); /* in use: never the oldest */
+            assert_int_equal(fdb_learn(fdb, &ports[0], mac(0, 0), i), 0); /* in use: never the oldest */
     }
     assert_int_equal(ports[0].count, PER_PORT);
     assert_true(ports[0].displaced >= 100000 - 2 * PER_PORT);

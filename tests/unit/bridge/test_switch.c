@@ -254,6 +254,22 @@ static void metadata_crosses(void **state)
     assert_int_equal(ports[1].meta.hash, 5);
 }
 
+static void a_bomb_is_defused(void **state)
+{
+    struct netif_meta meta = {.gso = NETIF_GSO_TCPV4, .gso_size = SWITCH_GSO_SIZE_MIN - 1};
+    static uint8_t frame[65535];
+
+    (void)state;
+    memcpy(frame, broadcast, 6);
+    memcpy(frame + 6, mac_of(0), 6);
+    switch_frame(&ports[0].port, &meta, frame, sizeof(frame), 0);
+    expect_puts(0, 0, 0, 0);
+    assert_int_equal(ports[0].port.counters.drops[DROP_MALFORMED], 1);
+    meta.gso_size++;
+    switch_frame(&ports[0].port, &meta, frame, sizeof(frame), 0);
+    expect_puts(0, 1, 1, 1);
+}
+
 static void a_flood_of_macs_hurts_its_port_only(void **state)
 {
     (void)state;
@@ -294,6 +310,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(nobody_is_somebody_else, setup, teardown),
         cmocka_unit_test_setup_teardown(nonsense_goes_nowhere, setup, teardown),
         cmocka_unit_test_setup_teardown(metadata_crosses, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_bomb_is_defused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_flood_of_macs_hurts_its_port_only, setup, teardown),
         cmocka_unit_test_setup_teardown(a_removed_port_is_forgotten, setup, teardown),
     };
