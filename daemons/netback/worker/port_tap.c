@@ -104,7 +104,7 @@ static int tap_receive(struct port *port, unsigned source, uint8_t *frame, struc
     ssize_t got;
 
     do {
-        got = read(tap->sources[source].fd, frame - HEADER_SIZE, HEADER_SIZE + NETIF_RX_LENGTH_MAX);
+        got = read(tap->sources[source].fd, frame - HEADER_SIZE, HEADER_SIZE + (size_t)NETIF_RX_LENGTH_MAX);
     } while (got < 0 && errno == EINTR);
     if (got < 0)
         return errno == EAGAIN ? 0 : -errno;

@@ -40,7 +40,6 @@
 
 #define READ_MAX    64u /* frames of the source in one turn */
 #define TURNS_MAX   16u /* turns before others are served */
-#define TICK_MAX_MS 250u
 #define TICK_MIN_MS 1u
 #define LOOK_MS     10u /* between two looks at the ring of a guest that sends no events */
 
@@ -227,8 +226,6 @@ static uint64_t tick_ms(const struct queue *queue)
 
     if (tuning->rx_stall_ms > 0 && tuning->rx_stall_ms / 4 < ms)
         ms = tuning->rx_stall_ms / 4;
-    if (ms > TICK_MAX_MS)
-        ms = TICK_MAX_MS;
     if (!(queue->params.order->connection.features & NETBACK_RX_NOTIFY) && ms > LOOK_MS)
         ms = LOOK_MS;
     return ms < TICK_MIN_MS ? TICK_MIN_MS : ms;

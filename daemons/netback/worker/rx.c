@@ -109,7 +109,7 @@ static struct frame *next_segment(struct rx *rx, struct frame *whole)
 
     if (!segment)
         return NULL;
-    int length = offload_segment_next(&whole->segments, segment->bytes, NETIF_RX_LENGTH_MAX);
+    int length = offload_segment_next(&whole->segments, segment->bytes, (size_t)NETIF_RX_LENGTH_MAX);
     if (length <= 0)
         abort(); /* it is taken off with its last one */
     segment->length = (uint32_t)length;

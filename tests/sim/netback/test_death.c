@@ -245,6 +245,37 @@ static void a_packet_that_crashes_is_dropped_in_the_end(void **state)
     end();
 }
 
+static bool far_has_read_number(void *arg)
+{
+    return far_read(&card, 0, &got, &header) && frame_number(got.bytes) == *(uint32_t *)arg;
+}
+
+/* A worker that had published and not told: the next one tells. */
+static void an_event_that_was_not_sent_is_sent_after_all(void **state)
+{
+    char command[64];
+    uint32_t number = 2;
+
+    (void)state;
+    begin();
+    both_ways_once(1);
+    snprintf(command, sizeof command, "simxen fault %u notify:swallow@*", rig.domid);
+    assert_int_equal(system(command), 0);
+    frame_make(bytes, 100, number, 1, false);
+    assert_true(card_send(&card, 0, bytes, 100, 4096, &plain));
+    rig_until(&rig, "a frame from the guest", far_has_read_number, &number);
+    for (unsigned i = 0; i < 100; i++)
+        rig_step(&rig);
+    assert_false(card_is_answered(&card));
+    rig_kill(&rig);
+    crash_at(0, false); /* nothing is swallowed any more */
+    rig_start(&rig, 0);
+    assert_int_equal(card_connect(&card, true, false), 0);
+    rig_until(&rig, "the event that was not sent", all_answered, NULL);
+    both_ways_once(3);
+    end();
+}
+
 static enum ring_journal_use use_of(unsigned ring)
 {
     const struct netback_journal_place place = netback_journal_place(&card.order.connection, ring);
@@ -332,6 +363,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(killed_again_and_again, end_worker),
         cmocka_unit_test_teardown(a_packet_that_crashes_is_dropped_in_the_end, end_worker),
+        cmocka_unit_test_teardown(an_event_that_was_not_sent_is_sent_after_all, end_worker),
         cmocka_unit_test_teardown(drained_it_leaves_nothing_in_flight, end_worker),
         cmocka_unit_test_teardown(another_supervisor_is_told_what_it_holds, end_worker),
         cmocka_unit_test_teardown(a_retired_journal_is_refused, end_worker),

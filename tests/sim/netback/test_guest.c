@@ -331,8 +331,9 @@ static void frames_wait_for_a_guest_that_says_nothing(void **state)
     (void)state;
     begin();
     card.order.connection.features &= ~(uint32_t)NETBACK_RX_NOTIFY;
+    card.order.tuning = (struct netback_tuning){.rx_drain_ms = UINT32_MAX}; /* no other reason to look */
     assert_int_equal(card_connect(&card, false, false), 0);
-    for (uint32_t i = 0; i < 40; i++) {
+    for (uint32_t i = 0; i < 80; i++) { /* more than wait in the worker */
         frame_make(bytes, 200, i, 1, false);
         assert_true(far_write(&card, 0, bytes, 200, NULL));
     }
@@ -342,9 +343,27 @@ static void frames_wait_for_a_guest_that_says_nothing(void **state)
         assert_int_equal(netif_front_rx_post(&card.queues[0].rx, id, card.queues[0].rx_grefs[id]), 0);
     card.queues[0].posted = 100;
     ring_front_publish(&card.queues[0].rx.ring); /* and no event */
-    until_received(&card, 40);
-    for (uint32_t i = 0; i < 40; i++)
+    until_received(&card, 80);
+    for (uint32_t i = 0; i < 80; i++)
         assert_int_equal(card.queues[0].log[i], i);
+    end();
+}
+
+/* One that does is asked to, and nobody looks otherwise. */
+static void frames_wait_for_a_guest_that_tells(void **state)
+{
+    (void)state;
+    begin();
+    card.order.tuning = (struct netback_tuning){.rx_drain_ms = UINT32_MAX};
+    assert_int_equal(card_connect(&card, false, false), 0);
+    card_post(&card, 0, 1);
+    frame_make(bytes, 5000, 1, 1, false);
+    assert_true(far_write(&card, 0, bytes, 5000, NULL));
+    for (unsigned i = 0; i < 100; i++)
+        rig_step(&rig);
+    card_post(&card, 0, 1);
+    until_received(&card, 1);
+    both_ways_once(&card, 2);
     end();
 }
 
@@ -388,6 +407,7 @@ int main(void)
         cmocka_unit_test_teardown(a_guest_that_takes_nothing_has_stalled, end_worker),
         cmocka_unit_test_teardown(a_guest_that_takes_too_little_has_stalled, end_worker),
         cmocka_unit_test_teardown(frames_wait_for_a_guest_that_says_nothing, end_worker),
+        cmocka_unit_test_teardown(frames_wait_for_a_guest_that_tells, end_worker),
         cmocka_unit_test_teardown(what_waits_too_long_is_dropped, end_worker),
         cmocka_unit_test_teardown(a_port_that_goes_away_is_told, end_worker),
     };
