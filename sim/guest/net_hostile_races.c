@@ -37,12 +37,12 @@ enum race_field {
 };
 
 struct race {
-    enum race_field field;
     volatile uint8_t *slots;
+    _Atomic uint64_t flips;
+    enum race_field field;
     unsigned slot_size, slot_count, offset, size;
     uint32_t values[VALUES];
     atomic_bool over;
-    _Atomic uint64_t flips;
 };
 
 /* The second thread: knows nothing of the first, as no thread of a hostile guest would. */

@@ -157,18 +157,6 @@ static struct net_address parse_address(const char *name, const char *value)
     return address;
 }
 
-static void parse_mac(const char *value, uint8_t ret_mac[6])
-{
-    unsigned byte[6];
-    char end;
-
-    if (sscanf(value, "%2x:%2x:%2x:%2x:%2x:%2x%c", &byte[0], &byte[1], &byte[2], &byte[3], &byte[4], &byte[5], &end) !=
-        6)
-        options_die("--to: '%s' is not an Ethernet address", value);
-    for (unsigned i = 0; i < 6; i++)
-        ret_mac[i] = (uint8_t)byte[i];
-}
-
 static void parse_sizes(struct net_options *options, const char *value)
 {
     char first[32];
@@ -268,7 +256,8 @@ static void take_option(struct net_options *options, int key, const char *value,
         options->flow = (uint32_t)options_number("--flow", value, 0, UINT32_MAX);
         break;
     case OPTION_TO:
-        parse_mac(value, options->to);
+        if (net_mac_parse(value, options->to) < 0)
+            options_die("--to: '%s' is not an Ethernet address", value);
         break;
     case OPTION_PORT:
         options->port = (uint16_t)options_number("--port", value, 1, UINT16_MAX);

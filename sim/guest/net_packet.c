@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "net_packet.h"
@@ -8,6 +10,20 @@
 const uint8_t net_broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
 
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+
+int net_mac_parse(const char *text, uint8_t ret_mac[6])
+{
+    uint8_t mac[6];
+
+    for (unsigned i = 0; i < sizeof mac; i++, text += 3) {
+        if (!isxdigit((unsigned char)text[0]) || !isxdigit((unsigned char)text[1]) ||
+            text[2] != (i + 1 < sizeof mac ? ':' : '\0'))
+            return -EINVAL;
+        mac[i] = (uint8_t)strtoul(text, NULL, 16);
+    }
+    memcpy(ret_mac, mac, sizeof mac);
+    return 0;
+}
 
 int net_address_parse(const char *text, struct net_address *ret_address)
 {

@@ -61,6 +61,8 @@ static inline void net_put32(uint8_t *bytes, uint32_t value)
     net_put16(bytes + 2, value);
 }
 
+/* Reads an Ethernet address. Returns 0 or -EINVAL. */
+int net_mac_parse(const char *text, uint8_t ret_mac[6]);
 /* Reads an address of either family. Returns 0 or -EINVAL. */
 int net_address_parse(const char *text, struct net_address *ret_address);
 /* "10.0.0.1", in memory that the next but three call overwrites. */

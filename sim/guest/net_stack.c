@@ -269,11 +269,11 @@ static void take_solicitation(struct net_stack *stack, const struct net_packet *
 static void take_icmp(struct net_stack *stack, const struct net_packet *packet)
 {
     bool v4 = packet->ip.protocol == NET_ICMP;
-    uint8_t type = packet->payload[0];
+    unsigned type = packet->payload[0];
 
     if (packet->ip.payload < NET_ICMP_SIZE)
-        stack->counts.unknown++;
-    else if (type == (v4 ? ICMP_ECHO_REQUEST : ICMPV6_ECHO_REQUEST))
+        type = UINT8_MAX; /* nobody's */
+    if (type == (v4 ? ICMP_ECHO_REQUEST : ICMPV6_ECHO_REQUEST))
         answer_echo(stack, packet, v4 ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY);
     else if (type == (v4 ? ICMP_ECHO_REPLY : ICMPV6_ECHO_REPLY) && stack->on_echo != NULL)
         stack->on_echo(stack->arg, packet);

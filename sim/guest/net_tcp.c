@@ -223,9 +223,9 @@ void tcp_output(struct tcp *tcp)
 /* Sends again from the first byte that was not acknowledged. */
 static void go_back(struct tcp *tcp)
 {
-    uint64_t in_flight = tcp->sent - tcp->acked;
+    uint32_t half = (uint32_t)((tcp->sent - tcp->acked) / 2), least = 2u * tcp->mss;
 
-    tcp->threshold = in_flight / 2 > 2u * tcp->mss ? (uint32_t)(in_flight / 2) : 2u * tcp->mss;
+    tcp->threshold = half > least ? half : least;
     tcp->window = tcp->mss;
     tcp->sent = tcp->acked;
     tcp->end_sent = false;

@@ -15,6 +15,7 @@
 #include <xendev/event_channel.h>
 #include <xendev/grant.h>
 
+#include "net_packet.h"
 #include "netfront.h"
 
 static void post(struct netfront_queue *queue);
@@ -39,18 +40,12 @@ static int share_pages(struct netfront_queue *queue)
 
 static int read_mac(struct netfront *front)
 {
-    unsigned byte[NETIF_ADDRESS_LEN];
     char *text;
-
     int rc =
         xendev_store_read(front->guest->store, XENDEV_NO_TXN, xendev_frontend_path(front->device.xenbus), "mac", &text);
     if (rc < 0)
         return rc;
-    if (sscanf(text, "%2x:%2x:%2x:%2x:%2x:%2x", &byte[0], &byte[1], &byte[2], &byte[3], &byte[4], &byte[5]) !=
-        NETIF_ADDRESS_LEN)
-        rc = -EINVAL;
-    for (unsigned i = 0; rc == 0 && i < NETIF_ADDRESS_LEN; i++)
-        front->mac[i] = (uint8_t)byte[i];
+    rc = net_mac_parse(text, front->mac);
     free(text);
     return rc;
 }

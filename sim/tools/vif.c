@@ -217,7 +217,7 @@ static bool state_await(const struct vif *vif, unsigned wanted, bool gone_too)
 static bool script_run(const struct vif *vif, const char *what)
 {
     char line[VALUE_MAX + 64], name[32];
-    int status;
+    int status = -1;
 
     if (vif->hotplug_delay)
         usleep(vif->hotplug_delay * 1000);
@@ -232,8 +232,12 @@ static bool script_run(const struct vif *vif, const char *what)
     setenv("netdev", vif->vifname ? vif->vifname : name, 1);
     setenv("vif", vif->vifname ? vif->vifname : name, 1);
     snprintf(line, sizeof(line), "%s %s type_if=vif", vif->hotplug, what);
-    status = system(line);
-    return status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        execl("/bin/sh", "sh", "-c", line, NULL);
+        _exit(127);
+    }
+    return pid > 0 && waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 /* ---- The commands. -------------------------------------------------------------------------------------------------- */
