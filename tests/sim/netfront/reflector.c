@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * reflector [--hub | --tap NAME] [--queues N] [--offer F,...] [--lose N]: a network back end for tests of the simulated guest, until SIGTERM.
+ * reflector [--hub | --tap NAME] [--queues N] [--offer F,...] [--lose N] [--keep DIR]: a network back end for tests of the simulated guest, until SIGTERM.
  *
  * Every frame a guest sends comes back to it, or, with --hub, goes to all others, or, with --tap, to that tap, from which all get theirs; a frame
  * without a checksum has none there either. Frames wait for pages as long as it takes, the oldest BACKLOG of them.
- * It serves all vifs of the host in one process and keeps nothing when it dies.
+ * It serves all vifs of the host in one process. With --keep its journals are files, and
+ * the next one takes the rings over when it was killed; what waited is lost, and so is what a control ring had set up.
  *
  *   tx event -> netif_tx_next -> copy -> answer -> deliver: backlog of the receiver's queue -> lay -> copy -> finish -> publish
  */
@@ -16,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/queue.h>
 #include <unistd.h>
 
@@ -56,7 +58,7 @@ struct vif {
     LIST_ENTRY(vif) link; /* vifs */
     struct xendev_backend *device;
     uint32_t domid;
-    bool up, sg, gso[3];
+    bool up, resuming, sg, gso[3];
     struct queue queues[QUEUES_MAX];
     unsigned queue_count;
     struct ring_back ctrl;
@@ -71,6 +73,7 @@ static struct xendev_store *store;
 static struct xendev_grants *grants;
 static struct xendev_events *events;
 static unsigned queues_offered = 4, lose;
+static const char *keep;
 static const char *offered = "sg,gso4,gso6,csum6,split,multicast,ctrl";
 static const char *tap_name;
 static bool hub;
@@ -267,6 +270,22 @@ static int read_key(const struct vif *vif, const char *dir, const char *key, uin
     return xendev_store_read_u32(store, XENDEV_NO_TXN, path, key, ret_value);
 }
 
+static void *map_journal(const struct vif *vif, const char *dir, const char *key, size_t size)
+{
+    char path[512];
+
+    if (keep == NULL)
+        return mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    snprintf(path, sizeof path, "%s/%u.%u.%s.%s", keep, vif->domid, xendev_backend_devid(vif->device),
+             *dir != '\0' ? dir + 1 : "", key);
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | (vif->resuming ? 0 : O_TRUNC), 0600);
+    if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
+        abort();
+    void *journal = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    close(fd);
+    return journal;
+}
+
 static int map_ring(const struct vif *vif, const char *dir, const char *key, const struct ring_layout *layout,
                     void **ret_ring, void **ret_journal)
 {
@@ -277,11 +296,8 @@ static int map_ring(const struct vif *vif, const char *dir, const char *key, con
         rc = xendev_grants_map(grants, vif->domid, &gref, 1, ret_ring);
     if (rc < 0)
         return rc;
-    *ret_journal = aligned_alloc(RING_PAGE_SIZE, ring_journal_size(layout));
-    if (*ret_journal == NULL)
-        return -ENOMEM;
-    memset(*ret_journal, 0, ring_journal_size(layout));
-    return 0;
+    *ret_journal = map_journal(vif, dir, key, ring_journal_size(layout));
+    return *ret_journal == MAP_FAILED ? -ENOMEM : 0;
 }
 
 static int bind_channel(struct vif *vif, const char *dir, const char *key, void (*fired)(void *arg), void *arg,
@@ -302,9 +318,15 @@ static int connect_queue(struct queue *queue, const char *dir)
     if (rc == 0)
         rc = map_ring(vif, dir, "rx-ring-ref", &rx, &queue->rx_ring, &queue->rx_journal);
     if (rc == 0)
-        rc = netif_tx_attach(&queue->tx, queue->tx_ring, RING_PAGE_SIZE, queue->tx_journal, ring_journal_size(&tx), 1);
+        rc = vif->resuming ? netif_tx_recover(&queue->tx, queue->tx_ring, RING_PAGE_SIZE, queue->tx_journal,
+                                              ring_journal_size(&tx), 1, false)
+                           : netif_tx_attach(&queue->tx, queue->tx_ring, RING_PAGE_SIZE, queue->tx_journal,
+                                             ring_journal_size(&tx), 1);
     if (rc == 0)
-        rc = netif_rx_attach(&queue->rx, queue->rx_ring, RING_PAGE_SIZE, queue->rx_journal, ring_journal_size(&rx), 1);
+        rc = vif->resuming ? netif_rx_recover(&queue->rx, queue->rx_ring, RING_PAGE_SIZE, queue->rx_journal,
+                                              ring_journal_size(&rx), 1, false)
+                           : netif_rx_attach(&queue->rx, queue->rx_ring, RING_PAGE_SIZE, queue->rx_journal,
+                                             ring_journal_size(&rx), 1);
     if (rc < 0)
         return rc;
     rc = bind_channel(vif, dir, "event-channel", both_fired, queue, &queue->tx_channel);
@@ -368,11 +390,12 @@ static void on_connect(struct xendev_backend *device)
     xendev_backend_done(device, rc, rc < 0 ? "its keys make no connection" : NULL);
 }
 
-static void drop_ring(void **ring, void **journal)
+static void drop_ring(void **ring, void **journal, struct ring_layout layout)
 {
     if (*ring != NULL)
         xendev_grants_unmap(grants, *ring, 1);
-    free(*journal);
+    if (*journal != NULL && *journal != MAP_FAILED)
+        munmap(*journal, ring_journal_size(&layout));
     *ring = *journal = NULL;
 }
 
@@ -386,8 +409,8 @@ static void on_disconnect(struct xendev_backend *device)
         if (queue->rx_channel != queue->tx_channel)
             xendev_channel_close(queue->rx_channel);
         xendev_channel_close(queue->tx_channel);
-        drop_ring(&queue->tx_ring, &queue->tx_journal);
-        drop_ring(&queue->rx_ring, &queue->rx_journal);
+        drop_ring(&queue->tx_ring, &queue->tx_journal, netif_tx_layout());
+        drop_ring(&queue->rx_ring, &queue->rx_journal, netif_rx_layout());
         while ((frame = STAILQ_FIRST(&queue->backlog)) != NULL) {
             STAILQ_REMOVE_HEAD(&queue->backlog, link);
             free(frame);
@@ -396,12 +419,28 @@ static void on_disconnect(struct xendev_backend *device)
     if (vif != NULL) {
         xendev_channel_close(vif->ctrl_channel);
         vif->ctrl_channel = NULL;
-        drop_ring(&vif->ctrl_ring, &vif->ctrl_journal);
+        drop_ring(&vif->ctrl_ring, &vif->ctrl_journal, netif_ctrl_layout());
         vif->hash = (struct netif_hash){0};
         vif->queue_count = 0;
         vif->up = false;
     }
     xendev_backend_done(device, 0, NULL);
+}
+
+static struct vif *vif_get(struct xendev_backend *device)
+{
+    struct vif *vif = xendev_backend_data(device);
+
+    if (vif != NULL)
+        return vif;
+    vif = calloc(1, sizeof *vif);
+    if (vif == NULL)
+        abort();
+    vif->device = device;
+    vif->domid = xendev_backend_domid(device);
+    LIST_INSERT_HEAD(&vifs, vif, link);
+    xendev_backend_set_data(device, vif);
+    return vif;
 }
 
 static void on_prepare(struct xendev_backend *device)
@@ -414,17 +453,8 @@ static void on_prepare(struct xendev_backend *device)
                                           {"multicast", "feature-multicast-control"},
                                           {"ctrl", "feature-ctrl-ring"}};
     const char *path = xendev_backend_path(device);
-    struct vif *vif = xendev_backend_data(device);
 
-    if (vif == NULL) {
-        vif = calloc(1, sizeof *vif);
-        if (vif == NULL)
-            abort();
-        vif->device = device;
-        vif->domid = xendev_backend_domid(device);
-        LIST_INSERT_HEAD(&vifs, vif, link);
-        xendev_backend_set_data(device, vif);
-    }
+    vif_get(device)->resuming = false;
     int rc = xendev_store_write(store, XENDEV_NO_TXN, path, "feature-rx-copy", "1");
     for (unsigned i = 0; rc == 0 && i < sizeof keys / sizeof keys[0]; i++)
         rc = xendev_store_write(store, XENDEV_NO_TXN, path, keys[i][1], "%d", strstr(offered, keys[i][0]) != NULL);
@@ -433,9 +463,22 @@ static void on_prepare(struct xendev_backend *device)
     xendev_backend_done(device, rc, NULL);
 }
 
+/* Nobody knows what the one before had told the guest: it is told once more, and each ring is looked at when its channel fires. */
 static void on_resume(struct xendev_backend *device)
 {
-    xendev_backend_done(device, -EOPNOTSUPP, NULL);
+    struct vif *vif = vif_get(device);
+    int rc = -EOPNOTSUPP;
+
+    vif->resuming = keep != NULL;
+    if (vif->resuming)
+        rc = connect_all(vif);
+    vif->resuming = false;
+    vif->up = rc == 0;
+    for (unsigned i = 0; vif->up && i < vif->queue_count; i++) {
+        xendev_channel_notify(vif->queues[i].tx_channel);
+        xendev_channel_notify(vif->queues[i].rx_channel);
+    }
+    xendev_backend_done(device, rc, NULL);
 }
 
 static void on_release(struct xendev_backend *device)
@@ -485,10 +528,13 @@ static void on_signal(evutil_socket_t fd, short what, void *arg)
 
 static void parse(int argc, char **argv)
 {
-    static const struct option options[] = {
-        {"hub", no_argument, NULL, 'h'},         {"queues", required_argument, NULL, 'q'},
-        {"offer", required_argument, NULL, 'o'}, {"lose", required_argument, NULL, 'l'},
-        {"tap", required_argument, NULL, 't'},   {0}};
+    static const struct option options[] = {{"hub", no_argument, NULL, 'h'},
+                                            {"queues", required_argument, NULL, 'q'},
+                                            {"offer", required_argument, NULL, 'o'},
+                                            {"lose", required_argument, NULL, 'l'},
+                                            {"tap", required_argument, NULL, 't'},
+                                            {"keep", required_argument, NULL, 'k'},
+                                            {0}};
     int key;
 
     while ((key = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -498,6 +544,8 @@ static void parse(int argc, char **argv)
             queues_offered = (unsigned)strtoul(optarg, NULL, 10);
         else if (key == 'o')
             offered = optarg;
+        else if (key == 'k')
+            keep = optarg;
         else if (key == 't')
             tap_name = optarg;
         else if (key == 'l')
