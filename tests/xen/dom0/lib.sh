@@ -85,12 +85,15 @@ worker_is_other_than() {
 
 # --- Guests -----------------------------------------------------------------------------------------------------------
 
-# guest_config NAME pv|pvh DISK...: writes xl's configuration; $guest_append is added to the kernel's command line.
+# guest_config NAME pv|pvh DISK|NIC...: writes xl's configuration; $guest_append is added to the kernel's command line.
 guest_config() {
-    local name=$1 type=$2 disks=''
+    local name=$1 type=$2 disks='' nics=''
     shift 2
     while [ $# -gt 0 ]; do
-        disks+="'$1',"
+        case $1 in
+        mac=*) nics+="'$1'," ;;
+        *) disks+="'$1'," ;;
+        esac
         shift
     done
     cat >"$CASE/$name.cfg" <<END
@@ -100,10 +103,11 @@ kernel = "/srv/guest/vmlinux"
 ramdisk = "/run/bed/initramfs"
 extra = "console=hvc0 quiet mitigations=off ${guest_append:-}"
 memory = $guest_memory
-vcpus = 1
+vcpus = ${guest_vcpus:-1}
 on_crash = "destroy"
 on_reboot = "${guest_on_reboot:-destroy}"
 disk = [ $disks ]
+vif = [ $nics ]
 END
 }
 
@@ -113,7 +117,7 @@ guest_boots() { grep -c '^agent ready' "$(guest_log "$1")" 2>/dev/null || true; 
 
 booted_more_than() { [ "$(guest_boots "$1")" -gt "$2" ]; }
 
-# guest_start NAME pv|pvh DISK...: creates a guest and waits until it takes commands.
+# guest_start NAME pv|pvh DISK|NIC...: creates a guest and waits until it takes commands.
 guest_start() {
     guest_config "$@"
     step "create $*"
@@ -219,3 +223,5 @@ fio_verify() {
         "--bsrange=$blocks --size=$size --verify=crc32c --verify_fatal=1 --verify_backlog=64 --output-format=terse" \
         "--terse-version=3 $* >/run/fio.out 2>&1 || { cat /run/fio.out; exit 1; }"
 }
+
+. /bed/dom0/net.sh
