@@ -175,12 +175,12 @@ guest_refuses() {
 }
 
 # guest_background NAME TAG COMMAND; guest_join NAME TAG LIMIT: runs beside others; its end, output and status.
-guest_background() {
-    guest "$1" "(sh -c '$3' >/run/$2.out 2>&1; echo \$? >/run/$2.status) &"
-}
+guest_background() { guest "$1" "$(in_background "$2" "$3")"; }
+
+in_background() { echo "(sh -c '$2' >/run/$1.out 2>&1; echo \$? >/run/$1.status) &"; }
 
 guest_join() {
-    guest_limit=$3 guest "$1" "until [ -s /run/$2.status ]; do sleep 1; done; cat /run/$2.out; exit \$(cat /run/$2.status)"
+    guest_limit=$3 guest "$1" "until [ -s /run/$2.status ]; do sleep 0.2; done; cat /run/$2.out; status=\$(cat /run/$2.status); rm /run/$2.status; exit \$status"
 }
 
 # guest_programs NAME: makes ready for programs that are front ends themselves; the guest was started with no-blkfront.

@@ -123,7 +123,7 @@ on() {
 on_background() {
     if [ "$1" = dom0 ]; then
         step "dom0: $3"
-        { bash -c "$3" >"$CASE/$2.out" 2>&1; echo $? >"$CASE/$2.status"; } &
+        { bash -c "$3" >"$CASE/$2.out" 2>&1 && echo 0 || echo $?; } >"$CASE/$2.status" &
     else
         guest_background "$@"
     fi
@@ -139,7 +139,6 @@ on_join() {
         [ "$status" -eq 0 ] || fail "$2 in dom0 ended with status $status: $(tail -n 1 "$CASE/$2.out")"
     else
         guest_join "$@"
-        guest "$1" "rm /run/$2.status"
     fi
 }
 
@@ -149,8 +148,13 @@ program() { # PLACE: our own
 
 # serve PLACE TAG tcp|udp PORT COMMAND: in the background, from when it listens.
 serve() {
-    on_background "$1" "$2" "$5"
-    on "$1" "until busybox netstat -ln${3:0:1} | grep -q \":$4 \"; do sleep 0.1; done"
+    local listens="until busybox netstat -ln${3:0:1} | grep -q \":$4 \"; do sleep 0.1; done"
+    if [ "$1" = dom0 ]; then
+        on_background "$1" "$2" "$5"
+        on "$1" "$listens"
+    else
+        guest "$1" "$(in_background "$2" "$5") $listens"
+    fi
 }
 
 # ping_ok PLACE ADDRESS [SIZE]: five, each answered.
@@ -211,8 +215,8 @@ checksums_good() {
 # traffic_both_ways NAME N: verified, small and large, between the guest and dom0.
 traffic_both_ways() {
     local guest=$network.$2
-    transfer "$1" dom0 "$network.1" 8000001
-    transfer dom0 "$1" "$guest" 8000001
+    transfer "$1" dom0 "$network.1" 3000001
+    transfer dom0 "$1" "$guest" 3000001
     datagrams "$1" dom0 "$network.1" 300 24-8000
     datagrams dom0 "$1" "$guest" 300 24-8000
     checksums_good dom0 "$1"

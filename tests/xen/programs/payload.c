@@ -37,8 +37,8 @@
 #define DATAGRAM_MAX   65507
 #define DATAGRAMS_MAX  (1u << 20) /* that one receiver can tell apart */
 #define CONNECT_TRIES  300        /* a tenth of a second apart */
-#define LAST_TRIES     20         /* how often a sender of datagrams tells that it is done */
-#define LAST_TRIES_GAP 50000      /* microseconds */
+#define LAST_TRIES     10         /* how often a sender of datagrams tells that it is done */
+#define LAST_TRIES_GAP 20000      /* microseconds */
 #define RECEIVE_BUFFER (8 * 1024 * 1024)
 
 struct header {
