@@ -78,11 +78,6 @@ connected() {
     done
 }
 
-worker_is_other_than() {
-    local pid
-    pid=$(disk_field "$1" .worker.pid) && [ "$pid" != null ] && [ "$pid" != "$2" ]
-}
-
 # --- Guests -----------------------------------------------------------------------------------------------------------
 
 # guest_config NAME pv|pvh DISK|NIC...: writes xl's configuration; $guest_append is added to the kernel's command line.
