@@ -2,7 +2,8 @@
 /*
  * Traffic whose every byte is known: one end sends what the other can work out for itself. It runs in dom0 and in guests.
  *
- *   payload send tcp HOST PORT BYTES           a stream; BYTES 0: until SIGTERM
+ *   payload send tcp HOST PORT BYTES           a stream; BYTES 0: until SIGTERM, and not as fast as it can, to leave others
+ *                                              an emulated processor
  *   payload receive tcp PORT                   one stream, to its end
  *   payload send udp HOST PORT COUNT MIN-MAX USECS
  *                                              numbered datagrams of those sizes, so far apart; COUNT 0: until SIGTERM
@@ -39,6 +40,7 @@
 #define CONNECT_TRIES  300        /* a tenth of a second apart */
 #define LAST_TRIES     10         /* how often a sender of datagrams tells that it is done */
 #define LAST_TRIES_GAP 20000      /* microseconds */
+#define ENDLESS_GAP    20000      /* microseconds between the chunks of a stream without end */
 #define RECEIVE_BUFFER (8 * 1024 * 1024)
 
 struct header {
@@ -202,6 +204,8 @@ static int send_stream(const char *host, const char *port, uint64_t bytes)
         fill(chunk, length, 0, sent);
         send_all(fd, chunk, length);
         sent += length;
+        if (bytes == 0)
+            pause_us(ENDLESS_GAP);
     }
     if (shutdown(fd, SHUT_WR) < 0)
         die("shutdown");
