@@ -70,8 +70,8 @@ static int decode(struct served_bridge *served, const uint8_t *bytes, size_t siz
 
 void tables_load(struct served_bridge *served)
 {
-    uint8_t *bytes;
-    size_t size;
+    uint8_t *bytes = NULL;
+    size_t size = 0;
     int err = read_file(served->tapbridge->state_dir, served->bridge.name, &bytes, &size);
 
     if (err == 0) {

@@ -125,7 +125,7 @@ static int attach(int fd, const char *name)
     struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
     int size = (int)OFFLOAD_VIRTIO_SIZE, little_endian = 1;
 
-    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+    snprintf(request.ifr_name, sizeof(request.ifr_name), "%.*s", (int)TAP_NAME_SIZE - 1, name);
     if (ioctl(fd, TUNSETIFF, &request) < 0 || ioctl(fd, TUNSETPERSIST, 1) < 0 ||
         ioctl(fd, TUNSETVNETHDRSZ, &size) < 0 || ioctl(fd, TUNSETVNETLE, &little_endian) < 0 ||
         ioctl(fd, TUNSETOFFLOAD, TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6) < 0)
@@ -141,7 +141,7 @@ static int bring_up(const char *name)
 
     if (fd < 0)
         return -errno;
-    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+    snprintf(request.ifr_name, sizeof(request.ifr_name), "%.*s", (int)TAP_NAME_SIZE - 1, name);
     if (ioctl(fd, SIOCGIFFLAGS, &request) < 0) {
         err = -errno;
     } else if (!(request.ifr_flags & IFF_UP)) {

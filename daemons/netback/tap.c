@@ -67,13 +67,14 @@ static int set_address(int fd)
 int tap_make(const char *name, struct backend_error *ret_error)
 {
     const bool is_new = if_nametoindex(name) == 0;
-    const int header_size = TAP_HEADER_SIZE;
+    const int header_size = TAP_HEADER_SIZE, little_endian = 1;
     int fd = open_queue(name, ret_error);
     int err = 0;
 
     if (fd < 0)
         return fd;
-    if (ioctl(fd, TUNSETVNETHDRSZ, &header_size) < 0 || ioctl(fd, TUNSETPERSIST, 1) < 0)
+    if (ioctl(fd, TUNSETVNETHDRSZ, &header_size) < 0 || ioctl(fd, TUNSETVNETLE, &little_endian) < 0 ||
+        ioctl(fd, TUNSETPERSIST, 1) < 0)
         err = -errno;
     if (err == 0 && is_new)
         err = set_address(fd);
