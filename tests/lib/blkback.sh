@@ -216,35 +216,6 @@ has_served() {
 
 # ---- What is held. ----------------------------------------------------------------------------------------------------------
 
-resident_kb() {
-    awk '/^VmRSS/ {print $2}' "/proc/$1/status"
-}
-
-descriptors() {
-    find "/proc/$1/fd" -mindepth 1 | wc -l
-}
-
-mappings() {
-    wc -l <"/proc/$1/maps"
-}
-
-# The processes that the daemon started, dead ones too.
-children() {
-    wc -w <"/proc/$1/task/$1/children"
-}
-
-# watches: of all clients of xenstored together, as itself tells.
-watches() {
-    rm -f "$WORK/memreport"
-    # The simulator lacks what this program is linked with and does not call.
-    env -u LD_LIBRARY_PATH /usr/lib/xen-4.17/bin/xenstore-control memreport "$WORK/memreport" >/dev/null
-    grep -c 'struct watch ' "$WORK/memreport"
-}
-
-nodes() {
-    xenstore-ls -f / | wc -l
-}
-
 # held: everything that can be left over, one count a line.
 held() {
     say "descriptors of the daemon: $(descriptors "$daemon_pid")"

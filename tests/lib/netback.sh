@@ -132,6 +132,12 @@ worker_replaced() {
     [ -n "$now" ] && [ "$now" != "$2" ]
 }
 
+# nothing_of DOMID [DEVID]: no node of the back end, no file, no tap.
+nothing_of() {
+    ! compgen -G "$RUN/netback/$1-*/${2:-}" && ! xenstore-exists "/local/domain/0/backend/vif/$1${2:+/$2}" &&
+        ! grep -qs "^$1-.* ${2:-}" "$RUN"/netback-taps/* && ! ip -o link | grep -q " vif$1\.${2:-}"
+}
+
 # state_is DOMID DEVID STATE: of the back end, in xenstore.
 state_is() {
     [ "$(xenstore-read "/local/domain/0/backend/vif/$1/$2/state" 2>/dev/null)" = "$3" ]
@@ -141,9 +147,10 @@ state_is() {
 
 # held: everything that can be left over, one count a line.
 held() {
-    say "descriptors of the daemon: $(find "/proc/$daemon_pid/fd" -mindepth 1 | wc -l)"
-    say "processes of the daemon: $(wc -w <"/proc/$daemon_pid/task/$daemon_pid/children")"
-    say "nodes: $(xenstore-ls -f / | wc -l)"
+    say "descriptors of the daemon: $(descriptors "$daemon_pid")"
+    say "processes of the daemon: $(children "$daemon_pid")"
+    say "watches: $(watches)"
+    say "nodes: $(nodes)"
     say "files: $(find "$RUN" -not -name restarts | wc -l)"
     say "network devices: $(ip -o link | wc -l)"
     simxen list
