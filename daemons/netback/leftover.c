@@ -34,12 +34,35 @@ int leftover_open(const char *run_dir)
     return rundir_open(path);
 }
 
-int leftover_note(int dir, const char *netdev, const char *guest_name, uint32_t devid)
+static struct content content_of(const char *guest_name, uint32_t devid)
 {
     struct content content = {0};
 
     snprintf(content.text, sizeof(content.text), "%s %" PRIu32 "\n", guest_name, devid);
+    return content;
+}
+
+int leftover_note(int dir, const char *netdev, const char *guest_name, uint32_t devid)
+{
+    const struct content content = content_of(guest_name, devid);
+
     return rundir_write(dir, netdev, &content, sizeof(content));
+}
+
+bool leftover_is_noted(int dir, const char *netdev)
+{
+    struct content content;
+
+    return rundir_read(dir, netdev, &content, sizeof(content)) == 0;
+}
+
+bool leftover_is_of(int dir, const char *netdev, const char *guest_name, uint32_t devid)
+{
+    const struct content wanted = content_of(guest_name, devid);
+    struct content content;
+
+    return rundir_read(dir, netdev, &content, sizeof(content)) == 0 &&
+           strncmp(content.text, wanted.text, sizeof(content.text)) == 0;
 }
 
 int leftover_forget(int dir, const char *netdev)

@@ -6,6 +6,7 @@
 #ifndef NETBACK_LEFTOVER_H
 #define NETBACK_LEFTOVER_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 struct backend;
@@ -14,6 +15,9 @@ struct backend;
 int leftover_open(const char *run_dir);
 /* Notes that this tap is of that card, before it is made. Returns 0 or -errno. */
 int leftover_note(int dir, const char *netdev, const char *guest_name, uint32_t devid);
+/* Whether this tap was noted, of whatever card; and whether it was of this one. */
+bool leftover_is_noted(int dir, const char *netdev);
+bool leftover_is_of(int dir, const char *netdev, const char *guest_name, uint32_t devid);
 /* It is removed. Returns 0 or -errno. */
 int leftover_forget(int dir, const char *netdev);
 /* Removes the taps of cards that are gone. Returns 0 or -errno. */

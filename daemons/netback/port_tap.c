@@ -8,6 +8,8 @@
 #include "port.h"
 
 #include <errno.h>
+#include <net/if.h>
+#include <stdbool.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -23,14 +25,23 @@
 #include "vif.h"
 #include "waiting.h"
 
-/* Makes the tap, or finds it. Returns 0, or -errno with the reason. */
+/* Makes the tap, or finds it as it was noted. Returns 0, or -errno with the reason. */
 static int make(struct vif *vif, struct backend_error *ret_error)
 {
-    int err = leftover_note(vif_netback(vif)->taps_dir, vif->card.netdev, vif->device.guest->name, vif->device.devid);
+    const int taps_dir = vif_netback(vif)->taps_dir;
+    const char *name = vif->card.netdev;
+    const bool noted = leftover_is_noted(taps_dir, name);
+    int err;
 
+    if (!noted && if_nametoindex(name) != 0) /* not even when it is such a tap as ours are */
+        return reason_fail(ret_error, -EEXIST, "there is a network device %s that is not ours", name);
+    err = leftover_note(taps_dir, name, vif->device.guest->name, vif->device.devid);
     if (err < 0)
-        return reason_fail(ret_error, err, "tap %s cannot be recorded: %s", vif->card.netdev, strerror(-err));
-    return tap_make(vif->card.netdev, ret_error);
+        return reason_fail(ret_error, err, "tap %s cannot be recorded: %s", name, strerror(-err));
+    err = tap_make(name, ret_error);
+    if (err < 0 && (!noted || err == -EEXIST))
+        (void)leftover_forget(taps_dir, name);
+    return err;
 }
 
 static void prepare(struct vif *vif)
@@ -106,12 +117,15 @@ static void acquire(struct vif *vif)
 
 static void discard(struct vif *vif)
 {
+    const int taps_dir = vif_netback(vif)->taps_dir;
     int err;
 
     vif_close_fds(vif);
+    if (!leftover_is_of(taps_dir, vif->card.netdev, vif->device.guest->name, vif->device.devid))
+        return; /* it never had one */
     err = tap_remove(vif->card.netdev);
     if (err == 0)
-        err = leftover_forget(vif_netback(vif)->taps_dir, vif->card.netdev);
+        err = leftover_forget(taps_dir, vif->card.netdev);
     if (err < 0)
         log_error(&vif->device.log, "tap %s cannot be removed: %s", vif->card.netdev, strerror(-err));
 }

@@ -132,7 +132,7 @@ int tap_remove(const char *name)
         return 0;
     fd = open_queue(name, &unused);
     if (fd < 0)
-        return fd;
+        return fd == -EEXIST ? 0 : fd;
     if (ioctl(fd, TUNSETPERSIST, 0) < 0)
         err = -errno;
     close(fd);

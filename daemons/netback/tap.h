@@ -33,7 +33,7 @@ int tap_set_offload(int fd, const struct tap_offload *offload);
 int tap_set_carrier(int fd, bool on);
 /* Whether the descriptor is a queue of that tap. */
 bool tap_is_queue(int fd, const char *name);
-/* Removes the tap; one that is not there is no error. Returns 0 or -errno. */
+/* Removes the tap; one that is not there, or another device of that name, is no error. Returns 0 or -errno. */
 int tap_remove(const char *name);
 
 #endif

@@ -122,6 +122,9 @@ static int reload(struct device *device, const struct backend_connection *record
         return err;
     if (((const struct netback_connection *)recorded)->port != (uint32_t)vif->port->number)
         return reason_fail(ret_error, -EINVAL, "it was connected with another kind of port");
+    if (device->backend != NULL)
+        vif->multicast_control =
+            frontend_wants_multicast_control(device_store(device), xendev_backend_front(device->backend));
     return device->backend != NULL ? card_save(device->dir, recorded->generation, &vif->card) : 0;
 }
 
@@ -159,13 +162,21 @@ static struct netback_tuning tuning_of(const struct vif *vif)
     };
 }
 
-static void tune(struct vif *vif)
+static void tell_tuning(struct vif *vif)
 {
     struct netback_message message = {.head = {.type = NETBACK_TUNE, .devid = vif->device.devid},
                                       .tune = tuning_of(vif)};
 
+    vif->untold = false;
+    guest_tell(vif->device.guest, &message.head, NULL, 0);
+}
+
+/* A worker that is about to connect is told when it has. */
+static void tune(struct vif *vif)
+{
+    vif->untold = true;
     if (vif->device.state == DEVICE_CONNECTED && vif->device.guest->state == GUEST_SERVED)
-        guest_tell(vif->device.guest, &message.head, NULL, 0);
+        tell_tuning(vif);
 }
 
 static void on_rate_changed(void *arg, const char *path)
@@ -178,8 +189,11 @@ static void on_rate_changed(void *arg, const char *path)
     card_read_rate(device_store(&vif->device), xendev_backend_path(vif->device.backend), &rate, &error);
     if (error.text[0] != '\0')
         log_warning(&vif->device.log, "%s", error.text);
-    if (rate.bytes == vif->card.rate.bytes && rate.us == vif->card.rate.us)
+    if (rate.bytes == vif->card.rate.bytes && rate.us == vif->card.rate.us) {
+        if (vif->untold)
+            tune(vif);
         return;
+    }
     vif->card.rate = rate;
     if (rate.us == 0)
         log_info(&vif->device.log, "may send without a limit");
@@ -195,7 +209,7 @@ static void on_multicast_changed(void *arg, const char *path)
         frontend_wants_multicast_control(device_store(&vif->device), xendev_backend_front(vif->device.backend));
 
     (void)path;
-    if (wanted == vif->multicast_control)
+    if (wanted == vif->multicast_control && !vif->untold)
         return;
     vif->multicast_control = wanted;
     tune(vif);
@@ -242,6 +256,7 @@ static int init(struct device *device)
 {
     struct backend_error unused;
 
+    vif_of(device)->untold = true; /* whatever a predecessor told */
     /* For reports, until prepare or connect look at it: it may have been closed under a predecessor, or by one. */
     (void)read_card(vif_of(device), NULL, &unused);
     return 0;
@@ -390,15 +405,25 @@ static void connect_vif(struct device *device, const struct serve_order *order)
     fds[NETBACK_FD_STATE] = state;
     fds[NETBACK_FD_COUNTERS] = order->counters;
     memcpy(fds + NETBACK_FD_PORT, vif->fds, vif->fd_count * sizeof(fds[0]));
+    vif->untold = false;
     serve_tell(device, BACKEND_CONNECT, &message.head, fds, NETBACK_FD_PORT + vif->fd_count);
     close(state);
+}
+
+static void recovered(struct device *device, const struct backend_head *message)
+{
+    struct vif *vif = vif_of(device);
+
+    (void)message;
+    if (vif->untold) /* it changed meanwhile */
+        tell_tuning(vif);
 }
 
 static int connected(struct device *device, const struct backend_head *message)
 {
     const struct vif *vif = vif_of(device);
 
-    (void)message;
+    recovered(device, message);
     log_info(&device->log, "connected: %s%s%s, %" PRIu32 " queue%s", vif->card.netdev,
              vif->card.bridge[0] != '\0' ? " on " : "", vif->card.bridge, vif->connection.queue_count,
              vif->connection.queue_count == 1 ? "" : "s");
@@ -446,6 +471,8 @@ static void claim(struct device *device, const int *fds, unsigned fd_count)
     vif->fd_count = fd_count;
     if (vif->port != NULL && vif->port->claimed != NULL)
         vif->port->claimed(vif);
+    if (device->backend != NULL && device->guest->state == GUEST_SERVED)
+        tell_tuning(vif); /* it may have changed while there was no netbackd; without xenstore that shows later */
 }
 
 void vif_port_failed(struct vif *vif, const char *reason)
@@ -508,6 +535,7 @@ const struct backend_kind vif_kind = {
     .message = on_message,
     .connect = connect_vif,
     .connected = connected,
+    .recovered = recovered,
     .held_check = held_check,
     .held_is_own = held_is_own,
     .claim = claim,

@@ -40,6 +40,7 @@ struct vif {
     bool port_asked;   /* tapbridged owes an answer about it */
     bool carrier_off;  /* the guest takes no frames */
     bool multicast_control;
+    bool untold; /* the worker may not know the rate and the filter as they are */
     struct xendev_watch *rate_watch;
     struct xendev_watch *multicast_watch;
 };
