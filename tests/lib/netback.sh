@@ -15,8 +15,8 @@ fi
 
 : "${RINGBACK_BUILD:?names the build directory}" "${SIMXEN_DIR:?is set by simhost run}"
 PATH=$RINGBACK_BUILD/sim/guest:$RINGBACK_BUILD/tools/ringctl:$PATH
-daemon_program=$RINGBACK_BUILD/daemons/netback/netbackd
-worker_program=$RINGBACK_BUILD/daemons/netback/worker/netbackd-worker
+daemon_program=${NETBACK_DAEMON:-$RINGBACK_BUILD/daemons/netback/netbackd} # a broken one that a test must not let pass
+worker_program=${NETBACK_WORKER:-$RINGBACK_BUILD/daemons/netback/worker/netbackd-worker}
 switch_program=$RINGBACK_BUILD/daemons/bridge/tapbridged
 
 # Seconds after which something hangs. Far more than it ever takes: none is a measure of speed.
@@ -44,6 +44,16 @@ bridge_new() {
     ip link add "$1" type bridge
     ip link set "$1" up
     [ $# -lt 2 ] || ip address add "$2" dev "$1"
+}
+
+# daemon_of BUILD: from now on another version is started: newer (0.1.1), or foreign (0.2.0, with channel and journal of another version); own.
+daemon_of() {
+    daemon_program=$RINGBACK_BUILD/tests/sim/netback/$1/netbackd
+    worker_program=$RINGBACK_BUILD/tests/sim/netback/$1/netbackd-worker
+    if [ "$1" = own ]; then
+        daemon_program=$RINGBACK_BUILD/daemons/netback/netbackd
+        worker_program=$RINGBACK_BUILD/daemons/netback/worker/netbackd-worker
+    fi
 }
 
 # daemon_start OPTION...: netbackd.

@@ -52,9 +52,17 @@ done
 
 say "--- detached under traffic"
 flooding_guest
-card_detach "$domain" 0
+simxen vif-detach "$domain" 0 &
+detach=$!
+wait_until "$LIMIT_ATTACH" "the back end to close" state_is "$domain" 0 5
+simxen exec "$domain" xenstore-write device/vif/0/state 6
+wait "$detach" || fail "it did not close"
 wait_until "$LIMIT_ATTACH" "nothing to be left" nothing_of "$domain" 0
-kill -KILL "$started"
+kill -KILL "$started" 2>/dev/null || true
+flooding_guest # and one that does not mind
+! simxen vif-detach "$domain" 0 --wait 1 || fail "it closed under a guest that did not"
+wait_until "$LIMIT_ATTACH" "nothing to be left" nothing_of "$domain" 0
+kill -KILL "$started" 2>/dev/null || true
 
 say "--- destroyed under traffic"
 for how in "" --abrupt; do
@@ -71,14 +79,15 @@ flooding_guest
 detached=$domain
 daemon_end TERM
 simxen destroy "$destroyed" --abrupt
-kill -KILL "$started"
+kill -KILL "$started" 2>/dev/null || true
 xenstore-rm "/local/domain/0/backend/vif/$detached/0" && xenstore-rm "/local/domain/$detached/device/vif/0"
 alive "$worker_of_destroyed" || fail "the worker did not stay"
 [ -d "/sys/class/net/vif$destroyed.0" ] || fail "the tap did not stay"
-xenstore-rm "/local/domain/0/backend/vif/$destroyed" 2>/dev/null || true # as xl's clean-up does
 daemon_start
 for domain in "$destroyed" "$detached"; do
-    wait_until "$LIMIT_DAEMON" "nothing to be left of guest $domain" nothing_of "$domain"
+    wait_until "$LIMIT_DAEMON" "nothing to be left of guest $domain" nothing_of "$domain" 0
+    no_directory() { ! compgen -G "$RUN/netback/$domain-*"; }
+    wait_until "$LIMIT_DAEMON" "the directory of guest $domain to be gone" no_directory
 done
 wait_until "$LIMIT_DAEMON" "the worker to be gone" dead "$worker_of_destroyed"
 
