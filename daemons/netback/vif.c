@@ -440,8 +440,6 @@ static int on_message(struct device *device, const struct backend_head *head)
     if (device->state != DEVICE_CONNECTED && device->state != DEVICE_RECOVERING)
         return 0; /* overtaken */
     on = ((const struct netback_message *)head)->carrier.on != 0;
-    if (on != vif->carrier_off)
-        return 0;
     vif->carrier_off = !on;
     log_info(&device->log, on ? "the guest takes frames again" : "the guest takes no frames any more");
     if (vif->port->set_carrier != NULL)

@@ -167,7 +167,7 @@ iperf_run() {
     local words rate
     words="-p 5001 -f m"
     [ "$4" = tcp ] || words+=" -u"
-    serve "$2" iperf "$4" 5001 "timeout -s INT 20 iperf -s $words -P 1; true"
+    serve "$2" iperf "$4" 5001 "timeout -s INT 200 iperf -s $words -P 1; true"
     [ "$4" = tcp ] || words+=" -b 100M -l 1400"
     on "$1" "iperf -c $3 $words -t 2"
     on_join "$2" iperf 60 >"$CASE/iperf"
