@@ -4,6 +4,8 @@
 # Connected; pushes another. Both leave exactly once, however long the back end takes until it serves, and the port until it forwards; the toolstack
 # sees InitWait; and Connected is never written before the port forwards.
 . "$(dirname "$0")/../../lib/netback.sh"
+# No frame of the host's own wakes a worker: it has to see the guest's by itself.
+echo 1 | tee /proc/sys/net/ipv6/conf/{all,default}/disable_ipv6 >/dev/null
 bridge_new br0
 ip link set br0 type bridge stp_state 1 forward_delay 200 # 2 s of listening and 2 of learning, where that is wanted
 daemon_start
@@ -44,6 +46,7 @@ try() {
     wait_until "$LIMIT_ATTACH" "InitWait" state_is "$domain" 0 2
     watch_states "$domain" "$WORK/states.$domain" &
     watcher=$!
+    guest_pids+=("$watcher" "$attach") # ended at exit like them
     [ "$before" = 0 ] || kill -STOP "$daemon_pid"
     net_start "$domain" start-of-day --time 2 0
     guest=$started
