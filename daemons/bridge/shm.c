@@ -160,7 +160,7 @@ static int attach_rings(struct shm_port *port)
 int shm_open(struct shm_port *port, struct event_base *base, const int fds[PORT_FDS], uint32_t capacity,
              shm_failed failed, void *arg)
 {
-    void *memory;
+    void *memory = NULL;
     int err = port_memory_check(fds, capacity);
 
     if (err == 0)

@@ -36,7 +36,7 @@ static uint8_t arriving[FRAME_LENGTH_MAX], leaving[FRAME_LENGTH_MAX];
 static int send_frame(int fd, const struct offload_virtio *header, const uint8_t *bytes, uint32_t length)
 {
     uint8_t head[OFFLOAD_VIRTIO_SIZE];
-    const struct iovec parts[] = {{head, sizeof(head)}, {(void *)(uintptr_t)bytes, length}};
+    const struct iovec parts[] = {{head, sizeof(head)}, {(void *)bytes, length}};
 
     offload_virtio_encode(header, sizeof(head), head);
     if (writev(fd, parts, 2) >= 0)

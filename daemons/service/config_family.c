@@ -79,7 +79,7 @@ void config_family_fini(struct config_family *family)
     for (unsigned t = 0; t < family->count; t++) {
         config_fini(&family->tables[t], 1);
         free(family->tables[t].values);
-        free((char *)(uintptr_t)family->tables[t].section);
+        free((char *)family->tables[t].section);
     }
     free(family->tables);
     family->tables = NULL;
