@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "kind.h"
 
@@ -67,22 +68,37 @@ unsigned disk_in_flight(const struct disk *disk)
     return disk->in_flight;
 }
 
+void disk_params_close(const struct disk_params *params)
+{
+    close(params->fd);
+    for (unsigned i = 0; i < params->parent_count; i++)
+        close(params->parents[i]);
+}
+
+static int disk_check_range(const struct disk *disk, const struct disk_io *io, uint64_t *ret_length)
+{
+    if ((io->offset | io->length) % DISK_SECTOR_SIZE || io->offset >= disk->info.size || io->length == 0 ||
+        io->length > disk->info.size - io->offset)
+        return -EINVAL;
+    *ret_length = io->length;
+    return 0;
+}
+
 /* Returns 0 and the bytes asked for, or why the request is refused. */
 static int disk_check(const struct disk *disk, const struct disk_io *io, uint64_t *ret_length)
 {
     uint64_t length = 0;
-    switch (io->op) {
-    case DISK_FLUSH:
+    if ((unsigned)io->op >= DISK_OPS)
+        return -EINVAL;
+    if (io->op >= DISK_DISCARD && !(disk->kind->ops & 1u << io->op))
+        return -EOPNOTSUPP;
+    if (io->op != DISK_READ && io->op != DISK_FLUSH && disk->info.read_only)
+        return -EROFS;
+    if (io->op == DISK_DISCARD || io->op == DISK_PULL)
+        return disk_check_range(disk, io, ret_length);
+    if (io->op != DISK_READ && io->op != DISK_WRITE) {
         *ret_length = 0;
         return 0;
-    case DISK_WRITE:
-        if (disk->info.read_only)
-            return -EROFS;
-        break;
-    case DISK_READ:
-        break;
-    default:
-        return -EINVAL;
     }
     if (io->offset % DISK_SECTOR_SIZE || io->offset >= disk->info.size)
         return -EINVAL;
@@ -115,7 +131,8 @@ void disk_request_finish(struct disk_request *request, int result)
 
 static void disk_request_passed(struct file_io *file_io)
 {
-    disk_request_finish((struct disk_request *)file_io, file_io->result);
+    bool vain = file_io->op == FILE_PUNCH && file_io->result == -EOPNOTSUPP; /* a discard is advice */
+    disk_request_finish((struct disk_request *)file_io, vain ? 0 : file_io->result);
 }
 
 void disk_request_pass(struct disk_request *request)
@@ -124,9 +141,11 @@ void disk_request_pass(struct disk_request *request)
         [DISK_READ] = FILE_READ,
         [DISK_WRITE] = FILE_WRITE,
         [DISK_FLUSH] = FILE_SYNC,
+        [DISK_DISCARD] = FILE_PUNCH,
     };
     struct file_io *file_io = &request->file_io;
     file_io->op = ops[request->io->op];
+    file_io->member = 0;
     file_io->offset = request->io->offset;
     file_io->length = request->length;
     file_io->done = disk_request_passed;
@@ -149,6 +168,9 @@ static void disk_start(struct disk *disk, struct disk_io *io)
     request->io = io;
     request->length = length;
     request->done = 0;
+    request->layer = 0;
+    request->place = 0;
+    request->slot = NULL;
     request->file_io.iov = io->iov;
     request->file_io.skip = 0;
     disk->kind->start(disk, request);

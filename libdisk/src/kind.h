@@ -10,7 +10,7 @@
 #ifndef DISK_KIND_H
 #define DISK_KIND_H
 
-#include <disk/disk.h>
+#include <disk/parent.h>
 
 #include "file/file.h"
 
@@ -20,6 +20,11 @@ struct disk_request {
     struct disk_io *io;
     uint64_t length;                 /* bytes asked for */
     uint64_t done;                   /* bytes of them that are complete */
+    unsigned layer;                  /* vhd's, from here: the image of the chain in which is looked next */
+    uint32_t place;                  /* sector of the block there, or 0 when that is to be looked up */
+    uint64_t extent;                 /* bytes of the piece under way */
+    struct vhd_slot *slot;           /* whose bits its write is to set, or NULL */
+    unsigned epoch;                  /* of its transfer */
     TAILQ_ENTRY(disk_request) entry; /* disk.free_requests, or a list of the kind's */
 };
 
@@ -38,9 +43,12 @@ struct disk {
 
 struct disk_kind {
     const char *name;
+    unsigned ops; /* bits of enum disk_op: what it does beside reads, writes and flushes */
     /* Fills path or size of `source` from what follows "kind:". Returns 0 or -EINVAL. */
     int (*source_parse)(const char *text, struct disk_source *source, struct disk_error *ret_error);
     int (*source_open)(const struct disk_source *source, bool read_only, struct disk_error *ret_error);
+    /* As disk_parent_read(). NULL: images of this kind have none. */
+    int (*parent_read)(int fd, struct disk_parent *ret_parent, struct disk_error *ret_error);
     int (*open)(const struct disk_params *params, struct disk **ret_disk, struct disk_error *ret_error);
     /* Called when nothing is in flight; calls disk_fini() and frees the rest. */
     void (*close)(struct disk *disk);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A disk: something that reads, writes and flushes sectors, asynchronously.
+ * A disk: something that reads, writes, flushes and discards sectors, asynchronously.
  *
  * Every kind (ram, raw, vhd, ...) implements one table, struct disk_kind, in a folder of its own; nothing here knows
  * of Xen, rings or daemons. Work is split between two processes:
@@ -61,7 +61,10 @@ struct disk;
 
 struct disk_params {
     const struct disk_kind *kind;
-    int fd;       /* from disk_source_open(); the disk takes it over, also when disk_open() fails */
+    int fd; /* from disk_source_open(); the disk takes it over, also when disk_open() fails */
+    const int *
+        parents; /* of a child image, all of its chain, the nearest first: read-only, taken over as `fd` is (parent.h) */
+    unsigned parent_count;
     int fence_fd; /* registered with every io_uring, so that it stays open until the kernel's last I/O ended; -1: none */
     bool read_only; /* `fd` is O_RDONLY */
     unsigned depth; /* most requests in flight at once: 1..4096 */
@@ -72,13 +75,23 @@ struct disk_info {
     uint32_t sector_size;          /* bytes: logical; 512 */
     uint32_t physical_sector_size; /* bytes: what writes should be aligned to */
     bool read_only;
-    const char *engine; /* how I/O reaches the file: "io_uring", "pread", "mmap" */
+    uint32_t discard_granularity; /* bytes: what a discard should cover to have an effect; 0: the disk takes none */
+    unsigned parents;             /* images below it whose content shows through */
+    const char *engine;           /* how I/O reaches the file: "io_uring", "pread", "mmap" */
 };
 
 enum disk_op {
     DISK_READ,
     DISK_WRITE,
     DISK_FLUSH, /* everything acknowledged before this was submitted is on stable storage when it completes */
+
+    /* These have a `length` and no buffers. */
+    DISK_DISCARD, /* the range is of no use to its writer: it reads as zeros or as before, and may take no room any more */
+    DISK_PULL,    /* what parents hold of the range is copied into the image; see vhd.h for this and the next two */
+
+    /* And these have neither. */
+    DISK_SETTLE, /* the image, which has been given all they hold, lets go of its parents */
+    DISK_RESIZE, /* the disk gets `offset` bytes: more than it had, all zeros */
     DISK_OPS
 };
 
@@ -86,7 +99,8 @@ enum disk_op {
 struct disk_io {
     enum disk_op op;
     uint64_t offset;         /* bytes, multiple of DISK_SECTOR_SIZE; 0 for flush */
-    const struct iovec *iov; /* each base 512-byte aligned and each length a multiple of 512 bytes; none for flush */
+    uint64_t length;         /* bytes, multiple of DISK_SECTOR_SIZE: of a range without buffers */
+    const struct iovec *iov; /* reads and writes: each base 512-byte aligned and each length a multiple of 512 bytes */
     int iov_count;
     int result; /* out: 0 or -errno; a short transfer is never success */
 
@@ -102,7 +116,7 @@ void disk_close(struct disk *disk);
 void disk_get_info(const struct disk *disk, struct disk_info *ret_info);
 
 /* Starts `count` requests; those that cannot be started complete with an error. A range beyond the disk is -EINVAL, a
- * write to a read-only disk -EROFS. Overlapping requests in flight together have no defined order. One system call a
+ * change of a read-only disk -EROFS, what its kind does not do -EOPNOTSUPP. Overlapping requests in flight together have no defined order. One system call a
  * batch at most where the engine allows. */
 void disk_submit(struct disk *disk, struct disk_io *const *ios, unsigned count);
 
@@ -122,5 +136,8 @@ unsigned disk_in_flight(const struct disk *disk);
 /* The kind called `name` ("ram", "raw", "vhd"), or NULL. */
 const struct disk_kind *disk_kind_find(const char *name);
 const char *disk_kind_name(const struct disk_kind *kind);
+
+/* Closes all descriptors that `params` would hand over. */
+void disk_params_close(const struct disk_params *params);
 
 #endif

@@ -21,6 +21,7 @@
 void file_io_single(struct file_io *io, enum file_op op, uint64_t offset, void *buffer, size_t length)
 {
     io->op = op;
+    io->member = 0;
     io->offset = offset;
     io->single = (struct iovec){.iov_base = buffer, .iov_len = length};
     io->iov = &io->single;
@@ -67,6 +68,19 @@ void file_io_advance(struct file_io *io, size_t count)
     }
 }
 
+bool file_io_is_zero(const struct file_io *io, size_t length)
+{
+    const struct iovec *iov = io->iov;
+    for (size_t skip = io->skip; length > 0; skip = 0, iov++) {
+        const char *bytes = (const char *)iov->iov_base + skip;
+        size_t part = iov->iov_len - skip < length ? iov->iov_len - skip : length;
+        if (part > 0 && (bytes[0] != 0 || memcmp(bytes, bytes + 1, part - 1) != 0))
+            return false;
+        length -= part;
+    }
+    return true;
+}
+
 bool file_io_account(struct file_io *io, int64_t returned)
 {
     if ((returned == -EINTR || returned == -EAGAIN) && io->retries < FILE_RETRIES) {
@@ -77,7 +91,7 @@ bool file_io_account(struct file_io *io, int64_t returned)
         io->result = (int)returned;
         return true;
     }
-    if (io->op == FILE_SYNC) {
+    if (io->op == FILE_SYNC || io->op == FILE_PUNCH) {
         io->result = 0;
         return true;
     }
@@ -147,13 +161,19 @@ static void file_run_done(struct file_io *io)
     (void)io; /* file_drain() saw it end */
 }
 
-int64_t file_run(struct file *file, enum file_op op, uint64_t offset, void *buffer, size_t length)
+int64_t file_run(struct file *file, unsigned member, enum file_op op, uint64_t offset, void *buffer, size_t length)
 {
     struct file_io io = {.done = file_run_done};
     file_io_single(&io, op, offset, buffer, length);
+    io.member = member;
     file_start(file, &io);
     file_drain(file);
     return io.result < 0 && io.length == length ? io.result : (int64_t)(length - io.length);
+}
+
+uint64_t file_size(const struct file *file, unsigned member)
+{
+    return member == 0 ? file->size : file->parent_sizes[member - 1];
 }
 
 /* ---- The choice of engine. ----------------------------------------------------------------------------------------- */
@@ -192,31 +212,84 @@ static int file_describe(int fd, struct file *file, struct disk_error *ret_error
     return 0;
 }
 
-int file_open(int fd, int fence_fd, unsigned depth, struct file **ret_file, struct disk_error *ret_error)
+static int file_describe_parents(const struct disk_params *params, struct file *file, struct disk_error *ret_error)
+{
+    file->parent_count = params->parent_count;
+    if (params->parent_count == 0)
+        return 0;
+    file->parent_sizes = calloc(params->parent_count, sizeof *file->parent_sizes);
+    if (!file->parent_sizes)
+        return disk_refuse(ret_error, -ENOMEM, "out of memory for %u parents", params->parent_count);
+    for (unsigned i = 0; i < params->parent_count; i++) {
+        struct stat st;
+        if (fstat(params->parents[i], &st) < 0)
+            return disk_refuse(ret_error, -errno, "cannot stat parent %u: %s", i + 1, strerror(errno));
+        if (!S_ISREG(st.st_mode))
+            return disk_refuse(ret_error, -EINVAL, "parent %u is not a regular file", i + 1);
+        file->parent_sizes[i] = (uint64_t)st.st_size;
+    }
+    return 0;
+}
+
+/* The same file twice would be a chain that never ends. */
+static int file_check_distinct(const struct disk_params *params, struct disk_error *ret_error)
+{
+    struct stat one, other;
+    for (unsigned i = 0; i <= params->parent_count; i++)
+        for (unsigned k = 0; k < i; k++) {
+            if (fstat(params->parents[i - 1], &one) < 0 || fstat(k ? params->parents[k - 1] : params->fd, &other) < 0)
+                return disk_refuse(ret_error, -errno, "cannot stat a parent: %s", strerror(errno));
+            if (one.st_dev == other.st_dev && one.st_ino == other.st_ino)
+                return disk_refuse(ret_error, -ELOOP, "the chain of parents is a loop: files %u and %u are the same", k,
+                                   i);
+        }
+    return 0;
+}
+
+static bool file_all_take_nowait(const struct disk_params *params)
+{
+    bool takes = file_takes_nowait(params->fd);
+    for (unsigned i = 0; takes && i < params->parent_count; i++)
+        takes = file_takes_nowait(params->parents[i]);
+    return takes;
+}
+
+int file_open(const struct disk_params *params, struct file **ret_file, struct disk_error *ret_error)
 {
     struct file about = {0};
-    int result = file_describe(fd, &about, ret_error);
-    if (result < 0) {
-        close(fd);
-        return result;
-    }
     struct file *file = NULL;
+    int result = file_describe(params->fd, &about, ret_error);
+    if (result == 0)
+        result = file_describe_parents(params, &about, ret_error);
+    if (result == 0)
+        result = file_check_distinct(params, ret_error);
+    if (result < 0)
+        goto fail;
     /* Without io_uring (old kernel, kernel.io_uring_disabled) every file is served on the spot. */
-    if (!file_takes_nowait(fd) || file_open_uring(fd, fence_fd, depth, &file) < 0)
-        result = file_open_sync(fd, &file);
+    if (!file_all_take_nowait(params) || file_open_uring(params, &file) < 0)
+        result = file_open_sync(params, &file);
     if (result < 0) {
-        close(fd);
-        return disk_refuse(ret_error, result, "cannot set up I/O for the image: %s", strerror(-result));
+        (void)disk_refuse(ret_error, result, "cannot set up I/O for the image: %s", strerror(-result));
+        goto fail;
     }
     file->size = about.size;
     file->physical_size = about.physical_size;
     file->is_block_device = about.is_block_device;
+    file->parent_count = about.parent_count;
+    file->parent_sizes = about.parent_sizes;
     *ret_file = file;
     return 0;
+
+fail:
+    disk_params_close(params);
+    free(about.parent_sizes);
+    return result;
 }
 
 void file_close(struct file *file)
 {
-    if (file)
-        file->ops->close(file);
+    if (!file)
+        return;
+    free(file->parent_sizes);
+    file->ops->close(file);
 }

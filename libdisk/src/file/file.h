@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The engine under every kind that keeps its bytes in a file: asynchronous reads, writes and syncs of one descriptor.
+ * The engine under every kind that keeps its bytes in a file: asynchronous reads, writes and syncs of one descriptor, and reads of
+ * others that belong to it: the files of a chain of images are the members of one engine, so that there is one queue to hand over and
+ * one descriptor to wait on.
  *
  * Three engines implement struct file_ops:
  *
@@ -24,11 +26,13 @@
 enum file_op {
     FILE_READ,
     FILE_WRITE,
-    FILE_SYNC, /* what ended before it was started is on stable storage when it ends */
+    FILE_SYNC,  /* what ended before it was started is on stable storage when it ends */
+    FILE_PUNCH, /* `length` bytes read as zeros afterwards, and take no room; -EOPNOTSUPP where that cannot be */
 };
 
 struct file_io {
     enum file_op op;
+    unsigned member;         /* which file: 0, or a parent's; those are only read */
     uint64_t offset;         /* bytes: where in the file what is left begins */
     const struct iovec *iov; /* what is left begins `skip` bytes into the first buffer */
     size_t skip;
@@ -57,17 +61,19 @@ struct file_ops {
 
 struct file {
     const struct file_ops *ops;
-    uint64_t size;          /* bytes, when it was opened */
+    uint64_t size;          /* bytes, when it was opened: of member 0, as the rest */
     uint32_t physical_size; /* bytes: what writes should be aligned to */
     bool is_block_device;
+    unsigned parent_count;  /* members beside 0 */
+    uint64_t *parent_sizes; /* bytes, of members 1 and up; the file's */
     int poll_fd;        /* readable when file_poll() may find something; -1: it always finds all within file_kick() */
     unsigned in_flight; /* started and not done */
     struct file_io_list ended; /* of engines that carry operations out on the spot: to be announced */
 };
 
-/* Makes the engine for `fd`, which it takes over also on failure. `fence_fd`: see struct disk_params. `depth`: how
- * many operations will be in flight at most. Returns 0, or -errno with `ret_error` filled. */
-int file_open(int fd, int fence_fd, unsigned depth, struct file **ret_file, struct disk_error *ret_error);
+/* Makes the engine for the descriptors of `params`, which it takes over also on failure. Returns 0, or -errno with `ret_error`
+ * filled: parents must be regular files. */
+int file_open(const struct disk_params *params, struct file **ret_file, struct disk_error *ret_error);
 
 /* Nothing may be in flight. Takes NULL. */
 void file_close(struct file *file);
@@ -79,12 +85,15 @@ unsigned file_poll(struct file *file, bool wait);
 /* Runs operations until none is in flight, those that completions start included. */
 void file_drain(struct file *file);
 
-/* Makes `io` one operation on one buffer. */
+/* The bytes a member had when it was opened. */
+uint64_t file_size(const struct file *file, unsigned member);
+
+/* Makes `io` one operation of member 0 on one buffer. */
 void file_io_single(struct file_io *io, enum file_op op, uint64_t offset, void *buffer, size_t length);
 
 /* Transfers one buffer, or syncs, and waits for it. Nothing else may be in flight. Returns the bytes transferred,
  * fewer than `length` at the end of the file or at an error behind the first of them; or -errno. */
-int64_t file_run(struct file *file, enum file_op op, uint64_t offset, void *buffer, size_t length);
+int64_t file_run(struct file *file, unsigned member, enum file_op op, uint64_t offset, void *buffer, size_t length);
 
 /* ---- For engines. -------------------------------------------------------------------------------------------------- */
 
@@ -107,8 +116,14 @@ void file_io_end(struct file *file, struct file_io *io);
 void file_kick_nothing(struct file *file);
 unsigned file_poll_ended(struct file *file, bool wait);
 
-int file_open_sync(int fd, struct file **ret_file);
-int file_open_uring(int fd, int fence_fd, unsigned depth, struct file **ret_file);
+/* True when what is left of `io`, of `length` bytes at most, is zeros. */
+bool file_io_is_zero(const struct file_io *io, size_t length);
+
+/* How FILE_PUNCH is to be asked of fallocate(). */
+#define FILE_PUNCH_MODE (FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE)
+
+int file_open_sync(const struct disk_params *params, struct file **ret_file);
+int file_open_uring(const struct disk_params *params, struct file **ret_file);
 
 /* ---- For sources. -------------------------------------------------------------------------------------------------- */
 

@@ -9,7 +9,9 @@
 #include "file/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -17,7 +19,8 @@
 
 struct sync_file {
     struct file file;
-    int fd;
+    int *fds; /* by member */
+    unsigned fd_count;
     struct file_io_list started;
 };
 
@@ -39,6 +42,8 @@ static int64_t sync_call(int fd, struct file_io *io)
 {
     if (io->op == FILE_SYNC)
         return fdatasync(fd) < 0 ? -errno : 0;
+    if (io->op == FILE_PUNCH)
+        return fallocate(fd, FILE_PUNCH_MODE, (off_t)io->offset, (off_t)io->length) < 0 ? -errno : 0;
     int count = 0;
     const struct iovec *iov = file_io_next(io, &count);
     return sync_transfer(fd, io->op, iov, count, io->offset);
@@ -46,7 +51,7 @@ static int64_t sync_call(int fd, struct file_io *io)
 
 static void sync_run(struct sync_file *sync, struct file_io *io)
 {
-    while (!file_io_account(io, sync_call(sync->fd, io)))
+    while (!file_io_account(io, sync_call(sync->fds[io->member], io)))
         ;
 }
 
@@ -72,7 +77,7 @@ static bool sync_add(struct file_io *io, struct iovec *iov, int *count)
 static void sync_run_merged(struct sync_file *sync, const struct file_io *end, const struct iovec *iov, int count)
 {
     struct file_io *io = TAILQ_FIRST(&sync->started);
-    int64_t left = sync_transfer(sync->fd, io->op, iov, count, io->offset);
+    int64_t left = sync_transfer(sync->fds[io->member], io->op, iov, count, io->offset);
     for (; io != end; io = TAILQ_NEXT(io, entry)) {
         int64_t part = left < (int64_t)io->length ? left : (int64_t)io->length;
         if (part > 0)
@@ -80,6 +85,13 @@ static void sync_run_merged(struct sync_file *sync, const struct file_io *end, c
         if (part <= 0 || !file_io_account(io, part))
             sync_run(sync, io);
     }
+}
+
+/* Whether `io` goes on where one that ends at `end` leaves off. */
+static bool sync_follows(const struct file_io *io, const struct file_io *first, uint64_t end)
+{
+    return io && (io->op == FILE_READ || io->op == FILE_WRITE) && io->op == first->op && io->member == first->member &&
+           io->offset == end;
 }
 
 static void sync_kick(struct file *file)
@@ -91,8 +103,8 @@ static void sync_kick(struct file *file)
         uint64_t end = first->offset + first->length;
         int count = 0;
         io = TAILQ_NEXT(first, entry);
-        if (io && io->op == first->op && io->offset == end && first->op != FILE_SYNC && sync_add(first, iov, &count)) {
-            while (io && io->op == first->op && io->offset == end && sync_add(io, iov, &count)) {
+        if (sync_follows(io, first, end) && sync_add(first, iov, &count)) {
+            while (sync_follows(io, first, end) && sync_add(io, iov, &count)) {
                 end += io->length;
                 io = TAILQ_NEXT(io, entry);
             }
@@ -116,7 +128,9 @@ static void sync_start(struct file *file, struct file_io *io)
 static void sync_close(struct file *file)
 {
     struct sync_file *sync = (struct sync_file *)file;
-    close(sync->fd);
+    for (unsigned i = 0; i < sync->fd_count; i++)
+        close(sync->fds[i]);
+    free(sync->fds);
     free(sync);
 }
 
@@ -128,14 +142,22 @@ static const struct file_ops sync_ops = {
     .close = sync_close,
 };
 
-int file_open_sync(int fd, struct file **ret_file)
+int file_open_sync(const struct disk_params *params, struct file **ret_file)
 {
     struct sync_file *sync = calloc(1, sizeof *sync);
-    if (!sync)
+    int *fds = calloc(params->parent_count + 1, sizeof *fds);
+    if (!sync || !fds) {
+        free(sync);
+        free(fds);
         return -ENOMEM;
+    }
+    fds[0] = params->fd;
+    if (params->parent_count > 0)
+        memcpy(fds + 1, params->parents, params->parent_count * sizeof *fds);
     sync->file.ops = &sync_ops;
     sync->file.poll_fd = -1;
-    sync->fd = fd;
+    sync->fds = fds;
+    sync->fd_count = params->parent_count + 1;
     TAILQ_INIT(&sync->started);
     TAILQ_INIT(&sync->file.ended);
     *ret_file = &sync->file;

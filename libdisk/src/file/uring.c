@@ -2,7 +2,7 @@
 /*
  * I/O by io_uring.
  *
- * The ring is made disabled, given its files, restricted to reads, writes and syncs of registered files, and only
+ * The ring is made disabled, given its files, restricted to reads, writes, syncs and holes of registered files, and only
  * then enabled: a process that later closes itself in behind seccomp (which does not see what goes through a ring)
  * can reach nothing but this image, and needs io_uring_enter() alone.
  *
@@ -15,6 +15,7 @@
 #include "file/file.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -22,13 +23,18 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define URING_IMAGE  0 /* index of the image among the registered files; the fence follows */
+/* Indices of the registered files: the image, the fence, the parents. */
+#define URING_IMAGE  0
+#define URING_FENCE  1
+#define URING_PARENT 2
+
 #define URING_SPARE  8 /* operations beyond the caller's depth: a kind's own metadata */
 #define URING_REAPED 64
 
 struct uring_file {
     struct file file;
-    int fd;
+    int *fds; /* by member */
+    unsigned fd_count;
     struct io_uring ring;
 };
 
@@ -46,25 +52,29 @@ static void uring_start(struct file *file, struct file_io *io)
 {
     struct uring_file *uring = (struct uring_file *)file;
     struct io_uring_sqe *sqe = uring_get_sqe(uring);
+    int index = io->member == 0 ? URING_IMAGE : URING_PARENT + (int)io->member - 1;
     int count = 0;
     const struct iovec *iov;
     switch (io->op) {
     case FILE_READ:
         iov = file_io_next(io, &count);
         if (count == 1)
-            io_uring_prep_read(sqe, URING_IMAGE, iov->iov_base, (unsigned)iov->iov_len, io->offset);
+            io_uring_prep_read(sqe, index, iov->iov_base, (unsigned)iov->iov_len, io->offset);
         else
-            io_uring_prep_readv(sqe, URING_IMAGE, iov, (unsigned)count, io->offset);
+            io_uring_prep_readv(sqe, index, iov, (unsigned)count, io->offset);
         break;
     case FILE_WRITE:
         iov = file_io_next(io, &count);
         if (count == 1)
-            io_uring_prep_write(sqe, URING_IMAGE, iov->iov_base, (unsigned)iov->iov_len, io->offset);
+            io_uring_prep_write(sqe, index, iov->iov_base, (unsigned)iov->iov_len, io->offset);
         else
-            io_uring_prep_writev(sqe, URING_IMAGE, iov, (unsigned)count, io->offset);
+            io_uring_prep_writev(sqe, index, iov, (unsigned)count, io->offset);
         break;
     case FILE_SYNC:
-        io_uring_prep_fsync(sqe, URING_IMAGE, IORING_FSYNC_DATASYNC);
+        io_uring_prep_fsync(sqe, index, IORING_FSYNC_DATASYNC);
+        break;
+    case FILE_PUNCH:
+        io_uring_prep_fallocate(sqe, index, FILE_PUNCH_MODE, (off_t)io->offset, (off_t)io->length);
         break;
     }
     /* What could not be done without waiting may wait, in a thread of the kernel's. */
@@ -116,7 +126,9 @@ static void uring_close(struct file *file)
 {
     struct uring_file *uring = (struct uring_file *)file;
     io_uring_queue_exit(&uring->ring);
-    close(uring->fd);
+    for (unsigned i = 0; i < uring->fd_count; i++)
+        close(uring->fds[i]);
+    free(uring->fds);
     free(uring);
 }
 
@@ -136,8 +148,8 @@ static int uring_register(struct io_uring *ring, unsigned opcode, const void *ar
 
 static int uring_restrict(struct io_uring *ring)
 {
-    static const uint8_t allowed[] = {IORING_OP_READ, IORING_OP_READV, IORING_OP_WRITE, IORING_OP_WRITEV,
-                                      IORING_OP_FSYNC};
+    static const uint8_t allowed[] = {IORING_OP_READ,   IORING_OP_READV, IORING_OP_WRITE,
+                                      IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE};
     struct io_uring_restriction restrictions[sizeof allowed + 2];
     unsigned count = 0;
 
@@ -153,17 +165,29 @@ static int uring_restrict(struct io_uring *ring)
     return uring_register(ring, IORING_REGISTER_RESTRICTIONS, restrictions, count);
 }
 
-int file_open_uring(int fd, int fence_fd, unsigned depth, struct file **ret_file)
+/* Registers what the ring may reach. `files` has room for the parents and URING_PARENT more. */
+static int uring_register_files(struct uring_file *uring, const struct disk_params *params, int *files)
 {
+    files[URING_IMAGE] = params->fd;
+    files[URING_FENCE] = params->fence_fd; /* -1: an empty place */
+    for (unsigned i = 0; i < params->parent_count; i++)
+        files[URING_PARENT + i] = params->parents[i];
+    return io_uring_register_files(&uring->ring, files, URING_PARENT + params->parent_count);
+}
+
+int file_open_uring(const struct disk_params *params, struct file **ret_file)
+{
+    int result = -ENOMEM;
     struct uring_file *uring = calloc(1, sizeof *uring);
-    if (!uring)
-        return -ENOMEM;
-    int result = io_uring_queue_init(depth + URING_SPARE, &uring->ring, IORING_SETUP_R_DISABLED);
+    int *fds = calloc(params->parent_count + 1, sizeof *fds);
+    int *files = calloc(params->parent_count + URING_PARENT, sizeof *files);
+    if (!uring || !fds || !files)
+        goto free_file;
+    result = io_uring_queue_init(params->depth + URING_SPARE, &uring->ring, IORING_SETUP_R_DISABLED);
     if (result < 0)
         goto free_file;
 
-    int files[2] = {[URING_IMAGE] = fd, [URING_IMAGE + 1] = fence_fd};
-    result = io_uring_register_files(&uring->ring, files, fence_fd < 0 ? 1 : 2);
+    result = uring_register_files(uring, params, files);
     if (result < 0)
         goto exit_ring;
     result = uring_restrict(&uring->ring);
@@ -173,15 +197,22 @@ int file_open_uring(int fd, int fence_fd, unsigned depth, struct file **ret_file
     if (result < 0)
         goto exit_ring;
 
+    fds[0] = params->fd;
+    if (params->parent_count > 0)
+        memcpy(fds + 1, params->parents, params->parent_count * sizeof *fds);
+    free(files);
     uring->file.ops = &uring_ops;
     uring->file.poll_fd = uring->ring.ring_fd;
-    uring->fd = fd;
+    uring->fds = fds;
+    uring->fd_count = params->parent_count + 1;
     *ret_file = &uring->file;
     return 0;
 
 exit_ring:
     io_uring_queue_exit(&uring->ring);
 free_file:
+    free(files);
+    free(fds);
     free(uring);
     return result;
 }

@@ -39,8 +39,8 @@ static void map_copy(struct map_file *map, struct file_io *io)
 static void map_start(struct file *file, struct file_io *io)
 {
     struct map_file *map = (struct map_file *)file;
-    io->result = 0;
-    if (io->op != FILE_SYNC) /* memory has nothing more stable behind it */
+    io->result = io->op == FILE_PUNCH ? -EOPNOTSUPP : 0; /* all of the memory was promised */
+    if (io->op == FILE_READ || io->op == FILE_WRITE)     /* memory has nothing more stable behind it to sync to */
         map_copy(map, io);
     TAILQ_INSERT_TAIL(&file->ended, io, entry);
 }

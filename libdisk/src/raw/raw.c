@@ -44,12 +44,21 @@ close_file:
 static int raw_open(const struct disk_params *params, struct disk **ret_disk, struct disk_error *ret_error)
 {
     struct file *file = NULL;
-    int result = file_open(params->fd, params->fence_fd, params->depth, &file, ret_error);
-    return result < 0 ? result : raw_open_file(&disk_kind_raw, file, params, ret_disk, ret_error);
+    if (params->parent_count > 0) {
+        disk_params_close(params);
+        return disk_refuse(ret_error, -EINVAL, "a raw image has no parent");
+    }
+    int result = file_open(params, &file, ret_error);
+    if (result == 0)
+        result = raw_open_file(&disk_kind_raw, file, params, ret_disk, ret_error);
+    if (result == 0)
+        (*ret_disk)->info.discard_granularity = (*ret_disk)->info.physical_sector_size;
+    return result;
 }
 
 const struct disk_kind disk_kind_raw = {
     .name = "raw",
+    .ops = 1u << DISK_DISCARD,
     .source_parse = disk_path_parse,
     .source_open = disk_path_open,
     .open = raw_open,

@@ -2,7 +2,7 @@
 /*
  * The block allocation table on disk. One write at a time, of a page of entries: two writes of the same sector in
  * flight together have no order, and an older copy could land last. The entries of a page are independent, so it may
- * be torn between sectors.
+ * be torn between sectors. While the table itself is being moved, entries wait.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -25,14 +25,28 @@ static void bat_written(struct file_io *io)
     }
     bat->busy = false;
     bat_start(bat);
+    vhd_change_proceed(bat->vhd);
+}
+
+/* None can be written: it is not known which table counts. */
+static void bat_refuse(struct vhd_bat *bat)
+{
+    struct vhd_slot *slot;
+    while ((slot = TAILQ_FIRST(&bat->queued))) {
+        TAILQ_REMOVE(&bat->queued, slot, entry);
+        vhd_slot_entered(slot, -EIO);
+    }
 }
 
 static void bat_start(struct vhd_bat *bat)
 {
     struct vhd_slot *slot = TAILQ_FIRST(&bat->queued), *next;
-    if (!slot || bat->busy)
+    if (!slot || bat->busy || bat->vhd->change.request)
         return;
-
+    if (bat->lost) {
+        bat_refuse(bat);
+        return;
+    }
     bat->busy = true;
     const struct vhd_image *image = &bat->vhd->image;
     uint32_t page = slot->block / VHD_BAT_PAGE;
@@ -55,6 +69,11 @@ static void bat_start(struct vhd_bat *bat)
 void vhd_bat_write(struct vhd_disk *vhd, struct vhd_slot *slot)
 {
     TAILQ_INSERT_TAIL(&vhd->bat.queued, slot, entry);
+    bat_start(&vhd->bat);
+}
+
+void vhd_bat_resume(struct vhd_disk *vhd)
+{
     bat_start(&vhd->bat);
 }
 

@@ -37,6 +37,19 @@ enum {
     HEADER_MAX_ENTRIES = 28,
     HEADER_BLOCK_SIZE = 32,
     HEADER_CHECKSUM = 36,
+    HEADER_PARENT_UUID = 40,
+    HEADER_PARENT_TIME = 56,
+    HEADER_NAME = 64,
+    HEADER_LOCATORS = HEADER_NAME + VHD_NAME_SIZE,
+};
+
+/* Offsets of a locator's fields. */
+enum {
+    LOCATOR_CODE = 0,
+    LOCATOR_SPACE = 4,
+    LOCATOR_LENGTH = 8,
+    LOCATOR_OFFSET = 16,
+    LOCATOR_SIZE = 24,
 };
 
 static const uint8_t footer_cookie[8] = "conectix";
@@ -95,6 +108,11 @@ void vhd_footer_encode(const struct vhd_footer *footer, uint8_t ret_bytes[VHD_FO
     memcpy(ret_bytes + FOOTER_COOKIE, footer_cookie, sizeof footer_cookie);
     vhd_put32(ret_bytes + FOOTER_FEATURES, VHD_FEATURES_RESERVED);
     vhd_put32(ret_bytes + FOOTER_VERSION, VHD_VERSION);
+    vhd_footer_change(footer, ret_bytes);
+}
+
+void vhd_footer_change(const struct vhd_footer *footer, uint8_t ret_bytes[VHD_FOOTER_SIZE])
+{
     vhd_put64(ret_bytes + FOOTER_DATA_OFFSET, footer->header_offset);
     vhd_put32(ret_bytes + FOOTER_TIMESTAMP, footer->timestamp);
     memcpy(ret_bytes + FOOTER_CREATOR, footer->creator, sizeof footer->creator);
@@ -112,9 +130,7 @@ void vhd_footer_encode(const struct vhd_footer *footer, uint8_t ret_bytes[VHD_FO
 
 bool vhd_footer_agrees(const struct vhd_footer *a, const struct vhd_footer *b)
 {
-    return a->type == b->type && a->header_offset == b->header_offset && a->current_size == b->current_size &&
-           memcmp(a->creator, b->creator, sizeof a->creator) == 0 && memcmp(a->uuid, b->uuid, sizeof a->uuid) == 0 &&
-           memcmp(&a->geometry, &b->geometry, sizeof a->geometry) == 0;
+    return (a->type == VHD_FIXED) == (b->type == VHD_FIXED) && memcmp(a->uuid, b->uuid, sizeof a->uuid) == 0;
 }
 
 int vhd_footer_disk_size(const struct vhd_footer *footer, uint64_t *ret_size, struct disk_error *ret_error)
@@ -156,7 +172,18 @@ int vhd_header_decode(const uint8_t bytes[VHD_HEADER_SIZE], struct vhd_header *r
         .table_offset = vhd_get64(bytes + HEADER_TABLE_OFFSET),
         .max_entries = vhd_get32(bytes + HEADER_MAX_ENTRIES),
         .block_size = block_size,
+        .parent_time = vhd_get32(bytes + HEADER_PARENT_TIME),
     };
+    memcpy(ret_header->parent_uuid, bytes + HEADER_PARENT_UUID, sizeof ret_header->parent_uuid);
+    memcpy(ret_header->name, bytes + HEADER_NAME, sizeof ret_header->name);
+    for (unsigned i = 0; i < VHD_LOCATORS; i++) {
+        const uint8_t *from = bytes + HEADER_LOCATORS + i * LOCATOR_SIZE;
+        struct vhd_locator *locator = &ret_header->locators[i];
+        memcpy(locator->code, from + LOCATOR_CODE, sizeof locator->code);
+        locator->space = vhd_get32(from + LOCATOR_SPACE);
+        locator->length = vhd_get32(from + LOCATOR_LENGTH);
+        locator->offset = vhd_get64(from + LOCATOR_OFFSET);
+    }
     return 0;
 }
 
@@ -169,7 +196,51 @@ void vhd_header_encode(const struct vhd_header *header, uint8_t ret_bytes[VHD_HE
     vhd_put32(ret_bytes + HEADER_VERSION, VHD_VERSION);
     vhd_put32(ret_bytes + HEADER_MAX_ENTRIES, header->max_entries);
     vhd_put32(ret_bytes + HEADER_BLOCK_SIZE, header->block_size);
+    memcpy(ret_bytes + HEADER_PARENT_UUID, header->parent_uuid, sizeof header->parent_uuid);
+    vhd_put32(ret_bytes + HEADER_PARENT_TIME, header->parent_time);
+    memcpy(ret_bytes + HEADER_NAME, header->name, sizeof header->name);
+    for (unsigned i = 0; i < VHD_LOCATORS; i++) {
+        uint8_t *to = ret_bytes + HEADER_LOCATORS + i * LOCATOR_SIZE;
+        const struct vhd_locator *locator = &header->locators[i];
+        memcpy(to + LOCATOR_CODE, locator->code, sizeof locator->code);
+        vhd_put32(to + LOCATOR_SPACE, locator->space);
+        vhd_put32(to + LOCATOR_LENGTH, locator->length);
+        vhd_put64(to + LOCATOR_OFFSET, locator->offset);
+    }
     vhd_put32(ret_bytes + HEADER_CHECKSUM, vhd_checksum(ret_bytes, VHD_HEADER_SIZE, HEADER_CHECKSUM));
+}
+
+/* Offsets of the map's header. */
+enum {
+    BATMAP_COOKIE = 0,
+    BATMAP_OFFSET = 8,
+    BATMAP_SECTORS = 16,
+    BATMAP_VERSION = 20,
+    BATMAP_CHECKSUM = 24,
+};
+
+static const uint8_t batmap_cookie[8] = "tdbatmap";
+
+bool vhd_batmap_decode(const uint8_t bytes[DISK_SECTOR_SIZE], struct vhd_batmap_header *ret_header)
+{
+    if (memcmp(bytes + BATMAP_COOKIE, batmap_cookie, sizeof batmap_cookie) != 0)
+        return false;
+    *ret_header = (struct vhd_batmap_header){
+        .offset = vhd_get64(bytes + BATMAP_OFFSET),
+        .sectors = vhd_get32(bytes + BATMAP_SECTORS),
+        .version = vhd_get32(bytes + BATMAP_VERSION),
+        .checksum = vhd_get32(bytes + BATMAP_CHECKSUM),
+    };
+    return true;
+}
+
+void vhd_batmap_encode(const struct vhd_batmap_header *header, uint8_t ret_bytes[DISK_SECTOR_SIZE])
+{
+    memcpy(ret_bytes + BATMAP_COOKIE, batmap_cookie, sizeof batmap_cookie);
+    vhd_put64(ret_bytes + BATMAP_OFFSET, header->offset);
+    vhd_put32(ret_bytes + BATMAP_SECTORS, header->sectors);
+    vhd_put32(ret_bytes + BATMAP_VERSION, header->version);
+    vhd_put32(ret_bytes + BATMAP_CHECKSUM, header->checksum);
 }
 
 struct vhd_geometry vhd_geometry_for(uint64_t sectors)

@@ -5,7 +5,8 @@
  *     footer at the new end -> zeros over gaps -> sync -> ready
  *
  * Fresh places lie between the old end and the new one: a hole in the file, zeros without being written. Gaps are
- * inside the file: places of blocks whose entry was lost, or never written, by whoever died before us. The run in the
+ * inside the file: places of blocks that were discarded (reclaim.c), or whose entry was lost, or never written, by whoever died
+ * before us. Bitmap and data are zeros. The run in the
  * background starts when half of the places are gone, so that in steady state no request waits for a sync.
  */
 #include <errno.h>
@@ -39,7 +40,8 @@ static void pool_serve(struct vhd_pool *pool)
         memmove(pool->ready, pool->ready + 1, --pool->ready_count * sizeof *pool->ready);
         vhd_slot_place(slot, sector);
     }
-    if (!pool->busy && pool_unserved(pool) > 0 && pool->ready_count <= pool_ahead(&pool->vhd->image) / 2)
+    if (!pool->busy && !pool->vhd->change.request && pool_unserved(pool) > 0 &&
+        pool->ready_count <= pool_ahead(&pool->vhd->image) / 2)
         pool_start(pool);
 }
 
@@ -52,14 +54,17 @@ static void pool_end(struct vhd_pool *pool, int result)
         pool->ready_count += pool->making_count;
         pool->vhd->image.end = pool->new_end;
         pool_serve(pool);
+        vhd_change_proceed(pool->vhd);
         return;
     }
     /* The gaps are what they were. The next attempt extends the file from the same end. */
-    pool->gap_next -= pool->dirty;
+    for (uint32_t i = 0; i < pool->dirty; i++)
+        vhd_image_add_gap(&pool->vhd->image, pool->making[i]);
     while ((slot = TAILQ_FIRST(&pool->waiting))) {
         TAILQ_REMOVE(&pool->waiting, slot, entry);
         vhd_slot_fail(slot, result);
     }
+    vhd_change_proceed(pool->vhd);
 }
 
 static void pool_synced(struct file_io *io)
@@ -71,8 +76,7 @@ static void pool_scrub(struct vhd_pool *pool)
 {
     const struct vhd_image *image = &pool->vhd->image;
     if (pool->scrubbed < pool->dirty) {
-        vhd_scrub_start(&pool->scrub, (uint64_t)pool->making[pool->scrubbed] + image->bitmap_sectors,
-                        image->block_sectors, NULL);
+        vhd_scrub_start(&pool->scrub, pool->making[pool->scrubbed], vhd_image_span(image), NULL);
         return;
     }
     file_io_single(&pool->io, FILE_SYNC, 0, NULL, 0);
@@ -107,14 +111,16 @@ static void pool_start(struct vhd_pool *pool)
         wanted = pool_unserved(pool);
     pool->busy = true;
     pool->making_count = pool->dirty = pool->scrubbed = 0;
-    while (pool->making_count < wanted && pool->gap_next < image->gap_count)
-        pool->making[pool->making_count++] = image->gaps[pool->gap_next++];
+    while (pool->making_count < wanted && image->gap_count > 0)
+        pool->making[pool->making_count++] = image->gaps[--image->gap_count];
     pool->dirty = pool->making_count;
 
     /* Gaps first, and by themselves: a full file system must not keep them from being used. */
     pool->new_end = image->end;
     while (pool->dirty == 0 && pool->making_count < wanted) {
-        uint64_t place = vhd_image_align(image, pool->new_end);
+        /* Where the footer was, there are no zeros: a bit that is set there would hide what a parent holds. */
+        bool footer = pool->new_end == image->end && pool->vhd->parent_count > 0;
+        uint64_t place = vhd_image_align(image, pool->new_end + footer);
         if (place + vhd_image_span(image) > VHD_ABSENT)
             break; /* a table entry has 32 bits */
         pool->making[pool->making_count++] = (uint32_t)place;
@@ -135,6 +141,11 @@ static void pool_start(struct vhd_pool *pool)
 void vhd_pool_take(struct vhd_disk *vhd, struct vhd_slot *slot)
 {
     TAILQ_INSERT_TAIL(&vhd->pool.waiting, slot, entry);
+    pool_serve(&vhd->pool);
+}
+
+void vhd_pool_resume(struct vhd_disk *vhd)
+{
     pool_serve(&vhd->pool);
 }
 

@@ -2,14 +2,19 @@
 /*
  * Blocks that are not full, and how they become so.
  *
- *               vhd_slot_load                         vhd_slot_fill
- *     (none) ------------------> LOADING -> READY ------------------> FILLING --> full
- *        |                          |                                             ^
- *        |                          +------------- all bits set ------------------+
- *        +---------------------> ALLOCATING ---------------------------------------+
- *               vhd_slot_allocate
+ *               vhd_slot_load                   vhd_slot_fill, _pull
+ *     (none) ------------------> LOADING -> READY ------------------> FILLING --> full, or READY
+ *        |                          |      | ^  | discard.c                       ^
+ *        |                          |      | |  +----------> DISCARDING --> READY, or (none)
+ *        |                          |      | +-- with a parent ---+               |
+ *        |                          +------|--- all bits set -----|---------------+
+ *        +---------------------> ALLOCATING|----------------------+---------------+
+ *               vhd_slot_allocate          | vhd_slot_pin
+ *                                          v
+ *                            READY, pinned --> DRAINING --> READY
+ *                                          --> BROKEN ----> (none)
  *
- * LOADING, ALLOCATING and FILLING hold requests, which are stepped again at the end of the state, or ended with its
+ * All but READY hold requests, which are stepped again at the end of the state, or ended with its
  * error. After an error nothing is known of the block, and the next request finds out from the file.
  */
 #include <errno.h>
@@ -18,7 +23,7 @@
 
 #include "vhd/vhd.h"
 
-static size_t slot_bytes(const struct vhd_disk *vhd)
+size_t vhd_slot_bytes(const struct vhd_disk *vhd)
 {
     return (size_t)vhd->image.bitmap_sectors * DISK_SECTOR_SIZE;
 }
@@ -29,18 +34,17 @@ struct vhd_slot *vhd_slot_find(struct vhd_disk *vhd, uint32_t block)
     return index == VHD_MAP_UNKNOWN || index == VHD_MAP_FULL ? NULL : &vhd->slots[index - 1];
 }
 
-/* A slot for a block that has none: one at rest for the longest time, of which there always is one. */
-static struct vhd_slot *slot_get(struct vhd_disk *vhd, uint32_t block, enum vhd_slot_state state,
-                                 struct disk_request *request)
+/* One at rest for the longest time, of which there always is one. */
+struct vhd_slot *vhd_slot_get(struct vhd_disk *vhd, uint32_t block)
 {
     struct vhd_slot *slot = TAILQ_FIRST(&vhd->idle);
     TAILQ_REMOVE(&vhd->idle, slot, entry);
     if (slot->state == VHD_SLOT_READY)
         vhd->map[slot->block] = VHD_MAP_UNKNOWN;
     slot->block = block;
-    slot->state = state;
+    slot->owner = NULL;
+    memset(slot->bits, vhd->map[block] == VHD_MAP_FULL ? 0xff : 0, vhd_slot_bytes(vhd));
     vhd->map[block] = (uint16_t)(slot - vhd->slots + 1);
-    TAILQ_INSERT_TAIL(&slot->waiters, request, entry);
     return slot;
 }
 
@@ -52,34 +56,28 @@ static void slot_wake(struct vhd_slot *slot, int result)
     while ((request = TAILQ_FIRST(&waiters))) {
         TAILQ_REMOVE(&waiters, request, entry);
         if (result < 0)
-            disk_request_finish(request, result);
+            vhd_fail(slot->vhd, request, result);
         else
             vhd_step(slot->vhd, request);
     }
 }
 
-/* Ends the slot's work: its block is full, or unknown after an error. */
-static void slot_release(struct vhd_slot *slot, int result)
+void vhd_slot_release(struct vhd_slot *slot, uint16_t map, int result)
 {
     struct vhd_disk *vhd = slot->vhd;
-    vhd->map[slot->block] = result < 0 ? VHD_MAP_UNKNOWN : VHD_MAP_FULL;
+    vhd->map[slot->block] = map;
     slot->state = VHD_SLOT_EMPTY;
     TAILQ_INSERT_HEAD(&vhd->idle, slot, entry);
     slot_wake(slot, result);
 }
 
-static void slot_start(struct vhd_slot *slot, enum file_op op, void (*done)(struct file_io *))
+void vhd_slot_take(struct vhd_slot *slot, enum vhd_slot_state state)
 {
-    struct vhd_disk *vhd = slot->vhd;
-    file_io_single(&slot->io, op, (uint64_t)vhd->image.bat[slot->block] * DISK_SECTOR_SIZE, slot->bits,
-                   slot_bytes(vhd));
-    slot->io.done = done;
-    file_start(vhd->disk.file, &slot->io);
+    TAILQ_REMOVE(&slot->vhd->idle, slot, entry);
+    slot->state = state;
 }
 
-/* ---- Loading. ------------------------------------------------------------------------------------------------------ */
-
-static bool slot_is_full(const struct vhd_slot *slot)
+bool vhd_slot_is_full(const struct vhd_slot *slot)
 {
     for (uint32_t i = 0; i < slot->vhd->image.block_sectors / 8; i++)
         if (slot->bits[i] != 0xff)
@@ -87,11 +85,10 @@ static bool slot_is_full(const struct vhd_slot *slot)
     return true;
 }
 
-static void slot_loaded(struct file_io *io)
+void vhd_slot_rest(struct vhd_slot *slot)
 {
-    struct vhd_slot *slot = (struct vhd_slot *)io;
-    if (io->result < 0 || slot_is_full(slot)) {
-        slot_release(slot, io->result);
+    if (vhd_slot_is_full(slot)) {
+        vhd_slot_release(slot, VHD_MAP_FULL, 0);
         return;
     }
     slot->state = VHD_SLOT_READY;
@@ -99,24 +96,76 @@ static void slot_loaded(struct file_io *io)
     slot_wake(slot, 0);
 }
 
+void vhd_slot_start(struct vhd_slot *slot, enum file_op op, void (*done)(struct file_io *))
+{
+    struct vhd_disk *vhd = slot->vhd;
+    file_io_single(&slot->io, op, (uint64_t)vhd->image.bat[slot->block] * DISK_SECTOR_SIZE,
+                   op == FILE_READ ? slot->bits : slot->next, vhd_slot_bytes(vhd));
+    slot->io.done = done;
+    file_start(vhd->disk.file, &slot->io);
+}
+
+/* ---- Pins. --------------------------------------------------------------------------------------------------------- */
+
+void vhd_slot_pin(struct vhd_slot *slot)
+{
+    if (slot->pins++ == 0)
+        TAILQ_REMOVE(&slot->vhd->idle, slot, entry);
+}
+
+void vhd_slot_unpin(struct vhd_slot *slot)
+{
+    if (--slot->pins > 0)
+        return;
+    if (slot->state == VHD_SLOT_BROKEN)
+        vhd_slot_release(slot, VHD_MAP_UNKNOWN, 0);
+    else
+        vhd_slot_rest(slot);
+}
+
+void vhd_slot_drain(struct vhd_slot *slot, struct disk_request *request)
+{
+    slot->state = VHD_SLOT_DRAINING;
+    TAILQ_INSERT_HEAD(&slot->waiters, request, entry);
+}
+
+/* ---- Loading. ------------------------------------------------------------------------------------------------------ */
+
+static void slot_loaded(struct file_io *io)
+{
+    struct vhd_slot *slot = (struct vhd_slot *)io;
+    if (io->result < 0)
+        vhd_slot_release(slot, VHD_MAP_UNKNOWN, io->result);
+    else
+        vhd_slot_rest(slot);
+}
+
 void vhd_slot_load(struct vhd_disk *vhd, uint32_t block, struct disk_request *request)
 {
-    slot_start(slot_get(vhd, block, VHD_SLOT_LOADING, request), FILE_READ, slot_loaded);
+    struct vhd_slot *slot = vhd_slot_get(vhd, block);
+    slot->state = VHD_SLOT_LOADING;
+    TAILQ_INSERT_TAIL(&slot->waiters, request, entry);
+    vhd_slot_start(slot, FILE_READ, slot_loaded);
 }
 
 /* ---- Allocating. --------------------------------------------------------------------------------------------------- */
 
-/* Bitmap and entry are written side by side: without the one the block's old bitmap counts, over zeros. */
+/* Bitmap and entry are written side by side: without the one the block's old bitmap counts, over zeros. With a parent the old one,
+ * of zeros, is what is wanted. */
 static void slot_part_ended(struct vhd_slot *slot)
 {
     struct vhd_image *image = &slot->vhd->image;
     if (--slot->parts > 0)
         return;
+    int result = slot->entry_result < 0 ? slot->entry_result : slot->bitmap_result;
     if (slot->entry_result < 0) { /* which entry is on disk is unknown, so its place is lost until the next open */
         image->bat[slot->block] = VHD_ABSENT;
         image->used--;
     }
-    slot_release(slot, slot->entry_result < 0 ? slot->entry_result : slot->bitmap_result);
+    if (result < 0)
+        vhd_slot_release(slot, VHD_MAP_UNKNOWN, result);
+    else
+        vhd_slot_rest(slot);
 }
 
 static void slot_bitmap_written(struct file_io *io)
@@ -129,7 +178,12 @@ static void slot_bitmap_written(struct file_io *io)
 void vhd_slot_entered(struct vhd_slot *slot, int result)
 {
     slot->entry_result = result;
-    slot_part_ended(slot);
+    if (slot->state == VHD_SLOT_FILLING)
+        vhd_pull_entered(slot);
+    else if (slot->state == VHD_SLOT_DISCARDING)
+        vhd_discard_entered(slot);
+    else
+        slot_part_ended(slot);
 }
 
 void vhd_slot_place(struct vhd_slot *slot, uint32_t sector)
@@ -137,45 +191,79 @@ void vhd_slot_place(struct vhd_slot *slot, uint32_t sector)
     struct vhd_disk *vhd = slot->vhd;
     vhd->image.bat[slot->block] = sector;
     vhd->image.used++;
-    slot->parts = 2;
-    memset(slot->bits, 0xff, slot_bytes(vhd));
-    slot_start(slot, FILE_WRITE, slot_bitmap_written);
+    if (slot->state == VHD_SLOT_FILLING) {
+        vhd_pull_placed(slot);
+        return;
+    }
+    slot->parts = 1;
+    slot->bitmap_result = 0;
+    if (vhd->parent_count == 0) {
+        slot->parts = 2;
+        memset(slot->bits, 0xff, vhd_slot_bytes(vhd));
+        memset(slot->next, 0xff, vhd_slot_bytes(vhd));
+        vhd_slot_start(slot, FILE_WRITE, slot_bitmap_written);
+    }
     vhd_bat_write(vhd, slot);
 }
 
 void vhd_slot_fail(struct vhd_slot *slot, int result)
 {
-    slot_release(slot, result);
+    if (slot->state == VHD_SLOT_FILLING)
+        vhd_pull_fail(slot->vhd, result);
+    else
+        vhd_slot_release(slot, VHD_MAP_UNKNOWN, result);
 }
 
 void vhd_slot_allocate(struct vhd_disk *vhd, uint32_t block, struct disk_request *request)
 {
-    vhd_pool_take(vhd, slot_get(vhd, block, VHD_SLOT_ALLOCATING, request));
+    struct vhd_slot *slot = vhd_slot_get(vhd, block);
+    slot->state = VHD_SLOT_ALLOCATING;
+    TAILQ_INSERT_TAIL(&slot->waiters, request, entry);
+    vhd_pool_take(vhd, slot);
 }
 
 /* ---- Filling: zeros under clear bits, sync, bits. ------------------------------------------------------------------ */
 
 static void filler_start(struct vhd_filler *filler)
 {
-    const struct vhd_slot *slot = TAILQ_FIRST(&filler->queue);
+    struct vhd_slot *slot = TAILQ_FIRST(&filler->queue);
     const struct vhd_image *image = &filler->vhd->image;
-    if (slot)
+    if (slot->owner)
+        vhd_pull_start(slot);
+    else
         vhd_scrub_start(&filler->scrub, (uint64_t)image->bat[slot->block] + image->bitmap_sectors, image->block_sectors,
                         slot->bits);
 }
 
-static void filler_end(struct vhd_filler *filler, int result)
+void vhd_filler_end(struct vhd_filler *filler, int result)
 {
+    struct vhd_disk *vhd = filler->vhd;
     struct vhd_slot *slot = TAILQ_FIRST(&filler->queue);
-    TAILQ_REMOVE(&filler->queue, slot, entry);
-    filler_start(filler);
-    slot_release(slot, result);
+    struct disk_request *owner = slot->owner;
+    TAILQ_REMOVE(&filler->queue, slot, fill);
+    if (!TAILQ_EMPTY(&filler->queue))
+        filler_start(filler);
+    /* What was copied for somebody else is no matter of those who waited. */
+    if (result < 0)
+        vhd_slot_release(slot, VHD_MAP_UNKNOWN, owner ? 0 : result);
+    else if (vhd->image.bat[slot->block] == VHD_ABSENT)
+        vhd_slot_release(slot, VHD_MAP_UNKNOWN, 0);
+    else
+        vhd_slot_rest(slot);
+    if (owner && owner == filler->starting) {
+        filler->starting = NULL;
+        filler->started = result;
+    } else if (owner && result < 0)
+        vhd_fail(vhd, owner, result);
+    else if (owner)
+        vhd_step(vhd, owner);
 }
 
 static void filler_bitmap_written(struct file_io *io)
 {
     struct vhd_slot *slot = (struct vhd_slot *)io;
-    filler_end(&slot->vhd->filler, io->result);
+    memset(slot->bits, 0xff, vhd_slot_bytes(slot->vhd));
+    vhd_filler_end(&slot->vhd->filler, io->result);
 }
 
 static void filler_synced(struct file_io *io)
@@ -183,18 +271,18 @@ static void filler_synced(struct file_io *io)
     struct vhd_filler *filler = (struct vhd_filler *)io;
     struct vhd_slot *slot = TAILQ_FIRST(&filler->queue);
     if (io->result < 0) {
-        filler_end(filler, io->result);
+        vhd_filler_end(filler, io->result);
         return;
     }
-    memset(slot->bits, 0xff, slot_bytes(filler->vhd));
-    slot_start(slot, FILE_WRITE, filler_bitmap_written);
+    memset(slot->next, 0xff, vhd_slot_bytes(filler->vhd));
+    vhd_slot_start(slot, FILE_WRITE, filler_bitmap_written);
 }
 
 static void filler_scrubbed(struct vhd_scrub *scrub, int result)
 {
     struct vhd_filler *filler = scrub->owner;
     if (result < 0) {
-        filler_end(filler, result);
+        vhd_filler_end(filler, result);
         return;
     }
     file_io_single(&filler->io, FILE_SYNC, 0, NULL, 0);
@@ -202,38 +290,64 @@ static void filler_scrubbed(struct vhd_scrub *scrub, int result)
     file_start(filler->vhd->disk.file, &filler->io);
 }
 
+static void filler_add(struct vhd_slot *slot)
+{
+    struct vhd_filler *filler = &slot->vhd->filler;
+    bool first = TAILQ_EMPTY(&filler->queue);
+    slot->state = VHD_SLOT_FILLING;
+    TAILQ_INSERT_TAIL(&filler->queue, slot, fill);
+    if (first)
+        filler_start(filler);
+}
+
 void vhd_slot_fill(struct vhd_slot *slot, struct disk_request *request)
 {
-    struct vhd_disk *vhd = slot->vhd;
-    bool first = TAILQ_EMPTY(&vhd->filler.queue);
-    TAILQ_REMOVE(&vhd->idle, slot, entry);
-    slot->state = VHD_SLOT_FILLING;
+    TAILQ_REMOVE(&slot->vhd->idle, slot, entry);
     TAILQ_INSERT_TAIL(&slot->waiters, request, entry);
-    TAILQ_INSERT_TAIL(&vhd->filler.queue, slot, entry);
-    if (first)
-        filler_start(&vhd->filler);
+    slot->owner = NULL;
+    filler_add(slot);
+}
+
+bool vhd_slot_pull(struct vhd_slot *slot, struct disk_request *owner, int *ret_result)
+{
+    struct vhd_filler *filler = &slot->vhd->filler;
+    slot->owner = owner;
+    filler->starting = owner;
+    filler_add(slot);
+    bool ended = filler->starting == NULL;
+    filler->starting = NULL;
+    if (ended)
+        *ret_result = filler->started;
+    return ended;
 }
 
 /* ---- Making and ending. -------------------------------------------------------------------------------------------- */
 
 int vhd_slots_init(struct vhd_disk *vhd, unsigned depth)
 {
-    size_t bytes = slot_bytes(vhd);
+    const struct vhd_image *image = &vhd->image;
+    size_t bytes = vhd_slot_bytes(vhd);
     void *buffers = NULL;
     vhd->slot_count = depth + VHD_SLOTS_IDLE;
     vhd->slots = calloc(vhd->slot_count, sizeof *vhd->slots);
-    vhd->map = calloc(vhd->image.blocks, sizeof *vhd->map);
-    if (!vhd->slots || !vhd->map || posix_memalign(&buffers, 4096, vhd->slot_count * bytes) != 0)
+    vhd->map = calloc(image->blocks, sizeof *vhd->map);
+    if (!vhd->slots || !vhd->map || posix_memalign(&buffers, 4096, 2 * vhd->slot_count * bytes) != 0)
         return -ENOMEM;
     vhd->buffers = buffers;
     TAILQ_INIT(&vhd->idle);
     for (unsigned i = 0; i < vhd->slot_count; i++) {
         struct vhd_slot *slot = &vhd->slots[i];
         slot->vhd = vhd;
-        slot->bits = vhd->buffers + i * bytes;
+        slot->bits = vhd->buffers + 2 * i * bytes;
+        slot->next = slot->bits + bytes;
         TAILQ_INIT(&slot->waiters);
+        TAILQ_INIT(&slot->written);
+        TAILQ_INIT(&slot->joined);
         TAILQ_INSERT_TAIL(&vhd->idle, slot, entry);
     }
+    for (uint32_t i = 0; image->batmap.bits && !image->batmap.torn && i < image->blocks; i++)
+        if (image->bat[i] != VHD_ABSENT && vhd_bit(image->batmap.bits, i))
+            vhd->map[i] = VHD_MAP_FULL;
     vhd->filler.vhd = vhd;
     TAILQ_INIT(&vhd->filler.queue);
     return vhd_scrub_init(&vhd->filler.scrub, vhd->disk.file, &vhd->filler, filler_scrubbed);

@@ -58,6 +58,20 @@ void log_image_free(struct log_image *image)
     *image = (struct log_image){0};
 }
 
+/* Does to an image what a part of an event does. */
+static void event_apply(const struct log_event *event, size_t at, size_t length, struct log_image *image)
+{
+    uint64_t offset = event->offset + at;
+    if (event->op == FILE_PUNCH) {
+        if (offset >= image->size)
+            return;
+        if (length > image->size - offset)
+            length = (size_t)(image->size - offset);
+    }
+    if (event->op != FILE_SYNC && length > 0)
+        log_image_write(image, offset, event->bytes + at, length);
+}
+
 /* ---- The engine. --------------------------------------------------------------------------------------------------- */
 
 static void log_start(struct file *file, struct file_io *io)
@@ -76,7 +90,8 @@ static void log_start(struct file *file, struct file_io *io)
             .length = io->length,
         };
         uint8_t *to = log->events[event].bytes;
-        size_t skip = io->skip, left = io->length;
+        size_t skip = io->skip, left = io->op == FILE_WRITE ? io->length : 0;
+        memset(to, 0, io->length);
         for (const struct iovec *iov = io->iov; left > 0; iov++, skip = 0) {
             size_t part = iov->iov_len - skip < left ? iov->iov_len - skip : left;
             memcpy(to, (char *)iov->iov_base + skip, part);
@@ -90,13 +105,14 @@ static void log_start(struct file *file, struct file_io *io)
 
 static int64_t log_read(struct log_file *log, struct file_io *io)
 {
-    if (io->offset >= log->image.size)
+    const struct log_image *image = io->member == 0 ? &log->image : &log->parents[io->member - 1];
+    if (io->offset >= image->size)
         return 0;
     int count;
     const struct iovec *iov = file_io_next(io, &count);
-    uint64_t left = log->image.size - io->offset;
+    uint64_t left = image->size - io->offset;
     size_t length = iov->iov_len < left ? iov->iov_len : (size_t)left;
-    memcpy(iov->iov_base, log->image.bytes + io->offset, length);
+    memcpy(iov->iov_base, image->bytes + io->offset, length);
     return (int64_t)length;
 }
 
@@ -107,17 +123,17 @@ static void log_carry_out(struct log_file *log, struct log_pending *pending)
     struct log_event *event = io->op == FILE_READ ? NULL : &log->events[pending->event];
     if (fate < 0) {
         (void)file_io_account(io, fate);
-        if (event && event->op == FILE_WRITE)
+        if (event)
             event->length = 0; /* it left nothing */
         return;
     }
     if (io->op == FILE_READ) {
+        log->reads[io->member % 8]++;
         while (!file_io_account(io, log_read(log, io)))
             ;
         return;
     }
-    if (event->op == FILE_WRITE)
-        log_image_write(&log->image, event->offset, event->bytes, event->length);
+    event_apply(event, 0, event->length, &log->image);
     event->ended = ++*log->clock;
     log->ended = grow(log->ended, &log->ended_capacity, log->ended_count + 1, sizeof *log->ended);
     log->ended[log->ended_count++] = pending->event;
@@ -165,6 +181,18 @@ static const struct file_ops log_ops = {
     .close = log_close,
 };
 
+struct log_file *log_file_new_child(const struct log_image *image, const struct log_image *parents,
+                                    unsigned parent_count, uint64_t *random, uint64_t *clock)
+{
+    struct log_file *log = log_file_new(image, random, clock);
+    log->parents = parents;
+    log->file.parent_count = parent_count;
+    log->file.parent_sizes = calloc(parent_count + 1, sizeof *log->file.parent_sizes);
+    for (unsigned i = 0; i < parent_count; i++)
+        log->file.parent_sizes[i] = parents[i].size;
+    return log;
+}
+
 struct log_file *log_file_new(const struct log_image *image, uint64_t *random, uint64_t *clock)
 {
     struct log_file *log = calloc(1, sizeof *log);
@@ -195,7 +223,7 @@ static void log_apply_torn(struct log_image *image, const struct log_event *even
 {
     for (size_t at = 0; at < event->length; at += DISK_SECTOR_SIZE)
         if (log_random(random) % 2)
-            log_image_write(image, event->offset + at, event->bytes + at, DISK_SECTOR_SIZE);
+            event_apply(event, at, DISK_SECTOR_SIZE, image);
 }
 
 /* Calls `apply` for each write that a crash at `time` could have left, overlapping ones in the order they ended. */
@@ -204,11 +232,11 @@ static void log_replay(const struct log_file *log, uint64_t time,
 {
     for (size_t i = 0; i < log->ended_count; i++) {
         const struct log_event *event = &log->events[log->ended[i]];
-        if (event->op == FILE_WRITE && event->ended < time)
+        if (event->op != FILE_SYNC && event->ended < time)
             apply(event, arg);
     }
     for (size_t i = 0; i < log->event_count && log->events[i].started < time; i++)
-        if (log->events[i].op == FILE_WRITE && log->events[i].ended >= time)
+        if (log->events[i].op != FILE_SYNC && log->events[i].ended >= time)
             apply(&log->events[i], arg);
 }
 
@@ -229,7 +257,7 @@ static void crash_apply(const struct log_event *event, void *arg)
                  (crash->survival == LOG_RANDOM && fate < 3);
     bool gone = crash->survival == LOG_NONE || fate < 6;
     if (whole)
-        log_image_write(crash->image, event->offset, event->bytes, event->length);
+        event_apply(event, 0, event->length, crash->image);
     else if (!gone)
         log_apply_torn(crash->image, event, crash->random);
 }
@@ -250,7 +278,7 @@ static void mask_apply(const struct log_event *event, void *arg)
 {
     struct crash *crash = arg;
     if (event->ended < crash->synced || (crash->mask >> (crash->loose++ % 64) & 1))
-        log_image_write(crash->image, event->offset, event->bytes, event->length);
+        event_apply(event, 0, event->length, crash->image);
 }
 
 unsigned log_crash_mask(const struct log_file *log, const struct log_image *base, uint64_t time, uint64_t mask,

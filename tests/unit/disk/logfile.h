@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * An engine (struct file_ops) over memory that keeps a log of what a disk asks of its file: every write with its
- * bytes, when it was started and when it ended, and every sync. Operations end in a random order, as a device's do.
+ * bytes, when it was started and when it ended, every hole (a write of zeros that does not extend the file), and every sync. Operations end in a random order, as a device's do.
  * From the log, the file as any crash could have left it is put together.
  *
  * Time is a counter that moves with every start and end of an operation, and with every tick of the test's.
@@ -14,7 +14,7 @@
 #define LOG_NEVER UINT64_MAX
 
 struct log_event {
-    enum file_op op; /* FILE_WRITE or FILE_SYNC */
+    enum file_op op; /* FILE_WRITE, FILE_PUNCH or FILE_SYNC */
     uint64_t started;
     uint64_t ended; /* LOG_NEVER: it has not */
     uint64_t offset;
@@ -39,6 +39,8 @@ struct log_file {
     size_t ended_count, ended_capacity;
     struct log_pending *pending;
     size_t pending_count, pending_capacity;
+    const struct log_image *parents; /* members from 1 on, which are read in place; the caller's */
+    unsigned long reads[8];          /* operations by member */
     /* Decides the fate of an operation before it is carried out: 0, or -errno. NULL: all succeed. */
     int (*fate)(struct log_file *log, const struct file_io *io);
 };
@@ -54,6 +56,10 @@ uint64_t log_random(uint64_t *state);
 
 /* A file with a copy of `image`. Closing the file frees it: take what is needed before. */
 struct log_file *log_file_new(const struct log_image *image, uint64_t *random, uint64_t *clock);
+
+/* The same with parents. */
+struct log_file *log_file_new_child(const struct log_image *image, const struct log_image *parents,
+                                    unsigned parent_count, uint64_t *random, uint64_t *clock);
 
 /* The file after a crash at `time`, starting from `base`. */
 void log_crash(const struct log_file *log, const struct log_image *base, uint64_t time, enum log_survival survival,

@@ -44,7 +44,8 @@ static struct file *open_engine(const char *path, int fence_fd)
     struct disk_error error;
     struct file *file = NULL;
     int fd = file_open_path(path, O_RDWR, &error);
-    if (fd < 0 || file_open(fd, fence_fd, RIG_DEPTH, &file, &error) < 0)
+    struct disk_params params = {.fd = fd, .fence_fd = fence_fd, .depth = RIG_DEPTH};
+    if (fd < 0 || file_open(&params, &file, &error) < 0)
         fail_msg("%s", error.text);
     return file;
 }

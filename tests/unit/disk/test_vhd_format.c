@@ -72,16 +72,18 @@ static void test_footers_agree(void **state)
 {
     (void)state;
     const struct vhd_footer one = {.type = VHD_DYNAMIC, .current_size = 512};
-    struct vhd_footer others[] = {one, one, one, one, one, one};
-    others[0].type = VHD_DIFFERENCING;
-    others[1].current_size = 1024;
-    others[2].header_offset = 512;
-    others[3].uuid[15] = 1;
-    others[4].creator[0] = 'x';
-    others[5].geometry.sectors = 17;
+    struct vhd_footer others[] = {one, one}, later[] = {one, one, one, one};
+    others[0].type = VHD_FIXED;
+    others[1].uuid[15] = 1;
+    later[0].type = VHD_DIFFERENCING; /* a change in between: the same disk, at another time */
+    later[1].current_size = 1024;
+    later[2].header_offset = 512;
+    later[3].geometry.sectors = 17;
     assert_true(vhd_footer_agrees(&one, &one));
     for (size_t i = 0; i < sizeof others / sizeof *others; i++)
         assert_false(vhd_footer_agrees(&one, &others[i]));
+    for (size_t i = 0; i < sizeof later / sizeof *later; i++)
+        assert_true(vhd_footer_agrees(&one, &later[i]));
 }
 
 static void test_disk_size(void **state)
