@@ -251,6 +251,7 @@ int disk_chain_to_disk(struct disk_chain *chain, bool read_only, unsigned depth,
                                  .parent_count = chain->parent_count,
                                  .fence_fd = -1,
                                  .read_only = read_only,
+                                 .plain = true,
                                  .depth = depth};
     int result = disk_open(&params, ret_disk, ret_error);
     chain->fd = -1;

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "ringctl.h"
+#include "vhd.h"
 
 #define DEFAULT_TIMEOUT 30u
 #define TIMEOUT_MAX     3600ul
@@ -163,7 +164,7 @@ static void print_help(void)
            "[OPTION]... [OPERAND]...\n\n");
     for (size_t i = 0; i < COMMANDS; i++)
         print_forms(stdout, &commands[i], "  ", "  ", "");
-    printf("\n");
+    printf("  vhd COMMAND OPERAND...   work on VHD images; see 'ringctl vhd --help'\n\n");
     print_common_options();
     printf("  --version        print the version\n\n'ringctl COMMAND --help' tells more; so does ringctl(8).\n");
 }
@@ -291,6 +292,8 @@ int main(int argc, char **argv)
         print_help();
         return wish == WISH_HELP ? RINGCTL_OK : RINGCTL_USAGE;
     }
+    if (strcmp(argv[optind], "vhd") == 0)
+        return (int)ringctl_vhd(options.json, argc - optind, argv + optind);
     const struct command *command = find_command(argv[optind]);
     if (command == NULL)
         return (int)ringctl_fail(RINGCTL_USAGE, "there is no command '%s'; see 'ringctl --help'", argv[optind]);

@@ -61,7 +61,7 @@ int disk_chain_open(const struct disk_source *source, bool read_only, struct dis
 /* Closes what disk_chain_to_disk() has not taken. Takes one of zeros but for `fd`, which is then -1. */
 void disk_chain_close(struct disk_chain *chain);
 
-/* disk_open() with the descriptors of the chain, which are the disk's from then on, also on failure. */
+/* disk_open() with the descriptors of the chain, which are the disk's from then on, also on failure; without io_uring. */
 int disk_chain_to_disk(struct disk_chain *chain, bool read_only, unsigned depth, struct disk **ret_disk,
                        struct disk_error *ret_error);
 

@@ -266,7 +266,7 @@ int file_open(const struct disk_params *params, struct file **ret_file, struct d
     if (result < 0)
         goto fail;
     /* Without io_uring (old kernel, kernel.io_uring_disabled) every file is served on the spot. */
-    if (!file_all_take_nowait(params) || file_open_uring(params, &file) < 0)
+    if (params->plain || !file_all_take_nowait(params) || file_open_uring(params, &file) < 0)
         result = file_open_sync(params, &file);
     if (result < 0) {
         (void)disk_refuse(ret_error, result, "cannot set up I/O for the image: %s", strerror(-result));

@@ -74,7 +74,7 @@ static int parent_read_all(struct file *file, const struct vhd_image *image, str
 
 int vhd_parent_read(int fd, struct disk_parent *ret_parent, struct disk_error *ret_error)
 {
-    struct disk_params params = {.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), .fence_fd = -1, .depth = 1};
+    struct disk_params params = {.fd = fcntl(fd, F_DUPFD_CLOEXEC, 0), .fence_fd = -1, .plain = true, .depth = 1};
     struct file *file = NULL;
     struct vhd_image image = {0};
     if (params.fd < 0)
