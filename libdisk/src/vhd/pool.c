@@ -40,7 +40,9 @@ static void pool_serve(struct vhd_pool *pool)
         memmove(pool->ready, pool->ready + 1, --pool->ready_count * sizeof *pool->ready);
         vhd_slot_place(slot, sector);
     }
-    if (!pool->busy && !pool->vhd->change.request && pool_unserved(pool) > 0 &&
+    /* Places that are about to come back need not be made. */
+    bool may_wait = TAILQ_EMPTY(&pool->waiting) && pool->vhd->reclaim.busy && pool->vhd->image.gap_count == 0;
+    if (!pool->busy && !may_wait && !pool->vhd->change.request && pool_unserved(pool) > 0 &&
         pool->ready_count <= pool_ahead(&pool->vhd->image) / 2)
         pool_start(pool);
 }

@@ -219,6 +219,7 @@ static void vhd_start(struct disk *disk, struct disk_request *request)
 
 static void vhd_free(struct vhd_disk *vhd)
 {
+    free(vhd->batmap_header);
     vhd_change_fini(vhd);
     vhd_reclaim_fini(vhd);
     vhd_pull_fini(vhd);
@@ -262,6 +263,10 @@ static int vhd_init(struct vhd_disk *vhd, bool read_only, unsigned depth, struct
         result = vhd_tidy(vhd, ret_error);
     if (result < 0)
         return result;
+    void *sector = NULL;
+    if (vhd->image.batmap.header != 0 && posix_memalign(&sector, 4096, DISK_SECTOR_SIZE) != 0)
+        return disk_refuse(ret_error, -ENOMEM, "out of memory");
+    vhd->batmap_header = sector;
     vhd_commit_init(vhd);
     vhd_reclaim_init(vhd);
     TAILQ_INIT(&vhd->batmap_waiters);

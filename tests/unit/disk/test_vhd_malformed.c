@@ -324,7 +324,7 @@ static void test_crashed_footer(void **state)
     assert_int_equal(try_open(&image.file, &disk, &error), 0);
     check_content(disk);
     uint8_t *data = rig_alloc(BLOCK);
-    data[0] = 1; /* zeros would not need a block */
+    data[0] = 1;                                                       /* zeros would not need a block */
     assert_int_equal(rig_io(disk, DISK_WRITE, BLOCK, data, BLOCK), 0); /* and it can grow again */
     data[0] = 0;
     assert_int_equal(rig_io(disk, DISK_WRITE, BLOCK, data, BLOCK), 0);
