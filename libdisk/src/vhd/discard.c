@@ -106,7 +106,7 @@ void vhd_discard_entered(struct vhd_slot *slot)
     int result = slot->entry_result;
     if (result == 0)
         vhd_reclaim_add(vhd, slot->place); /* else it is not known whether the table names it still */
-    vhd->image.used--; /* now, so that the pool makes no place for one that is on its way back */
+    vhd->image.used--;                     /* now, so that the pool makes no place for one that is on its way back */
     vhd_slot_release(slot, VHD_MAP_UNKNOWN, 0);
     if (result < 0)
         vhd_fail(vhd, owner, result);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Places of discarded blocks, back to the pool. Their entries are gone from the table, in memory and in the file. But a transfer that began
- * before may still be under way in the place, and a power cut may bring the entry back: so before a place can be another block's,
+ * before may still be under way in the place: so before a place can be another block's,
  *
- *     a new epoch begins -> all transfers of the one before have ended -> sync -> the places are made holes -> they are gaps
+ *     a new epoch begins -> all transfers of the one before have ended -> the places are made holes -> they are gaps
  *
- * Places that come meanwhile wait for the next round.
+ * Places that come meanwhile wait for the next round. A power cut may bring an entry back until the pool syncs, which it does before it
+ * gives any place away; the block is then zeros, or what was there.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -43,24 +44,13 @@ static void reclaim_punched(struct file_io *io)
     reclaim_punch(reclaim);
 }
 
-static void reclaim_synced(struct file_io *io)
-{
-    struct vhd_reclaim *reclaim = (struct vhd_reclaim *)io;
-    if (io->result < 0)
-        reclaim_end(reclaim); /* the entries may come back: the places are not used until the next open */
-    else
-        reclaim_punch(reclaim);
-}
-
 void vhd_reclaim_drained(struct vhd_disk *vhd)
 {
     struct vhd_reclaim *reclaim = &vhd->reclaim;
     if (!reclaim->draining)
         return;
     reclaim->draining = false;
-    file_io_single(&reclaim->io, FILE_SYNC, 0, NULL, 0);
-    reclaim->io.done = reclaim_synced;
-    file_start(vhd->disk.file, &reclaim->io);
+    reclaim_punch(reclaim);
 }
 
 static void reclaim_start(struct vhd_reclaim *reclaim)

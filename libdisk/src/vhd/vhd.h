@@ -37,8 +37,8 @@
  * The pool (pool.c) extends the file ahead of need: the new footer is written at the new end and synced, and only then
  * does anything touch what was the end before, or an entry point behind it. So the footer at the end is always valid.
  *
- * A discard (discard.c) of whole blocks without a parent takes their entries from the table; a place is used again after every transfer
- * that may still be under way in it has ended, and then a sync (reclaim.c). Of a part of a block it clears the bits. In the image of a child
+ * A discard (discard.c) of whole blocks without a parent takes their entries from the table; a place goes back to the pool after every
+ * transfer that may still be under way in it has ended (reclaim.c), and is used again after a sync. Of a part of a block it clears the bits. In the image of a child
  * it only makes holes under bits that stay set: a discard must not bring back what the parent holds.
  *
  * What parents hold is found by chain.c, with the pages of tables and bitmaps that were used last in memory (cache.c). Nothing of a parent is

@@ -152,6 +152,11 @@ static unsigned log_poll(struct file *file, bool wait)
     unsigned ended = 0;
     while (log->pending_count > 0 && ((wait && ended == 0) || log_random(log->random) % 3 != 0)) {
         size_t chosen = log_random(log->random) % log->pending_count;
+        if (log->held && log->pending[chosen].io->iov == log->held) {
+            if (log->pending_count == 1)
+                break;
+            chosen = (chosen + 1) % log->pending_count;
+        }
         struct log_pending pending = log->pending[chosen];
         log->pending[chosen] = log->pending[--log->pending_count];
         log_carry_out(log, &pending);

@@ -41,6 +41,7 @@ struct log_file {
     size_t pending_count, pending_capacity;
     const struct log_image *parents; /* members from 1 on, which are read in place; the caller's */
     unsigned long reads[8];          /* operations by member */
+    const struct iovec *held; /* the write of these buffers does not end while there is anything else; NULL: none */
     /* Decides the fate of an operation before it is carried out: 0, or -errno. NULL: all succeed. */
     int (*fate)(struct log_file *log, const struct file_io *io);
 };

@@ -179,6 +179,40 @@ static void test_part_of_a_block(void **state)
     teardown(&f);
 }
 
+/* A write that is under way while its block is discarded must not end up in the block that gets the place. */
+static void test_late_write_stays_away(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup_image(&f);
+    open_disk(&f);
+    for (uint32_t block = 0; block < BLOCKS - 1; block++)
+        write_block(&f, block, 0x11);
+    settle_file(&f);
+    write_block(&f, BLOCKS - 1, 0x11); /* no place is left ready */
+    settle_file(&f);
+    uint8_t *late = rig_alloc(BLOCK);
+    memset(late, 0xee, BLOCK);
+    struct iovec iov = {.iov_base = late, .iov_len = BLOCK};
+    struct disk_io io = {.op = DISK_WRITE, .offset = 2 * BLOCK, .iov = &iov, .iov_count = 1}, *list = &io, *done;
+    f.log->held = &iov;
+    disk_submit(f.disk, &list, 1);
+    assert_int_equal(request(&f, DISK_DISCARD, 2 * BLOCK, BLOCK), 0);
+    for (unsigned i = 0; i < 100; i++)
+        file_poll(f.disk->file, false);            /* whatever the disk does next, but for the write */
+    for (uint32_t block = 3; block < 6; block++) { /* each gets a place that was another's */
+        assert_int_equal(request(&f, DISK_DISCARD, (uint64_t)block * BLOCK, BLOCK), 0);
+        write_block(&f, block, 0x33);
+    }
+    f.log->held = NULL;
+    while (disk_reap(f.disk, &done, 1) == 0)
+        ;
+    settle_file(&f);
+    check_range(&f, 3 * BLOCK, 3 * BLOCK, 0x33);
+    free(late);
+    teardown(&f);
+}
+
 /* A raw parent of 0xaa. */
 static void add_raw_parent(struct fixture *f, size_t size)
 {
@@ -211,6 +245,37 @@ static void test_discard_in_child(void **state)
     assert_int_equal(request(&f, DISK_DISCARD, 4 * BLOCK, BLOCK), 0);
     check_range(&f, 4 * BLOCK, BLOCK, 0);
     teardown(&f);
+}
+
+/* Two writes to the same sector of a child at once: the first of them that is acknowledged has the sector's bit in the file, or the death
+ * of the process would bring back what the parent holds. */
+static void test_bits_before_acknowledgement(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 300; seed++) {
+        struct fixture f;
+        setup_image(&f);
+        add_raw_parent(&f, BLOCKS * BLOCK);
+        f.random = seed;
+        open_disk(&f);
+        write_block(&f, 0, 0x11); /* so that there are places ready */
+        memset(f.bytes, 0x22, 512);
+        struct iovec iov = {.iov_base = f.bytes, .iov_len = 512};
+        struct disk_io ios[2], *list[2] = {&ios[0], &ios[1]}, *done;
+        ios[0] = ios[1] = (struct disk_io){.op = DISK_WRITE, .offset = BLOCK, .iov = &iov, .iov_count = 1};
+        unsigned acked = 0;
+        disk_submit(f.disk, &list[0], 1);
+        for (uint64_t i = 0; i < seed % 12; i++)
+            file_poll(f.disk->file, true);
+        disk_submit(f.disk, &list[1], 1);
+        while (acked < 2)
+            if (disk_reap(f.disk, &done, 1) == 1) {
+                assert_int_equal(done->result, 0);
+                assert_int_equal(at_sector(&f, entry(&f, 1))[0], 0x80);
+                acked++;
+            }
+        teardown(&f);
+    }
 }
 
 /* ---- Zeros. -------------------------------------------------------------------------------------------------------- */
@@ -497,8 +562,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_freed_block_is_used_again),
+        cmocka_unit_test(test_late_write_stays_away),
         cmocka_unit_test(test_part_of_a_block),
         cmocka_unit_test(test_discard_in_child),
+        cmocka_unit_test(test_bits_before_acknowledgement),
         cmocka_unit_test(test_zeros),
         cmocka_unit_test(test_wrong_parents),
         cmocka_unit_test(test_malformed_parent),
