@@ -51,7 +51,11 @@ static struct disk *open_image(int fd, bool read_only)
 static int transfer(struct disk *disk, enum disk_op op, uint64_t offset, void *bytes)
 {
     struct iovec iov = {.iov_base = bytes, .iov_len = LENGTH};
-    struct disk_io io = {.op = op, .offset = offset, .iov = &iov, .iov_count = op == DISK_FLUSH ? 0 : 1};
+    struct disk_io io = {.op = op,
+                         .offset = offset,
+                         .length = op == DISK_DISCARD ? LENGTH : 0,
+                         .iov = &iov,
+                         .iov_count = op == DISK_READ || op == DISK_WRITE ? 1 : 0};
     struct disk_io *list = &io;
     disk_submit(disk, &list, 1);
     if (disk_reap(disk, &list, 1) != 1)
@@ -85,6 +89,11 @@ static void exercise(int fd)
             written[i] = transfer(disk, DISK_WRITE, probe(info.size, i), bytes) == 0;
         }
     (void)transfer(disk, DISK_FLUSH, 0, NULL);
+    bool apart = info.size / PROBES >= 8192; /* no probe reaches into the next */
+    for (unsigned i = 1; i < PROBES && apart; i += 3) {
+        written[i] = false;
+        (void)transfer(disk, DISK_DISCARD, probe(info.size, i), NULL);
+    }
     disk_close(disk);
 
     disk = open_image(fd, true);
