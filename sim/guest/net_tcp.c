@@ -262,7 +262,8 @@ void tcp_tick(struct tcp *tcp)
 static void take_ack(struct tcp *tcp, uint32_t acknowledged, uint32_t window, bool bare)
 {
     uint32_t delta = acknowledged - sequence_of(tcp, tcp->acked);
-    uint64_t most = tcp->highest - tcp->acked; /* an old one is beyond: of a stream of 4 GiB it might be taken for one to come */
+    uint64_t most =
+        tcp->highest - tcp->acked; /* an old one is beyond: of a stream of 4 GiB it might be taken for one to come */
     bool waiting = tcp->sent > tcp->acked || (tcp->end_sent && !tcp->end_acked);
 
     if (delta == 0 && bare && waiting && window == tcp->peer_window && ++tcp->same_acks == 3) {

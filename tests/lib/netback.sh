@@ -29,6 +29,7 @@ readonly LIB WORK=$SIMXEN_DIR/test
 RUN=$WORK/run
 readonly DAEMON_LOG=$WORK/netbackd.log SWITCH_LOG=$WORK/tapbridged.log
 
+started= # by net_start
 daemon_pid=
 switch_pid=
 at_end=: # a command of the script's own, run at exit

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 # Workers, netbackd, and both are killed while a stream runs from guest to guest: the stream arrives whole, no ring is lost, nobody's link goes down.
 . "$(dirname "$0")/../../lib/netback.sh"
-kills=${NETBACK_KILLS:-8} # of each; the soak tier: more
+kills=${NETBACK_KILLS:-2} # of each; the soak tier: more
 in_flight=0 # kills after which the guests had frames to answer that a dead worker had taken
 bridge_new br0
 daemon_start

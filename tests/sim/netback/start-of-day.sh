@@ -36,7 +36,7 @@ at_end=end_watcher
 
 # try BEFORE-MAPPING AFTER-HOTPLUG STP: milliseconds the netbackd is stopped when the guest has connected; seconds the hotplug script takes.
 try() {
-    local before=$1 hotplug=$2 stp=$3 count
+    local before=$1 hotplug=$2 stp=$3
     say "--- stopped for $before ms, hotplug $hotplug s, spanning tree $stp"
     ip link set br0 type bridge stp_state "$stp"
     domain=$(simxen create)

@@ -44,9 +44,9 @@ for ((i = 0; i < kills; i++)); do
     for what in switch switch-stopped daemon near workers all; do
         workers=$(worker_pids)
         from=$(received)
+        # shellcheck disable=SC2086 # several
         case $what in
         near) kill -KILL "$(card_field "$near/0" .worker.pid)" ;;
-        # shellcheck disable=SC2086 # several
         workers | all) kill -KILL $workers ;;
         esac
         if [[ $what = daemon || $what = all ]]; then

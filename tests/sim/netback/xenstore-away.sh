@@ -52,11 +52,10 @@ say "--- workers die, then netbackd, then both"
 for what in workers KILL TERM both; do
     cut_off
     old=$(worker_pids)
-    case $what in
     # shellcheck disable=SC2086 # several
+    case $what in
     workers) kill -KILL $old ;;
     KILL | TERM) daemon_end "$what" && start ;;
-    # shellcheck disable=SC2086
     both) daemon_end KILL && kill -KILL $old && start ;;
     esac
     if [[ $what = KILL || $what = TERM ]]; then
