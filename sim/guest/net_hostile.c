@@ -217,8 +217,10 @@ int net_hostile_restart(struct net_hostile *hostile)
 {
     int rc;
 
-    /* What is under way on account of earlier keys may end only now, and then close what was just opened: once more. */
-    for (unsigned tries = 0; tries < 3; tries++) {
+    /* What is under way on account of earlier keys may end only now, and close what was just opened; and what that leaves behind, of keys that are
+     * gone again, the next one. So each next try waits longer for what is under way. */
+    for (unsigned tries = 0; tries < 5; tries++) {
+        guest_sleep(&hostile->net->guest, tries * 100);
         rc = netfront_disconnect(hostile->front);
         if (rc == 0)
             rc = hostile_connect(hostile);
