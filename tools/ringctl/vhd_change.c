@@ -25,8 +25,9 @@ static enum ringctl_exit coalesce(struct disk *disk, uint64_t size, unsigned rat
     struct timespec start;
     int result = 0;
     clock_gettime(CLOCK_MONOTONIC, &start);
+    const uint64_t most = rate > 0 ? VHD_CHUNK : 32 * VHD_CHUNK; /* what is looked at between two looks at the clock */
     for (uint64_t at = 0; result == 0 && at < size;) {
-        uint64_t length = size - at < VHD_CHUNK ? size - at : VHD_CHUNK;
+        uint64_t length = size - at < most ? size - at : most;
         vhd_progress("copying", at, size);
         if (vhd_interrupted())
             return ringctl_fail(RINGCTL_REFUSED,
