@@ -47,7 +47,7 @@ static enum ringctl_exit find_locator(const char *parent, const char *child, cha
                             parent, child);
     if (strlen(real_parent + length + 1) >= DISK_LOCATOR_SIZE)
         return ringctl_fail(RINGCTL_REFUSED, "the path to the parent is too long");
-    strcpy(ret_locator, real_parent + length + 1);
+    snprintf(ret_locator, DISK_LOCATOR_SIZE, "%s", real_parent + length + 1);
     return RINGCTL_OK;
 }
 

@@ -98,7 +98,7 @@ void vhd_progress(const char *what, uint64_t done, uint64_t total)
     progress_shown = true;
     unsigned percent = total ? (unsigned)((double)done / (double)total * 100) : 100;
     for (unsigned i = 0; i < sizeof bar - 1; i++)
-        bar[i] = i * 100 < percent * (sizeof bar - 1) ? '#' : '.';
+        bar[i] = (size_t)i * 100 < (size_t)percent * (sizeof bar - 1) ? '#' : '.';
     bar[sizeof bar - 1] = '\0';
     fprintf(stderr, "\r%s [%s] %3u %%  %" PRIu64 " of %" PRIu64 " MiB ", what, bar, percent, done >> 20, total >> 20);
     if (done == total)

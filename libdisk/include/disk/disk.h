@@ -67,7 +67,7 @@ struct disk_params {
     unsigned parent_count;
     int fence_fd; /* registered with every io_uring, so that it stays open until the kernel's last I/O ended; -1: none */
     bool read_only; /* `fd` is O_RDONLY */
-    bool plain;     /* no io_uring, which keeps a file, and the lock on it, for a moment after it was closed: for tools */
+    bool plain; /* no io_uring, which keeps a file, and the lock on it, for a moment after it was closed: for tools */
     unsigned depth; /* most requests in flight at once: 1..4096 */
 };
 

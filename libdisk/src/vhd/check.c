@@ -289,10 +289,12 @@ int vhd_check(int fd, bool repair, void (*found)(void *arg, const char *text, bo
     if (posix_memalign(&buffer, 4096, CHECK_CHUNK) != 0)
         return disk_refuse(ret_error, -ENOMEM, "out of memory");
     check.buffer = buffer;
-    int result = check_open(fd, &check.file, ret_error);
-    if (result == 0) {
+    struct file *file = NULL;
+    int result = check_open(fd, &file, ret_error);
+    if (result == 0 && file) {
+        check.file = file;
         result = check_all(&check, ret_error);
-        file_close(check.file);
+        file_close(file);
     }
     free(buffer);
     return result < 0 ? result : check.left;

@@ -256,7 +256,7 @@ static int image_load_batmap(struct file *file, uint8_t *buffer, struct vhd_imag
                  bytes <= (uint64_t)header.sectors * DISK_SECTOR_SIZE;
     if (!whole || memcmp(image->footer.creator, "tap", 4) != 0)
         return 0; /* of other creators nobody reads it, and it may be of an earlier time */
-    size_t length = header.sectors * DISK_SECTOR_SIZE;
+    size_t length = (size_t)header.sectors * DISK_SECTOR_SIZE;
     uint8_t *map = NULL;
     if (posix_memalign((void **)&map, 4096, length) != 0)
         return disk_refuse(ret_error, -ENOMEM, "out of memory for the map of full blocks");

@@ -205,8 +205,8 @@ void vhd_pull_step(struct vhd_disk *vhd)
     struct vhd_slot *slot = pull_slot(vhd);
     while (puller->at < puller->end) {
         uint64_t length = (uint64_t)(puller->end - puller->at) * DISK_SECTOR_SIZE, offset = 0;
-        if (length > PULL_SECTORS * DISK_SECTOR_SIZE)
-            length = PULL_SECTORS * DISK_SECTOR_SIZE;
+        if (length > (uint64_t)PULL_SECTORS * DISK_SECTOR_SIZE)
+            length = (uint64_t)PULL_SECTORS * DISK_SECTOR_SIZE;
         if (vhd_run_of_bits(slot->next, puller->at, &length)) {
             puller->at += (uint32_t)(length / DISK_SECTOR_SIZE);
             continue;

@@ -331,14 +331,14 @@ int vhd_slots_init(struct vhd_disk *vhd, unsigned depth)
     vhd->slot_count = depth + VHD_SLOTS_IDLE;
     vhd->slots = calloc(vhd->slot_count, sizeof *vhd->slots);
     vhd->map = calloc(image->blocks, sizeof *vhd->map);
-    if (!vhd->slots || !vhd->map || posix_memalign(&buffers, 4096, 2 * vhd->slot_count * bytes) != 0)
+    if (!vhd->slots || !vhd->map || posix_memalign(&buffers, 4096, (size_t)2 * vhd->slot_count * bytes) != 0)
         return -ENOMEM;
     vhd->buffers = buffers;
     TAILQ_INIT(&vhd->idle);
     for (unsigned i = 0; i < vhd->slot_count; i++) {
         struct vhd_slot *slot = &vhd->slots[i];
         slot->vhd = vhd;
-        slot->bits = vhd->buffers + 2 * i * bytes;
+        slot->bits = vhd->buffers + (size_t)2 * i * bytes;
         slot->next = slot->bits + bytes;
         TAILQ_INIT(&slot->waiters);
         TAILQ_INIT(&slot->written);

@@ -203,16 +203,15 @@ static void vhd_start(struct disk *disk, struct disk_request *request)
 {
     struct vhd_disk *vhd = (struct vhd_disk *)disk;
     /* What was acknowledged has its metadata written: a flush is a sync and nothing else. */
+    const bool fixed = vhd->image.footer.type == VHD_FIXED;
     if (request->io->op == DISK_RESIZE || request->io->op == DISK_SETTLE)
         vhd_change_request(vhd, request);
-    else if (request->io->op == DISK_FLUSH)
-        disk_request_pass(request);
-    else if (vhd->image.footer.type != VHD_FIXED)
-        vhd_step(vhd, request);
-    else if (request->io->op == DISK_PULL)
+    else if (fixed && request->io->op == DISK_PULL)
         disk_request_finish(request, 0);
-    else
+    else if (fixed || request->io->op == DISK_FLUSH)
         disk_request_pass(request);
+    else
+        vhd_step(vhd, request);
 }
 
 /* ---- Opening. ------------------------------------------------------------------------------------------------------ */
