@@ -558,6 +558,48 @@ static void test_changes_fail(void **state)
         }
 }
 
+static int fails_often(struct log_file *log, const struct file_io *io)
+{
+    (void)io;
+    return log_random(log->random) % 9 == 0 ? -EIO : 0;
+}
+
+/* Any operation on a child may fail, reads of its parent too: what succeeded is there, now and after the next open. */
+static void test_errors_in_child(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct fixture f;
+        int least[BLOCKS] = {0}; /* what was written last with success */
+        bool torn[BLOCKS] = {false};
+        setup_image(&f);
+        add_parent(&f, 0, VHD_DYNAMIC);
+        f.random = seed;
+        open_disk(&f);
+        f.log->fate = fails_often;
+        for (unsigned i = 1; i < 60; i++) {
+            uint32_t block = (uint32_t)(log_random(&f.random) % BLOCKS);
+            memset(f.bytes, (int)i, BLOCK);
+            bool done = rig_io(f.disk, DISK_WRITE, (uint64_t)block * BLOCK, f.bytes, BLOCK) == 0;
+            least[block] = done ? (int)i : least[block];
+            torn[block] = !done;
+            if (i % 5 == 0)
+                (void)request(&f, DISK_PULL, (uint64_t)block * BLOCK, BLOCK);
+            (void)rig_io(f.disk, DISK_READ, (uint64_t)block * BLOCK, f.bytes, BLOCK);
+        }
+        f.log->fate = NULL;
+        for (unsigned life = 0; life < 2; life++) {
+            for (uint32_t block = 0; block < BLOCKS; block++)
+                if (least[block] && !torn[block])
+                    check_range(&f, (uint64_t)block * BLOCK, BLOCK, least[block]);
+            settle_file(&f);
+            disk_close(f.disk);
+            open_disk(&f);
+        }
+        teardown(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -572,6 +614,7 @@ int main(void)
         cmocka_unit_test(test_batmap),
         cmocka_unit_test(test_changes_refused),
         cmocka_unit_test(test_changes_fail),
+        cmocka_unit_test(test_errors_in_child),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
