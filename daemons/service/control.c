@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/event.h>
 #include <event2/http.h>
 #include <event2/listener.h>
@@ -59,6 +60,11 @@ struct control_request {
     bool answered;
 };
 
+struct control_stream {
+    struct evhttp_request *http;
+    struct control_stream_user user;
+};
+
 /* ---- Requests. -------------------------------------------------------------------------------------------------- */
 
 const char *control_request_tail(const struct control_request *request)
@@ -81,6 +87,8 @@ static const char *control_status_text(int status)
         return "OK";
     case 400:
         return "Bad Request";
+    case 403:
+        return "Forbidden";
     case 404:
         return "Not Found";
     case 405:
@@ -136,6 +144,70 @@ void control_reply_error(struct control_request *request, int status, const char
     vsnprintf(text, sizeof(text), format, args);
     va_end(args);
     control_send_json(request, status, json_pack("{s:s}", "error", text));
+}
+
+bool control_request_is_roots(const struct control_request *request)
+{
+    struct bufferevent *connection = evhttp_connection_get_bufferevent(evhttp_request_get_connection(request->http));
+    struct ucred peer;
+    socklen_t length = sizeof(peer);
+    if (getsockopt(bufferevent_getfd(connection), SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0)
+        return false;
+    return peer.uid == 0 || peer.uid == geteuid();
+}
+
+/* ---- Answers that go on. ---------------------------------------------------------------------------------------- */
+
+static void control_stream_drained(struct evhttp_connection *connection, void *arg)
+{
+    struct control_stream *stream = arg;
+    (void)connection;
+    stream->user.drained(stream->user.arg);
+}
+
+/* The connection is being freed. If that is because of the client, its request is left to us, to be ended; else it goes with it. */
+static void control_stream_closed(struct evhttp_connection *connection, void *arg)
+{
+    struct control_stream *stream = arg;
+    (void)connection;
+    stream->user.closed(stream->user.arg);
+    if (evhttp_request_get_connection(stream->http) == NULL)
+        evhttp_send_reply_end(stream->http);
+    free(stream);
+}
+
+struct control_stream *control_reply_stream(struct control_request *request, const char *type,
+                                            const struct control_stream_user *user)
+{
+    struct control_stream *stream = calloc(1, sizeof(*stream));
+    if (stream == NULL) {
+        control_reply_error(request, 500, "out of memory");
+        return NULL;
+    }
+    stream->http = request->http;
+    stream->user = *user;
+    request->answered = true;
+    struct evhttp_connection *connection = evhttp_request_get_connection(request->http);
+    evhttp_connection_set_closecb(connection, control_stream_closed, stream);
+    bufferevent_set_timeouts(evhttp_connection_get_bufferevent(connection), NULL, NULL);
+    evhttp_add_header(evhttp_request_get_output_headers(request->http), "Content-Type", type);
+    evhttp_send_reply_start(request->http, 200, control_status_text(200));
+    return stream;
+}
+
+void control_stream_write(struct control_stream *stream, struct evbuffer *piece)
+{
+    evhttp_send_reply_chunk_with_cb(stream->http, piece, control_stream_drained, stream);
+}
+
+void control_stream_end(struct control_stream *stream)
+{
+    const struct timeval limit = {.tv_sec = CONTROL_TIMEOUT_SECONDS};
+    struct evhttp_connection *connection = evhttp_request_get_connection(stream->http);
+    evhttp_connection_set_closecb(connection, NULL, NULL);
+    bufferevent_set_timeouts(evhttp_connection_get_bufferevent(connection), &limit, &limit);
+    evhttp_send_reply_end(stream->http);
+    free(stream);
 }
 
 /* ---- Routes. ---------------------------------------------------------------------------------------------------- */

@@ -186,6 +186,187 @@ static void a_body_too_large_is_refused(void **state)
     assert_int_equal(ask(fixture, "GET", "/v1/status", NULL, 0), 200);
 }
 
+/* ---- Answers that go on. ---- */
+
+static struct stream {
+    struct control_stream *stream;
+    unsigned drained;
+    unsigned closed;
+} stream;
+
+static void stream_write(size_t length)
+{
+    struct evbuffer *piece = evbuffer_new();
+    char *bytes = malloc(length);
+    memset(bytes, 'x', length);
+    evbuffer_add(piece, bytes, length);
+    control_stream_write(stream.stream, piece);
+    assert_int_equal(evbuffer_get_length(piece), 0);
+    evbuffer_free(piece);
+    free(bytes);
+}
+
+static void on_drained(void *arg)
+{
+    assert_ptr_equal(arg, &stream);
+    stream.drained++;
+}
+
+static void on_closed(void *arg)
+{
+    assert_ptr_equal(arg, &stream);
+    stream.closed++;
+}
+
+static void begin_stream(struct control_request *request, void *arg)
+{
+    const struct control_stream_user user = {.drained = on_drained, .closed = on_closed, .arg = &stream};
+    (void)arg;
+    stream = (struct stream){.stream = control_reply_stream(request, "text/plain", &user)};
+    assert_non_null(stream.stream);
+}
+
+/* Asks for a stream, turns the loop until it has begun. Returns the client's socket. */
+static int ask_stream(struct fixture *fixture)
+{
+    static const char request[] = "GET /v1/stream HTTP/1.0\r\n\r\n";
+    int fd = connect_to(fixture->path);
+    stream.stream = NULL;
+    assert_int_equal(control_route(fixture->control, "GET", "/v1/stream", begin_stream, NULL), 0);
+    assert_int_equal(send(fd, request, sizeof(request) - 1, MSG_NOSIGNAL), sizeof(request) - 1);
+    while (stream.stream == NULL)
+        event_base_loop(fixture->base, EVLOOP_ONCE);
+    return fd;
+}
+
+/* Reads what has come, up to the end of file (true) or to nothing more. */
+static bool read_some(struct fixture *fixture, int fd, size_t *total)
+{
+    ssize_t got;
+    for (int idle = 0; idle < 10; idle++) {
+        event_base_loop(fixture->base, EVLOOP_NONBLOCK);
+        while ((got = recv(fd, fixture->answer, sizeof(fixture->answer) - 1, MSG_DONTWAIT)) > 0) {
+            *total += (size_t)got;
+            idle = 0;
+            event_base_loop(fixture->base, EVLOOP_NONBLOCK);
+        }
+        if (got == 0)
+            return true;
+    }
+    return false;
+}
+
+static void a_stream_is_written_in_pieces(void **state)
+{
+    struct fixture *fixture = *state;
+    size_t head = 0, total = 0;
+    int fd = ask_stream(fixture);
+    assert_false(read_some(fixture, fd, &head));
+    assert_memory_equal(fixture->answer, "HTTP/1.0 200 OK\r\n", 17);
+    assert_int_equal(stream.drained, 0);
+    stream_write(5);
+    assert_false(read_some(fixture, fd, &total));
+    assert_int_equal(total, 5);
+    assert_int_equal(stream.drained, 1);
+    stream_write(1000000);
+    assert_false(read_some(fixture, fd, &total));
+    assert_int_equal(total, 1000005);
+    assert_int_equal(stream.drained, 2);
+    stream_write(7);
+    control_stream_end(stream.stream);
+    assert_true(read_some(fixture, fd, &total));
+    assert_int_equal(total, 1000012);
+    assert_int_equal(stream.closed, 0);
+    assert_int_equal(stream.drained, 2);
+    close(fd);
+    assert_int_equal(ask(fixture, "GET", "/v1/status", NULL, 0), 200);
+}
+
+static void who_does_not_read_drains_nothing(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = ask_stream(fixture);
+    stream_write(4000000);
+    for (int i = 0; i < 20; i++)
+        event_base_loop(fixture->base, EVLOOP_NONBLOCK);
+    assert_int_equal(stream.drained, 0);
+    close(fd);
+    while (stream.closed == 0)
+        event_base_loop(fixture->base, EVLOOP_ONCE);
+    assert_int_equal(stream.drained, 0);
+}
+
+static void a_client_that_goes_is_told_once(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = ask_stream(fixture);
+    close(fd);
+    while (stream.closed == 0)
+        event_base_loop(fixture->base, EVLOOP_ONCE);
+    for (int i = 0; i < 5; i++)
+        event_base_loop(fixture->base, EVLOOP_NONBLOCK);
+    assert_int_equal(stream.closed, 1);
+    assert_int_equal(ask(fixture, "GET", "/v1/status", NULL, 0), 200);
+}
+
+static void a_stream_closes_with_its_socket(void **state)
+{
+    struct fixture *fixture = *state;
+    int fd = ask_stream(fixture);
+    control_close(fixture->control);
+    assert_int_equal(stream.closed, 1);
+    remove_lock(fixture->path);
+    assert_int_equal(control_open(fixture->base, fixture->path, "testd", &fixture->control), 0);
+    close(fd);
+}
+
+static void who_asks(struct control_request *request, void *arg)
+{
+    (void)arg;
+    control_reply(request, json_pack("{s:b}", "root", control_request_is_roots(request)));
+}
+
+static void others_than_root_are_known(void **state)
+{
+    struct fixture *fixture = *state;
+    char answer[512] = "";
+    size_t length = 0;
+    ssize_t got;
+    int status, sockets[2];
+    control_route(fixture->control, "GET", "/v1/who", who_asks, NULL);
+    assert_int_equal(ask(fixture, "GET", "/v1/who", NULL, 0), 200);
+    assert_string_equal(answer_body(fixture), "{\"root\":true}\n");
+    if (geteuid() != 0)
+        skip();
+    assert_int_equal(chmod(fixture->directory, 0755) | chmod(fixture->path, 0666), 0);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), 0);
+    pid_t other = fork();
+    if (other == 0) {
+        static const char request[] = "GET /v1/who HTTP/1.0\r\n\r\n";
+        if (setresuid(65534, 65534, 65534) < 0)
+            _exit(1);
+        int fd = connect_to(fixture->path);
+        if (send(fd, request, sizeof(request) - 1, 0) < 0)
+            _exit(1);
+        while ((got = recv(fd, answer, sizeof(answer), 0)) > 0)
+            if (write(sockets[1], answer, (size_t)got) != got)
+                _exit(1);
+        _exit(0);
+    }
+    close(sockets[1]);
+    for (;;) {
+        event_base_loop(fixture->base, EVLOOP_NONBLOCK);
+        got = recv(sockets[0], answer + length, sizeof(answer) - 1 - length, MSG_DONTWAIT);
+        if (got == 0)
+            break;
+        length += got > 0 ? (size_t)got : 0;
+    }
+    close(sockets[0]);
+    assert_int_equal(waitpid(other, &status, 0), other);
+    assert_int_equal(status, 0);
+    assert_non_null(strstr(answer, "{\"root\":false}\n"));
+}
+
 static void collect(struct evbuffer *out, void *arg)
 {
     const char *const labels[] = {"device", arg, NULL};
@@ -309,12 +490,18 @@ static void a_path_too_long_is_refused(void **state)
 
 int main(void)
 {
+    signal(SIGPIPE, SIG_IGN); /* as a daemon does */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(status_is_always_there, setup, teardown),
         cmocka_unit_test_setup_teardown(a_prefix_route_gets_tail_and_body, setup, teardown),
         cmocka_unit_test_setup_teardown(errors_are_sentences, setup, teardown),
         cmocka_unit_test_setup_teardown(an_unknown_method_is_not_a_route, setup, teardown),
         cmocka_unit_test_setup_teardown(a_body_too_large_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_stream_is_written_in_pieces, setup, teardown),
+        cmocka_unit_test_setup_teardown(who_does_not_read_drains_nothing, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_client_that_goes_is_told_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_stream_closes_with_its_socket, setup, teardown),
+        cmocka_unit_test_setup_teardown(others_than_root_are_known, setup, teardown),
         cmocka_unit_test_setup_teardown(metrics_are_prometheus_text, setup, teardown),
         cmocka_unit_test_setup_teardown(the_socket_is_roots, setup, teardown),
         cmocka_unit_test_setup_teardown(a_living_daemons_socket_is_left_alone, setup, teardown),
