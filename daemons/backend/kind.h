@@ -20,6 +20,7 @@
 #include <ring/layout.h>
 
 struct backend;
+struct control_request;
 struct device;
 struct evbuffer;
 struct guest;
@@ -147,6 +148,8 @@ struct backend_kind {
     /* All that is to be told of it: see backend/report.h. NULL when out of memory. */
     json_t *(*report)(const struct device *device);
     void (*metrics)(struct evbuffer *out, const struct backend *backend);
+    /* (optional) POST /v1/devices/DOMID/DEVID/VERB: answers it, if that is a verb of the kind's own. Returns whether it is. */
+    bool (*post)(struct device *device, const char *verb, struct control_request *request);
 };
 
 #endif

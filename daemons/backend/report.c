@@ -172,23 +172,30 @@ static void on_show(struct control_request *request, void *arg)
         control_reply_error(request, 404, "there is no %s %s", backend->config->device_kind, wanted);
 }
 
+static void resume(struct control_request *request, struct device *device)
+{
+    const char *kind = device_backend(device)->config->device_kind;
+    char name[NAME_SIZE];
+
+    name_device(device, "", name);
+    if (parking_resume(device) < 0)
+        control_reply_error(request, 409, "%s %s is not parked", kind, name);
+    else
+        control_reply(request, json_pack("{s:I, s:I, s:s}", "domid", (json_int_t)device->guest->domid, "devid",
+                                         (json_int_t)device->devid, "activity", device_activity(device)));
+}
+
 static void on_post(struct control_request *request, void *arg)
 {
     const struct backend *backend = arg;
     const char *wanted = control_request_tail(request);
-    struct device *device = find_device(backend, "/resume", wanted);
-    char name[NAME_SIZE];
+    const char *verb = strrchr(wanted, '/');
+    struct device *device = verb != NULL ? find_device(backend, verb, wanted) : NULL;
 
-    if (device == NULL) {
-        control_reply_error(request, 404, "there is no %s to be resumed at %s", backend->config->device_kind, wanted);
-        return;
-    }
-    name_device(device, "", name);
-    if (parking_resume(device) < 0)
-        control_reply_error(request, 409, "%s %s is not parked", backend->config->device_kind, name);
-    else
-        control_reply(request, json_pack("{s:I, s:I, s:s}", "domid", (json_int_t)device->guest->domid, "devid",
-                                         (json_int_t)device->devid, "activity", device_activity(device)));
+    if (device != NULL && strcmp(verb, "/resume") == 0)
+        resume(request, device);
+    else if (device == NULL || backend->kind->post == NULL || !backend->kind->post(device, verb + 1, request))
+        control_reply_error(request, 404, "there is nothing to be told at %s %s", backend->config->device_kind, wanted);
 }
 
 /* ---- Metrics. -------------------------------------------------------------------------------------------------------------------- */

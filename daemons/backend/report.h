@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What is to be seen from outside: GET /v1/devices, GET /v1/devices/DOMID/DEVID, POST /v1/devices/DOMID/DEVID/resume, and the devices' part of
- * /metrics. What a device's report holds is the kind's to say, with the parts below.
+ * What is to be seen from outside: GET /v1/devices, GET /v1/devices/DOMID/DEVID, POST /v1/devices/DOMID/DEVID/resume, what else the kind takes
+ * there, and the devices' part of /metrics. What a device's report holds is the kind's to say, with the parts below.
  */
 #ifndef BACKEND_REPORT_H
 #define BACKEND_REPORT_H

@@ -272,6 +272,9 @@ static void on_alone(void)
         _exit(EXIT_SUCCESS);
     reporting = false;
     to_report = NULL;
+    LIST_FOREACH (served, &devices, entry)
+        if (kind->alone)
+            kind->alone(served->device);
     if (!draining)
         return;
     draining = false;

@@ -69,6 +69,8 @@ struct worker_kind {
     unsigned (*held)(void *device, struct backend_head *ret_message, int ret_fds[WORKER_HELD_FDS_MAX]);
     /* All has been said to a new supervisor: what changed since held() can be said now. NULL: nothing can. */
     void (*settled)(void *device);
+    /* There is no supervisor, or not the one there was. NULL: that is nothing to it. */
+    void (*alone)(void *device);
     /* One of the kind's own messages; `device`: the one it names, NULL when there is none. NULL: there are no such messages. */
     void (*own)(const struct backend_head *message, void *device, const int *fds);
 };
