@@ -14,6 +14,7 @@
  *   leftover.c     which taps are ours
  *   waiting.c      cards that wait for their bridge
  *   rate.c         how much a guest may send
+ *   capture.c      a copy of its frames for whoever may look
  *   report.c       what ringctl and /metrics show
  */
 #ifndef NETBACK_NETBACK_H

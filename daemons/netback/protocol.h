@@ -6,6 +6,8 @@
  *   BACKEND_SERVE  [fence, listener, crash] ->
  *   BACKEND_CONNECT [journal, state, counters, port...] ->
  *   NETBACK_TUNE                         ->   from now on, and until the next; not answered
+ *   NETBACK_CAPTURE [memory, bell]       ->   from now on the card's frames are copied into that memory (capture_ring.h), and the bell, an eventfd, is rung when
+ *                                             the ring says so; without descriptors: no longer. Not answered. Ends with the channel, too
  *                                        <-   NETBACK_CARRIER, at any time while connected: the guest takes no frames any more, or takes
  *                                             them again; said when that changes. After BACKEND_CONNECTED it is held to take them
  *                                        <-   BACKEND_HELD [port...]: the descriptors it works with, as they came; with `carrier`
@@ -31,7 +33,7 @@
 
 /* Of messages. To be counted up with every change of one: a worker of another version is drained, not talked to. */
 #ifndef NETBACK_PROTOCOL_VERSION
-#define NETBACK_PROTOCOL_VERSION 1u /* tests build others */
+#define NETBACK_PROTOCOL_VERSION 2u /* tests build others */
 #endif
 /* Of recorded connections. Every version's record begins with version, word and generation. */
 #define NETBACK_CONNECTION_VERSION 1u
@@ -46,7 +48,9 @@ enum netback_connect_fd { NETBACK_FD_JOURNAL, NETBACK_FD_STATE, NETBACK_FD_COUNT
 enum netback_message_type {
     NETBACK_TUNE = BACKEND_OWN,
     NETBACK_CARRIER,
+    NETBACK_CAPTURE,
 };
+#define NETBACK_CAPTURE_FDS 2u
 
 enum netback_port { NETBACK_PORT_TAP, NETBACK_PORT_SWITCH, NETBACK_PORTS };
 
@@ -118,6 +122,9 @@ struct netback_message {
         struct {
             uint32_t on; /* 1: the guest takes frames */
         } carrier;       /* NETBACK_CARRIER, BACKEND_HELD */
+        struct {
+            uint32_t snaplen; /* bytes of each frame; 0: no longer, without descriptors */
+        } capture;
     };
 };
 

@@ -23,6 +23,7 @@
 #include <supervise/rundir.h>
 #include <xendev/store.h>
 
+#include "capture.h"
 #include "counters.h"
 #include "frontend.h"
 #include "journal.h"
@@ -265,6 +266,7 @@ static int init(struct device *device)
 static void fini(struct device *device)
 {
     part(device);
+    capture_drop(vif_of(device));
     vif_close_fds(vif_of(device));
 }
 
@@ -417,6 +419,7 @@ static void recovered(struct device *device, const struct backend_head *message)
     (void)message;
     if (vif->untold) /* it changed meanwhile */
         tell_tuning(vif);
+    capture_tell(vif);
 }
 
 static int connected(struct device *device, const struct backend_head *message)
@@ -471,6 +474,8 @@ static void claim(struct device *device, const int *fds, unsigned fd_count)
         vif->port->claimed(vif);
     if (device->backend != NULL && device->guest->state == GUEST_SERVED)
         tell_tuning(vif); /* it may have changed while there was no netbackd; without xenstore that shows later */
+    if (device->guest->state == GUEST_SERVED)
+        capture_tell(vif);
 }
 
 void vif_port_failed(struct vif *vif, const char *reason)
@@ -542,4 +547,5 @@ const struct backend_kind vif_kind = {
     .waits_for_others = waits_for_others,
     .report = report_vif,
     .metrics = report_metrics,
+    .post = capture_post,
 };

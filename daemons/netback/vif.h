@@ -14,6 +14,7 @@
 #include "card.h"
 #include "protocol.h"
 
+struct capture;
 struct netback;
 struct port_kind;
 struct xendev_watch;
@@ -40,7 +41,8 @@ struct vif {
     bool port_asked;   /* tapbridged owes an answer about it */
     bool carrier_off;  /* the guest takes no frames */
     bool multicast_control;
-    bool untold; /* the worker may not know the rate and the filter as they are */
+    bool untold;             /* the worker may not know the rate and the filter as they are */
+    struct capture *capture; /* NULL: there is none */
     struct xendev_watch *rate_watch;
     struct xendev_watch *multicast_watch;
 };

@@ -3,6 +3,7 @@
  * netbackd-worker: serves the network cards of one guest. What it is beside that, all workers are (backend/worker/worker.h).
  */
 #include <errno.h>
+#include <unistd.h>
 
 #include <backend/worker/worker.h>
 
@@ -40,6 +41,8 @@ static int fds_due(const struct backend_head *head)
     switch (head->type) {
     case NETBACK_TUNE:
         return 0;
+    case NETBACK_CAPTURE:
+        return message_of(head)->capture.snaplen > 0 ? (int)NETBACK_CAPTURE_FDS : 0;
     case BACKEND_CONNECT:
         return netback_connection_check(connection) < 0 ? -1 : (int)(NETBACK_FD_PORT + netback_port_fds(connection));
     default:
@@ -84,11 +87,24 @@ static void settled(void *device)
     vif_say_carrier(device);
 }
 
+/* A capture is for a supervisor that reads it. */
+static void alone(void *device)
+{
+    vif_capture(device, 0, NULL);
+}
+
 static void own(const struct backend_head *head, void *device, const int *fds)
 {
-    (void)fds;
-    if (device) /* else it was let go of before it heard that */
-        vif_tune(device, &message_of(head)->tune);
+    const struct netback_message *message = message_of(head);
+
+    if (device && head->type == NETBACK_TUNE) { /* without one it was let go of before it heard that */
+        vif_tune(device, &message->tune);
+    } else if (device) {
+        vif_capture(device, message->capture.snaplen, fds);
+    } else {
+        for (int i = 0; i < fds_due(head); i++)
+            close(fds[i]);
+    }
 }
 
 static const struct worker_kind kind = {
@@ -104,6 +120,7 @@ static const struct worker_kind kind = {
     .undrain = undrain,
     .held = held,
     .settled = settled,
+    .alone = alone,
     .own = own,
 };
 

@@ -398,6 +398,7 @@ static int allocate(struct queue *queue)
         .queue = params->index,
         .rate = params->rate,
         .multicast = params->multicast,
+        .capture = params->capture,
         .card_counters = params->counters,
         .counters = queue->counters,
         .attempts_max = params->order->attempts_max,
@@ -408,6 +409,7 @@ static int allocate(struct queue *queue)
         .frames = params->frames,
         .tuning = params->tuning,
         .features = params->order->connection.features,
+        .capture = params->capture,
         .counters = queue->counters,
     };
 

@@ -14,6 +14,7 @@
 #include "state.h"
 #include "../counters.h"
 
+struct capture;
 struct port;
 struct rate;
 struct queue;
@@ -28,6 +29,7 @@ struct queue_params {
     struct frames *frames;
     struct rate *rate;
     struct multicast *multicast;
+    struct capture *capture;
     struct netback_counters *counters;
     uint8_t *journals; /* the file, mapped */
 

@@ -18,6 +18,8 @@
 
 #include <xendev/grant.h>
 
+#include "capture.h"
+
 #define BATCH_FRAMES 64u
 #define BATCH_PIECES 1024u /* as many as the kernel copies in one call */
 
@@ -195,6 +197,9 @@ static void finish(struct rx *rx)
             counters->rx_packets++;
             counters->rx_bytes += batch->frames[i]->length;
             counters->rx_gso += done->meta.gso != NETIF_GSO_NONE;
+            if (capture_is_on(rx->params.capture))
+                capture_frame(rx->params.capture, CAPTURE_RECEIVED, batch->frames[i]->bytes, batch->frames[i]->length,
+                              &batch->frames[i]->meta);
         }
         frames_put(rx->params.frames, batch->frames[i]);
     }
@@ -230,6 +235,7 @@ int rx_turn(struct rx *rx, uint64_t now_ns, enum rx_change *ret_change)
     if (rx->batch->count > 0) {
         deliver(rx);
         finish(rx);
+        capture_flush(rx->params.capture);
     }
     drop_late(rx, now_ns);
     *ret_change = judge(rx, now_ns);

@@ -18,6 +18,7 @@
 /* Frames that may wait for one ring, beside the pages it has posted. */
 #define RX_WAITING_MAX 64u
 
+struct capture;
 struct rx_batch;
 struct xendev_grants;
 
@@ -28,6 +29,7 @@ struct rx_params {
     struct frames *frames;
     const struct netback_tuning *tuning;
     uint32_t features; /* enum netback_feature */
+    struct capture *capture;
     struct netback_queue_counters *counters;
 };
 

@@ -17,6 +17,7 @@
 
 #include <xendev/grant.h>
 
+#include "capture.h"
 #include "multicast.h"
 #include "port.h"
 #include "rate.h"
@@ -155,6 +156,7 @@ static enum netif_status send(struct tx *tx, uint32_t index)
     const struct netif_packet *packet = &tx->batch->packets[index];
     struct netback_queue_counters *counters = tx->params.counters;
     struct port *port = tx->params.port;
+    uint8_t *frame;
 
     if (packet->fault != NETIF_FAULT_NONE) {
         counters->tx_faults[packet->fault]++;
@@ -163,8 +165,10 @@ static enum netif_status send(struct tx *tx, uint32_t index)
     if (packet->meta.multicast != NETIF_MULTICAST_NONE)
         return change_filter(tx, packet);
 
-    int err = port->kind->send(port, tx->params.queue, tx->batch->memory + tx->batch->places[index], packet->length,
-                               &packet->meta);
+    frame = tx->batch->memory + tx->batch->places[index];
+    if (capture_is_on(tx->params.capture))
+        capture_frame(tx->params.capture, CAPTURE_SENT, frame, packet->length, &packet->meta);
+    int err = port->kind->send(port, tx->params.queue, frame, packet->length, &packet->meta);
     if (err == -EBADMSG) {
         counters->tx_drops[NETBACK_TX_DROP_OFFLOAD]++;
         return NETIF_STATUS_ERROR;
@@ -188,7 +192,9 @@ int tx_turn(struct tx *tx, bool draining, uint64_t now_ns)
     fetch(tx);
     for (uint32_t i = 0; i < tx->batch->count; i++)
         netif_tx_answer(&tx->ring, send(tx, i));
-    if (tx->batch->count > 0)
+    if (tx->batch->count > 0) {
         tx->params.port->kind->flush(tx->params.port);
+        capture_flush(tx->params.capture);
+    }
     return (int)tx->batch->count;
 }

@@ -13,6 +13,7 @@
 
 #include "../counters.h"
 
+struct capture;
 struct multicast;
 struct port;
 struct rate;
@@ -27,6 +28,7 @@ struct tx_params {
     unsigned queue;
     struct rate *rate;                      /* of the card */
     struct multicast *multicast;            /* the same */
+    struct capture *capture;                /* the same */
     struct netback_counters *card_counters; /* the same */
     struct netback_queue_counters *counters;
     uint32_t attempts_max;

@@ -25,6 +25,7 @@
 
 #include "../counters.h"
 #include "../journal.h"
+#include "capture.h"
 #include "ctrl.h"
 #include "port.h"
 #include "queue.h"
@@ -49,6 +50,7 @@ struct vif {
     struct frames *frames;
     struct rate rate;
     struct route route;
+    struct capture capture;
     struct queue *queues[NETBACK_QUEUES_MAX]; /* queue_count of them */
     struct ctrl *ctrl;                        /* NULL: there is none */
     unsigned undrained;                       /* queues, and the control ring, while it drains */
@@ -230,6 +232,14 @@ void vif_tune(struct vif *vif, const struct netback_tuning *tuning)
         queue_wake(vif->queues[i]);
 }
 
+void vif_capture(struct vif *vif, uint32_t snaplen, const int *fds)
+{
+    if (snaplen > 0)
+        capture_begin(&vif->capture, fds[0], fds[1], snaplen);
+    else
+        capture_end(&vif->capture);
+}
+
 void vif_drain(struct vif *vif)
 {
     vif->undrained = vif->order.connection.queue_count + (vif->ctrl ? 1 : 0);
@@ -304,6 +314,7 @@ static int open_rings(struct vif *vif, char ret_reason[BACKEND_REASON_SIZE])
         .frames = vif->frames,
         .rate = &vif->rate,
         .multicast = &vif->state->multicast,
+        .capture = &vif->capture,
         .counters = vif->counters,
         .journals = vif->journals,
         .arrived = on_arrived,
@@ -396,6 +407,7 @@ void vif_close(struct vif *vif, bool recoverable)
     if (vif->port)
         vif->port->kind->close(vif->port);
     frames_free(vif->frames);
+    capture_end(&vif->capture);
     if (vif->say_again)
         event_free(vif->say_again);
     for (unsigned i = 0; i < netback_port_fds(connection); i++)

@@ -19,6 +19,9 @@ int vif_open(const struct worker_host *host, uint32_t devid, const struct netbac
 /* Goes by these from now on. */
 void vif_tune(struct vif *vif, const struct netback_tuning *tuning);
 
+/* Copies its frames to whoever reads that memory, NETBACK_CAPTURE_FDS descriptors, which are taken over; snaplen 0: no longer, and there are none. */
+void vif_capture(struct vif *vif, uint32_t snaplen, const int *fds);
+
 /* See struct worker_kind. */
 void vif_drain(struct vif *vif);
 void vif_undrain(struct vif *vif);
