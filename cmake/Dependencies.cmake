@@ -16,7 +16,7 @@ pkg_check_modules(XENSTORE REQUIRED IMPORTED_TARGET xenstore)
 pkg_check_modules(XENEVTCHN REQUIRED IMPORTED_TARGET xenevtchn)
 pkg_check_modules(XENGNTTAB REQUIRED IMPORTED_TARGET xengnttab)
 find_path(UTHASH_INCLUDE_DIR uthash.h REQUIRED)
-pkg_check_modules(PCAP REQUIRED libpcap) # the simulated guest's
+pkg_check_modules(PCAP REQUIRED IMPORTED_TARGET libpcap)
 if(RINGBACK_TESTS)
     pkg_check_modules(CMOCKA REQUIRED IMPORTED_TARGET cmocka)
 endif()

@@ -14,4 +14,9 @@
 #define CLIENT_TIMEOUT_SECONDS 10
 int client_request(const char *socket_path, const char *method, const char *path, json_t **ret_body);
 
+/* The same with a body, for an answer that goes on: returns 200 with the socket, which the caller closes and from which the answer's body is to be read; another
+ * status as above; -errno. */
+int client_request_stream(const char *socket_path, const char *method, const char *path, const char *body, int *ret_fd,
+                          json_t **ret_body);
+
 #endif

@@ -10,12 +10,15 @@
 
 #include "client.h"
 
-enum ringctl_exit daemon_ask(const struct ringctl_options *options, const struct device_class *class,
-                             const char *method, const char *path, const char *missing, json_t **ret_body)
+static const char *daemon_socket(const struct ringctl_options *options, const struct device_class *class)
 {
-    const char *socket = options->socket != NULL ? options->socket : class->socket;
-    json_t *body;
-    int status = client_request(socket, method, path, &body);
+    return options->socket != NULL ? options->socket : class->socket;
+}
+
+/* Says what came of a request, unless it is 200. Takes the body over, of which there is none when the status is below zero. */
+static enum ringctl_exit daemon_explain(const char *socket, const struct device_class *class, int status,
+                                        const char *missing, json_t *body)
+{
     if (status == -ENOENT || status == -ECONNREFUSED || status == -ECONNRESET || status == -EPIPE)
         return ringctl_fail(RINGCTL_NO_DAEMON, "no daemon serves %s: is %s running?", socket, class->daemon);
     if (status == -ETIMEDOUT)
@@ -34,8 +37,28 @@ enum ringctl_exit daemon_ask(const struct ringctl_options *options, const struct
         json_decref(body);
         return RINGCTL_REFUSED;
     }
-    *ret_body = body;
     return RINGCTL_OK;
+}
+
+enum ringctl_exit daemon_ask(const struct ringctl_options *options, const struct device_class *class,
+                             const char *method, const char *path, const char *missing, json_t **ret_body)
+{
+    const char *socket = daemon_socket(options, class);
+    json_t *body = NULL;
+    int answer = client_request(socket, method, path, &body);
+    enum ringctl_exit status = daemon_explain(socket, class, answer, missing, body);
+    if (status == RINGCTL_OK)
+        *ret_body = body;
+    return status;
+}
+
+enum ringctl_exit daemon_ask_stream(const struct ringctl_options *options, const struct device_class *class,
+                                    const char *path, const char *body, const char *missing, int *ret_fd)
+{
+    const char *socket = daemon_socket(options, class);
+    json_t *refusal = NULL;
+    int answer = client_request_stream(socket, "POST", path, body, ret_fd, &refusal);
+    return daemon_explain(socket, class, answer, missing, refusal);
 }
 
 enum ringctl_exit daemon_check(const struct ringctl_options *options, const struct device_class *class)

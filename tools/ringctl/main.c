@@ -3,6 +3,7 @@
  * ringctl: the command line.
  */
 #include <getopt.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 
 #define DEFAULT_TIMEOUT 30u
 #define TIMEOUT_MAX     3600ul
+#define SNAPLEN_MAX     262144u /* libpcap's */
 
 enum ringctl_exit ringctl_fail(enum ringctl_exit status, const char *format, ...)
 {
@@ -77,6 +79,11 @@ static enum ringctl_exit run_bridge(const struct ringctl_options *options, char 
     return ringctl_bridge(options, operands[0], operands[1]);
 }
 
+static enum ringctl_exit run_capture(const struct ringctl_options *options, char **operands)
+{
+    return ringctl_capture(options, operands[0], operands[1]);
+}
+
 struct command {
     const char *name;
     const char *operands; /* a line for each form of them */
@@ -120,6 +127,10 @@ static const struct command commands[] = {
      "Limit what a guest may send by a network card, from now on: 10Mb/s, or\n"
      "250KB/s@20ms, which says in which steps; none: no limit.",
      run_rate},
+    {"capture", "DOM/vifN FILE", 2, 2, "cnT",
+     "Write every frame that a guest sends and receives by a network card to a pcap\n"
+     "file, until interrupted; FILE - is standard output, as for tcpdump -r -.",
+     run_capture},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -127,6 +138,9 @@ static const struct option long_options[] = {
     {"ro", no_argument, NULL, 'r'},
     {"device-kind", required_argument, NULL, 'k'},
     {"timeout", required_argument, NULL, 't'},
+    {"count", required_argument, NULL, 'c'},
+    {"snaplen", required_argument, NULL, 'n'},
+    {"time", required_argument, NULL, 'T'},
     {"json", no_argument, NULL, 'j'},
     {"socket", required_argument, NULL, 's'},
     {"help", no_argument, NULL, 'h'},
@@ -180,6 +194,10 @@ static void print_command_help(const struct command *command)
         printf("  --device-kind=KIND\n                   of the backend nodes in xenstore (vbd, vif)\n");
     if (strchr(command->allowed, 't') != NULL)
         printf("  --timeout=SECS   how long to wait (%u)\n", DEFAULT_TIMEOUT);
+    if (strchr(command->allowed, 'c') != NULL)
+        printf("  --count=N        end after so many frames\n"
+               "  --snaplen=BYTES  write no more of each frame\n"
+               "  --time=SECS      end after so long\n");
 }
 
 static const struct command *find_command(const char *name)
@@ -200,13 +218,23 @@ static enum ringctl_exit parse_timeout(const char *text, unsigned *ret_timeout)
     return RINGCTL_OK;
 }
 
+static enum ringctl_exit parse_number(const char *name, const char *text, unsigned max, unsigned *ret_number)
+{
+    char *end;
+    unsigned long number = strtoul(text, &end, 10);
+    if (text[0] < '0' || text[0] > '9' || *end != '\0' || number == 0 || number > max)
+        return ringctl_fail(RINGCTL_USAGE, "--%s: '%s' is not a number (1 to %u)", name, text, max);
+    *ret_number = (unsigned)number;
+    return RINGCTL_OK;
+}
+
 /* What was asked for on the command line beside a command. */
 enum wish { WISH_NOTHING, WISH_HELP, WISH_VERSION };
 
 /* Whether the option may stand where it does: after a command, or before it (`command` NULL). */
 static bool option_is_allowed(const struct command *command, int code)
 {
-    if (strchr("rkt", code) != NULL)
+    if (strchr("rktcnT", code) != NULL)
         return command != NULL && strchr(command->allowed, code) != NULL;
     return code != 'v' || command == NULL;
 }
@@ -237,6 +265,18 @@ static enum ringctl_exit parse_options(const struct command *command, int argc, 
             break;
         case 't':
             if (parse_timeout(optarg, &options->timeout) != RINGCTL_OK)
+                return RINGCTL_USAGE;
+            break;
+        case 'c':
+            if (parse_number("count", optarg, UINT_MAX, &options->count) != RINGCTL_OK)
+                return RINGCTL_USAGE;
+            break;
+        case 'n':
+            if (parse_number("snaplen", optarg, SNAPLEN_MAX, &options->snaplen) != RINGCTL_OK)
+                return RINGCTL_USAGE;
+            break;
+        case 'T':
+            if (parse_number("time", optarg, INT_MAX, &options->seconds) != RINGCTL_OK)
                 return RINGCTL_USAGE;
             break;
         case 'j':

@@ -20,6 +20,9 @@ struct ringctl_options {
     const char *socket; /* the daemon's control socket; NULL: that of the device's class */
     const char *kind;   /* of backend nodes; NULL: that of the device's class */
     unsigned timeout;   /* seconds */
+    unsigned count;     /* frames; 0: any number */
+    unsigned snaplen;   /* bytes of a frame; 0: all */
+    unsigned seconds;   /* how long to capture; 0: until it is interrupted */
     bool json;
     bool read_only;
 };
@@ -37,6 +40,7 @@ enum ringctl_exit ringctl_resume(const struct ringctl_options *options, const ch
 /* `name` is NULL when there was none. */
 enum ringctl_exit ringctl_bridge(const struct ringctl_options *options, const char *what, const char *name);
 enum ringctl_exit ringctl_detach(const struct ringctl_options *options, const char *target);
+enum ringctl_exit ringctl_capture(const struct ringctl_options *options, const char *target, const char *path);
 enum ringctl_exit ringctl_rate(const struct ringctl_options *options, const char *target, const char *rate);
 
 #endif
