@@ -41,7 +41,7 @@ for build in foreign own foreign own; do
     done
     wait_until "$LIMIT_RECOVERY" "more of the stream" more_received "$(($(received) + 100000))"
 done
-grep -q "speaks channel 2, journal 2, and we, 0.1.0, 1 and 1: it is to be drained" "$DAEMON_LOG" || fail "the log does not tell the versions"
+grep -q "speaks channel 3, journal 2, and we, 0.1.0, 2 and 1: it is to be drained" "$DAEMON_LOG" || fail "the log does not tell the versions"
 alive "$stream" || fail "the stream ended before its time: $(cat "$WORK/guest.$stream")"
 kill -TERM "$stream"
 wait "$stream" || true
