@@ -30,6 +30,8 @@ struct port_client {
     int run_dir;
     struct port_client_user user;
     int connection; /* -1: none */
+    bool settled;   /* its user presents all ports there are */
+    bool unsaid;    /* they are presented on this connection, but that this is all was not said */
     struct event *retry, *readable, *writable;
     STAILQ_HEAD(requests, request) queue;
 };
@@ -59,6 +61,7 @@ static void close_connection(struct port_client *client)
     event_free(client->writable);
     close(client->connection);
     client->connection = -1;
+    client->unsaid = false;
     while ((request = STAILQ_FIRST(&client->queue)) != NULL) {
         STAILQ_REMOVE_HEAD(&client->queue, next);
         free_request(request);
@@ -205,15 +208,22 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 
 /* ---- Connecting. -------------------------------------------------------------------------------------------------- */
 
-static void present(struct port_client *client)
+static void say_settled(struct port_client *client)
 {
     struct port_message settled;
 
-    client->user.present(client->user.arg);
+    if (!client->settled || !client->unsaid)
+        return;
+    client->unsaid = false;
     port_message_make(PORT_SETTLED, NULL, &settled);
-    int err = ask(client, &settled, NULL);
-    if (err < 0 && err != -ENOTCONN)
+    if (ask(client, &settled, NULL) < 0)
         disconnect(client);
+}
+
+void port_client_settle(struct port_client *client)
+{
+    client->settled = true;
+    say_settled(client);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
@@ -239,7 +249,9 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
         return;
     }
     client->connection = connection;
-    present(client);
+    client->user.present(client->user.arg);
+    client->unsaid = true;
+    say_settled(client);
 }
 
 int port_client_new(struct event_base *base, int run_dir, const struct port_client_user *user,

@@ -5,6 +5,9 @@
  * It connects, and when the connection ends, because tapbridged was restarted or is not there, it tries again, ten times a second. On each new
  * connection its user presents all the ports it has; what it asks for while there is none is refused with -ENOTCONN, and will be asked for
  * by `present`.
+ *
+ * A supervisor may connect before it knows all ports of an earlier one: tapbridged keeps those that are not presented, serving, until
+ * port_client_settle() is called.
  */
 #ifndef BRIDGE_PORT_CLIENT_H
 #define BRIDGE_PORT_CLIENT_H
@@ -18,8 +21,8 @@ struct port_client;
 
 /* What its user is told, from the loop. In each the user may call any function of this but port_client_free(). */
 struct port_client_user {
-    /* Connected. Call port_client_attach() for each port there should be, with the descriptors of those that were attached; those that are not
-     * attached when this returns, tapbridged removes. */
+    /* Connected. Call port_client_attach() for each port there should be, with the descriptors of those that were attached. Once it is
+     * settled, tapbridged removes those that are not attached when this returns. */
     void (*present)(void *arg);
     /* A port is there, with rings of `capacity` bytes. The descriptors are the user's, also when it has some for the same memory already. */
     void (*attached)(void *arg, const char *port, uint32_t capacity, const int fds[PORT_FDS]);
@@ -47,5 +50,9 @@ int port_client_attach(struct port_client *client, const struct port_message *at
                        uint32_t capacity);
 /* Gives a port up. `detached` follows, or `disconnected`. Returns as above. */
 int port_client_detach(struct port_client *client, const char *port);
+/* From now on all ports there should be are known, so that tapbridged removes the others: on this connection at once, or when `present` has
+ * returned; on later ones without another call. Calling it again changes nothing. The connection is ended, and made anew, when there is no
+ * memory for it. */
+void port_client_settle(struct port_client *client);
 
 #endif

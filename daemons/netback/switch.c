@@ -145,6 +145,8 @@ static void on_ready_timer(evutil_socket_t fd, short what, void *arg)
     if (!is_known_what_is_held(netback) ||
         port_client_new(netback->backend.base, netback->run_dir, &user, &netback->switch_client) < 0)
         event_add(netback->switch_timer, &ready_period);
+    else
+        port_client_settle(netback->switch_client);
 }
 
 /* ---- What cards want. ---------------------------------------------------------------------------------------------------------- */

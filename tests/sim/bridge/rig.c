@@ -175,6 +175,11 @@ void rig_client_new(void)
     assert_int_equal(port_client_new(base, run_fd, &user, &client), 0);
 }
 
+void rig_client_settle(void)
+{
+    port_client_settle(client);
+}
+
 void rig_client_free(void)
 {
     port_client_free(client);
@@ -329,6 +334,7 @@ void rig_start(const char *conf)
     write_conf(conf);
     rig_begin();
     rig_client_new();
+    rig_client_settle();
     rig_await(is_connected, NULL, "the client to be connected");
 }
 

@@ -49,9 +49,11 @@ void rig_begin(void);
 void rig_reload(const char *conf);
 /* The same, but it is refused with that reason. */
 void rig_reload_wrong(const char *conf, const char *reason);
-/* The client goes: its connection, not its ports. rig_client_new() makes another one, which knows the peers. */
+/* The client goes: its connection, not its ports. rig_client_new() makes another one, which knows the peers, and is settled when
+ * rig_client_settle() is called. */
 void rig_client_free(void);
 void rig_client_new(void);
+void rig_client_settle(void);
 /* Run directory. */
 const char *rig_run_dir(void);
 pid_t rig_pid(void);
