@@ -3,8 +3,8 @@
  * Shared-memory ports.
  *
  * A port that has frames for us rings its bell, and is served at the next turn of the loop: up to BATCH frames are read and handed on, then their room
- * is given back, and every receiver is told once. When there are more, the port is put at the end of the loop's queue, behind all others that
- * have something to do; when there are none it is put to sleep, which takes one more look.
+ * is given back, and every receiver is told once. When there are more, the port is served again at the turn after, in which all others that
+ * have something to do are served too; when there are none it is put to sleep, which takes one more look.
  *
  * The bell is heard edge by edge: nothing is read from it, so a port that keeps ringing, or fills it up, costs a turn of the loop, and nothing a
  * port does to it can make us wait.
@@ -37,6 +37,12 @@ static struct shm_context context; /* the same for all */
 /* A frame on its way: one thread, one frame. */
 static uint8_t frame[FRAME_LENGTH_MAX];
 
+/* A timer, not event_active(): the loop looks at all its descriptors before it fires, also while ports never run dry. */
+static int run_soon(struct shm_port *port)
+{
+    return event_add(port->again, &(const struct timeval){0});
+}
+
 /* Notes what is wrong; the port is closed at the end of the batch. */
 static void spoil(struct shm_port *port, const char *reason)
 {
@@ -45,7 +51,7 @@ static void spoil(struct shm_port *port, const char *reason)
     port->failure = -EPROTO;
     snprintf(port->reason, sizeof(port->reason), "%s", reason);
     port->port.closed = true;
-    event_active(port->again, EV_TIMEOUT, 0);
+    run_soon(port);
 }
 
 static void ring(struct shm_port *port)
@@ -113,7 +119,7 @@ static void serve(struct shm_port *port)
         return;
     }
     if (got > 0 || frame_consumer_rearm(&port->in))
-        event_active(port->again, EV_TIMEOUT, 0);
+        run_soon(port);
 }
 
 static void on_again(evutil_socket_t fd, short what, void *arg)
@@ -174,8 +180,8 @@ int shm_open(struct shm_port *port, struct event_base *base, const int fds[PORT_
         goto failed;
     err = -ENOMEM;
     port->bell = event_new(base, fds[1], EV_READ | EV_PERSIST | EV_ET, on_bell, port);
-    port->again = event_new(base, -1, EV_PERSIST, on_again, port);
-    if (port->bell == NULL || port->again == NULL || event_add(port->bell, NULL) < 0)
+    port->again = evtimer_new(base, on_again, port);
+    if (port->bell == NULL || port->again == NULL || event_add(port->bell, NULL) < 0 || run_soon(port) < 0)
         goto failed;
     memcpy(port->fds, fds, sizeof(port->fds));
     context = (struct shm_context){failed, arg};
@@ -187,7 +193,6 @@ int shm_open(struct shm_port *port, struct event_base *base, const int fds[PORT_
     /* Whoever had this end before may have died with an event unsent: the first one is sent in any case. */
     if (frame_producer_publish(&port->out))
         ring(port);
-    event_active(port->again, EV_TIMEOUT, 0);
     return 0;
 failed:
     if (port->bell != NULL)

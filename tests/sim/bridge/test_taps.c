@@ -18,8 +18,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -335,6 +337,90 @@ static void a_device_that_is_no_tap_is_refused(void **state)
     peer_expect(neighbour, 1);
 }
 
+/* ---- Ports that never run dry. ------------------------------------------------------------------------------------ */
+
+/* Where the indices of a frame ring are (libring/src/frame.c), and how long frames are whose records fill it without a rest. */
+#define HEAD   0u
+#define TAIL   64u
+#define LENGTH (64u - FRAME_OVERHEAD)
+
+static pid_t pourer;
+
+static int setup_busy(void **state)
+{
+    (void)state;
+    rig_start("[tapbridge]\nring-size = 16M\n[bridge lan]\ntaps = rbtap0\n");
+    guest = rig_peer(1, "lan");
+    neighbour = rig_peer(2, "lan");
+    assert_int_equal(peer_attach(guest), 0);
+    assert_int_equal(peer_attach(neighbour), 0);
+    return 0;
+}
+
+static int teardown_busy(void **state)
+{
+    if (pourer > 0) {
+        assert_int_equal(kill(pourer, SIGKILL), 0);
+        assert_int_equal(waitpid(pourer, NULL, 0), pourer);
+    }
+    return teardown(state);
+}
+
+/* Fills the ring with frames of one size. */
+static void fill(struct peer *from, const struct peer *to)
+{
+    static const struct netif_meta plain;
+    uint8_t frame[LENGTH] = {0};
+
+    memcpy(frame, to->mac, 6);
+    memcpy(frame + 6, from->mac, 6);
+    frame[12] = 0x88;
+    frame[13] = 0xb5;
+    while (peer_put(from, &plain, frame, sizeof(frame)))
+        ;
+}
+
+/* The same frames once more, as soon as there is room for any. */
+static void pour(const struct peer *peer)
+{
+    const uint32_t *tail = (const uint32_t *)(const void *)(peer->memory + PORT_RING_IN + TAIL);
+    uint32_t *head = (uint32_t *)(void *)(peer->memory + PORT_RING_IN + HEAD);
+
+    __atomic_store_n(head, __atomic_load_n(tail, __ATOMIC_ACQUIRE) + peer->capacity, __ATOMIC_RELEASE);
+}
+
+static void nobody_is_shut_out_by_busy_ports(void **state)
+{
+    struct peer *quiet = rig_peer(3, "lan");
+    int tap = open_socket("rbtap0");
+
+    (void)state;
+    fill(guest, neighbour);
+    fill(neighbour, guest);
+    pourer = fork();
+    assert_true(pourer >= 0);
+    if (pourer == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        for (;;) {
+            pour(guest);
+            pour(neighbour);
+        }
+    }
+    peer_kick(guest);
+    peer_kick(neighbour);
+    rig_await_port_number("lan", "vif1.0", "counters.in.frames", 1);
+    rig_await_port_number("lan", "vif2.0", "counters.in.frames", 1);
+    assert_int_equal(peer_attach(quiet), 0);
+    host_send_small(tap, quiet->mac, host, 1);
+    peer_expect(quiet, 1);
+    peer_send(quiet, host, quiet->mac, 2);
+    host_expect(tap, 2);
+    long seen = rig_port_number("lan", "vif1.0", "counters.in.frames");
+    rig_await_port_number("lan", "vif1.0", "counters.in.frames", seen + 1);
+    rig_end(SIGTERM);
+    close(tap);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -348,6 +434,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_restart_keeps_taps, setup, teardown),
         cmocka_unit_test_setup_teardown(taps_come_and_go_by_configuration, setup, teardown),
         cmocka_unit_test_setup_teardown(a_device_that_is_no_tap_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(nobody_is_shut_out_by_busy_ports, setup_busy, teardown_busy),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
