@@ -2,7 +2,7 @@
 /*
  * Shared-memory ports.
  *
- * A port that has frames for us rings its bell, and is served at the next turn of the loop: up to BATCH frames are read and handed on, then their room
+ * A port that has frames for us rings its bell, and is served at the next turn of the loop: up to BATCH_FRAMES or SWITCH_TURN_BYTES are read and handed on, then their room
  * is given back, and every receiver is told once. When there are more, the port is served again at the turn after, in which all others that
  * have something to do are served too; when there are none it is put to sleep, which takes one more look.
  *
@@ -25,7 +25,6 @@
 
 /* Of one port's turn. */
 #define BATCH_FRAMES 256u
-#define BATCH_BYTES  (1u << 20)
 
 /* What events of a port are given. */
 struct shm_context {
@@ -96,12 +95,11 @@ static int hand_on(struct shm_port *port)
     struct netif_meta meta;
     int got = 1;
 
-    for (unsigned frames = 0; frames < BATCH_FRAMES && bytes < BATCH_BYTES; frames++) {
+    for (unsigned frames = 0; frames < BATCH_FRAMES && bytes < SWITCH_TURN_BYTES; frames++) {
         got = frame_consumer_get(&port->in, &meta, frame, &length);
         if (got <= 0)
             break;
-        bytes += length;
-        switch_frame(&port->port, &meta, frame, length, now);
+        bytes += switch_frame(&port->port, &meta, frame, length, now);
     }
     return got;
 }

@@ -48,33 +48,41 @@ static void put(struct bridge_port *to, const struct netif_meta *meta, const uin
     bridge->counters.bytes_out += length;
 }
 
-static void flood(struct bridge_port *from, const struct netif_meta *meta, const uint8_t *frame, uint32_t length)
+/* Returns to how many. */
+static unsigned flood(struct bridge_port *from, const struct netif_meta *meta, const uint8_t *frame, uint32_t length)
 {
     struct bridge_port *to;
+    unsigned receivers = 0;
 
     from->counters.flooded++;
     from->bridge->counters.flooded++;
     TAILQ_FOREACH (to, &from->bridge->ports, next)
-        if (may_exchange(from, to))
+        if (may_exchange(from, to)) {
             put(to, meta, frame, length);
+            receivers++;
+        }
+    return receivers;
 }
 
-static void forward(struct bridge_port *from, const struct netif_meta *meta, const uint8_t *frame, uint32_t length,
-                    int64_t now)
+/* The same. */
+static unsigned forward(struct bridge_port *from, const struct netif_meta *meta, const uint8_t *frame, uint32_t length,
+                        int64_t now)
 {
     const struct fdb_port *found = (frame[0] & 1) != 0 ? NULL : fdb_find(from->bridge->fdb, frame, now);
 
-    if (found == NULL) {
-        flood(from, meta, frame, length);
-        return;
-    }
+    if (found == NULL)
+        return flood(from, meta, frame, length);
     struct bridge_port *to = found->arg;
-    if (to == from)
-        switch_drop(from, DROP_NO_PORT); /* its receiver is on the same side */
-    else if (!may_exchange(from, to))
+    if (to == from) { /* its receiver is on the same side */
+        switch_drop(from, DROP_NO_PORT);
+        return 0;
+    }
+    if (!may_exchange(from, to)) {
         switch_drop(from, DROP_ISOLATED);
-    else
-        put(to, meta, frame, length);
+        return 0;
+    }
+    put(to, meta, frame, length);
+    return 1;
 }
 
 /* ---- Senders. ----------------------------------------------------------------------------------------------------- */
@@ -123,10 +131,11 @@ static enum drop judge(const struct bridge_port *port, const struct netif_meta *
     return DROPS;
 }
 
-void switch_frame(struct bridge_port *port, const struct netif_meta *meta, const uint8_t *frame, uint32_t length,
-                  int64_t now)
+uint32_t switch_frame(struct bridge_port *port, const struct netif_meta *meta, const uint8_t *frame, uint32_t length,
+                      int64_t now)
 {
     struct bridge *bridge = port->bridge;
+    unsigned receivers = 0;
 
     port->counters.frames_in++;
     port->counters.bytes_in += length;
@@ -138,7 +147,8 @@ void switch_frame(struct bridge_port *port, const struct netif_meta *meta, const
     else if (fdb_learn(bridge->fdb, &port->fdb, frame + 6, now) == -EPERM)
         switch_drop(port, DROP_SPOOFED_MAC);
     else /* that there is no memory for another entry is no reason not to forward it */
-        forward(port, meta, frame, length, now);
+        receivers = forward(port, meta, frame, length, now);
+    return length * (receivers > 1 ? receivers : 1);
 }
 
 void switch_flush(struct bridge *bridge)

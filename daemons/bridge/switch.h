@@ -96,9 +96,13 @@ void switch_port_remove(struct bridge_port *port);
 /* Changes what it may do. Returns 0, or -ENOMEM with nothing changed. */
 int switch_port_change(struct bridge_port *port, const struct filter *filter, uint32_t group);
 
-/* One frame that came from `port`, in private memory. */
-void switch_frame(struct bridge_port *port, const struct netif_meta *meta, const uint8_t *frame, uint32_t length,
-                  int64_t now);
+/* Bytes of one port's turn, as switch_frame() counts them. */
+#define SWITCH_TURN_BYTES (1u << 20)
+
+/* One frame that came from `port`, in private memory. Returns how much of a turn that was: its length for each port it was for, for that is what the
+ * others wait for; at least once. */
+uint32_t switch_frame(struct bridge_port *port, const struct netif_meta *meta, const uint8_t *frame, uint32_t length,
+                      int64_t now);
 /* Counts what came from a port and was no frame. */
 void switch_drop(struct bridge_port *port, enum drop reason);
 /* Ends a batch. */

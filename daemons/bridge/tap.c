@@ -74,8 +74,8 @@ static void lose(struct tap_port *port, int error)
     port->port.closed = true;
 }
 
-/* Reads one frame. Returns whether there was one. */
-static bool take(struct tap_port *port, int64_t now)
+/* Reads one frame, and counts its bytes. Returns whether there was one. */
+static bool take(struct tap_port *port, int64_t now, uint32_t *bytes)
 {
     uint8_t head[OFFLOAD_VIRTIO_SIZE];
     const struct iovec parts[] = {{head, sizeof(head)}, {arriving, sizeof(arriving)}};
@@ -97,7 +97,7 @@ static bool take(struct tap_port *port, int64_t now)
     if (offload_from_virtio(arriving, length, &header, &meta) != OFFLOAD_FAULT_NONE)
         switch_drop(&port->port, DROP_MALFORMED);
     else
-        switch_frame(&port->port, &meta, arriving, length, now);
+        *bytes += switch_frame(&port->port, &meta, arriving, length, now);
     return true;
 }
 
@@ -105,10 +105,11 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 {
     struct tap_port *port = arg;
     const int64_t now = tapbridge_now();
+    uint32_t bytes = 0;
 
     (void)fd;
     (void)what;
-    for (unsigned frames = 0; frames < BATCH_FRAMES && take(port, now); frames++)
+    for (unsigned frames = 0; frames < BATCH_FRAMES && bytes < SWITCH_TURN_BYTES && take(port, now, &bytes); frames++)
         ;
     switch_flush(port->port.bridge);
 }

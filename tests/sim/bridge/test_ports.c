@@ -154,6 +154,36 @@ static void an_isolated_bridge_isolates(void **state)
     assert_string_equal(rig_port_text("quiet", "vif1.0", "group"), "isolated");
 }
 
+/* One that sends to many has a shorter turn: another one's frame comes through before its 256th. */
+static void a_turn_ends_sooner_with_many_receivers(void **state)
+{
+    static const struct netif_meta plain;
+    static uint8_t frame[FRAME_LENGTH_MAX];
+    struct netif_meta meta;
+    unsigned before = 0;
+
+    (void)state;
+    attach_all();
+    for (unsigned i = 4; i <= 20; i++)
+        assert_int_equal(peer_attach(rig_peer(i, "lan")), 0);
+    for (unsigned i = 1; i <= 2; i++) { /* both are heard, and asleep again, or about to */
+        peer_send(peers[i], peers[3]->mac, peers[i]->mac, 1);
+        peer_expect(peers[3], 1);
+    }
+    assert_int_equal(kill(rig_pid(), SIGSTOP), 0);
+    memcpy(frame, broadcast, 6);
+    memcpy(frame + 6, peers[1]->mac, 6);
+    for (unsigned i = 0; i < 300; i++)
+        assert_true(peer_put(peers[1], &plain, frame, 1000));
+    peer_kick(peers[1]);
+    peer_send(peers[2], peers[3]->mac, peers[2]->mac, 2);
+    assert_int_equal(kill(rig_pid(), SIGCONT), 0);
+    while (peer_receive(peers[3], &meta, frame) == 1000)
+        before++;
+    assert_int_equal(frame[14], 2);
+    assert_in_range(before, 0, 200); /* of 19 times 1000 bytes a turn has 56 */
+}
+
 static void bridges_are_apart(void **state)
 {
     struct peer *outside = rig_peer(9, "quiet");
@@ -357,6 +387,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_large_segment_crosses_whole, setup, teardown),
         cmocka_unit_test_setup_teardown(groups_do_not_meet, setup, teardown),
         cmocka_unit_test_setup_teardown(an_isolated_bridge_isolates, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_turn_ends_sooner_with_many_receivers, setup, teardown),
         cmocka_unit_test_setup_teardown(bridges_are_apart, setup, teardown),
         cmocka_unit_test_setup_teardown(a_wrong_wish_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_detached_port_is_gone, setup, teardown),

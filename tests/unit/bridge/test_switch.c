@@ -155,6 +155,25 @@ static void flushes_once_a_batch(void **state)
         assert_int_equal(ports[i].flushes, 1);
 }
 
+/* A frame costs as much of its port's turn as there is to copy. */
+static void a_turn_counts_receivers(void **state)
+{
+    static const struct netif_meta plain;
+    uint8_t frame[100] = {0};
+
+    (void)state;
+    memcpy(frame, broadcast, 6);
+    memcpy(frame + 6, mac_of(0), 6);
+    assert_int_equal(switch_frame(&ports[0].port, &plain, frame, sizeof(frame), 0), 300);
+    ports[3].port.group = ports[0].port.group = 7;
+    assert_int_equal(switch_frame(&ports[0].port, &plain, frame, sizeof(frame), 0), 200);
+    send(1, broadcast);
+    memcpy(frame, mac_of(1), 6);
+    assert_int_equal(switch_frame(&ports[0].port, &plain, frame, sizeof(frame), 0), 100);
+    frame[6] = 1; /* from a group: dropped, but looked at */
+    assert_int_equal(switch_frame(&ports[0].port, &plain, frame, sizeof(frame), 0), 100);
+}
+
 static void groups_are_isolated(void **state)
 {
     (void)state;
@@ -305,6 +324,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(floods_then_learns, setup, teardown),
         cmocka_unit_test_setup_teardown(forgets_with_time, setup, teardown),
         cmocka_unit_test_setup_teardown(flushes_once_a_batch, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_turn_counts_receivers, setup, teardown),
         cmocka_unit_test_setup_teardown(groups_are_isolated, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_port_stalls_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_is_somebody_else, setup, teardown),
