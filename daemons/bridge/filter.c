@@ -19,6 +19,7 @@
 #define IPV6_SIZE            40u
 #define DHCP_CLIENT          68u
 #define DHCP_SERVER          67u
+#define DHCPV6_CLIENT        546u
 #define MLD2_REPORT          143u
 #define FRAGMENT_OFFSET_MASK 0x1fffu
 
@@ -122,16 +123,19 @@ static enum filter_verdict check_ipv4(const struct filter *filter, struct cursor
 
     if (ip == NULL || ip[0] >> 4 != 4 || (ip[0] & 15) < 5)
         return FILTER_MALFORMED;
-    if (is_listed(filter, 4, ip + 12))
-        return FILTER_PASS;
-    if (!is_zero(ip + 12, 4) || ip[9] != IPPROTO_UDP || (read16(ip + 6) & FRAGMENT_OFFSET_MASK) != 0)
+    const bool listed = is_listed(filter, 4, ip + 12);
+    if (!listed && !is_zero(ip + 12, 4))
         return FILTER_SPOOFED_IP;
+    if (ip[9] != IPPROTO_UDP || (read16(ip + 6) & FRAGMENT_OFFSET_MASK) != 0)
+        return listed ? FILTER_PASS : FILTER_SPOOFED_IP;
     const uint32_t options = (ip[0] & 15u) * 4 - IPV4_SIZE;
     if (take(&cursor, options) == NULL)
         return FILTER_MALFORMED;
     const uint8_t *ports = take(&cursor, 4);
     if (ports == NULL)
         return FILTER_MALFORMED;
+    if (listed)
+        return read16(ports + 2) == DHCP_CLIENT ? FILTER_SPOOFED_IP : FILTER_PASS;
     return read16(ports) == DHCP_CLIENT && read16(ports + 2) == DHCP_SERVER ? FILTER_PASS : FILTER_SPOOFED_IP;
 }
 
@@ -204,13 +208,24 @@ static enum filter_verdict check_icmpv6(const struct filter *filter, struct curs
 /* Steps over one extension header. Returns whether it was one; `*next` and the cursor are then behind it. */
 static bool skip_extension(struct cursor *cursor, uint8_t *next, bool *ret_whole)
 {
-    if (*next != IPPROTO_HOPOPTS && *next != IPPROTO_ROUTING && *next != IPPROTO_DSTOPTS)
+    if (*next != IPPROTO_HOPOPTS && *next != IPPROTO_ROUTING && *next != IPPROTO_DSTOPTS && *next != IPPROTO_AH)
         return false;
+    const uint32_t unit = *next == IPPROTO_AH ? 4 : 8; /* RFC 4302, 2.2: words, without the first two */
     const uint8_t *head = take(cursor, 8);
-    *ret_whole = head != NULL && take(cursor, head[1] * 8u) != NULL;
+    *ret_whole = head != NULL && take(cursor, head[1] * unit) != NULL;
     if (*ret_whole)
         *next = head[0];
     return true;
+}
+
+/* Of a port with addresses. */
+static enum filter_verdict check_udpv6(struct cursor cursor)
+{
+    const uint8_t *ports = take(&cursor, 4);
+
+    if (ports == NULL)
+        return FILTER_MALFORMED;
+    return read16(ports + 2) == DHCPV6_CLIENT ? FILTER_SPOOFED_IP : FILTER_PASS;
 }
 
 static enum filter_verdict check_ipv6(const struct filter *filter, struct cursor cursor)
@@ -242,7 +257,9 @@ static enum filter_verdict check_ipv6(const struct filter *filter, struct cursor
         } else if (!skip_extension(&cursor, &next, &whole)) {
             if (next == IPPROTO_ICMPV6)
                 return check_icmpv6(filter, cursor, source, fragment);
-            return anonymous && restricted ? FILTER_SPOOFED_IP : FILTER_PASS;
+            if (anonymous && restricted)
+                return FILTER_SPOOFED_IP;
+            return next == IPPROTO_UDP && restricted ? check_udpv6(cursor) : FILTER_PASS;
         } else if (!whole) {
             return FILTER_MALFORMED;
         }

@@ -16,6 +16,8 @@
  *           multicast groups, and to probe for an address that is allowed
  *   ND      an address that is advertised (or probed for) is an allowed one too; a guest with addresses is no router: no router
  *           advertisement, no redirect
+ *   UDP     a guest with addresses is no DHCP server either: nothing to the port of clients (68, over IPv6 546), whatever port it comes from,
+ *           as not all of them look at that
  * An address of the other family than those given is none of them.
  */
 #ifndef BRIDGE_FILTER_H

@@ -184,6 +184,49 @@ static void ipv4s(void **state)
     expect(FILTER_PASS, FILTER_SPOOFED_IP);
 }
 
+/* From an address of its own a port with addresses may ask (and serve what it likes), not answer for a DHCP server. */
+static void dhcp_servers(void **state)
+{
+    (void)state;
+    ethernet(own, 0x0800);
+    ipv4(IP(10, 0, 0, 5), 17, 0);
+    ADD(0, 67, 0, 68);
+    expect(FILTER_PASS, FILTER_SPOOFED_IP);
+    frame.length--;
+    expect(FILTER_PASS, FILTER_MALFORMED);
+    ethernet(own, 0x0800);
+    ipv4(IP(10, 0, 0, 5), 17, 0);
+    ADD(4, 67, 0, 68); /* from another port: there are clients that do not mind */
+    expect(FILTER_PASS, FILTER_SPOOFED_IP);
+    ethernet(own, 0x0800);
+    ipv4(IP(10, 0, 0, 5), 17, 0x2000); /* the first fragment */
+    ADD(0, 67, 0, 68);
+    expect(FILTER_PASS, FILTER_SPOOFED_IP);
+    ethernet(own, 0x0800);
+    ipv4(IP(10, 0, 0, 5), 17, 1); /* a later one */
+    ADD(0, 67, 0, 68);
+    expect(FILTER_PASS, FILTER_PASS);
+    ethernet(own, 0x0800);
+    ipv4(IP(10, 0, 0, 5), 17, 0);
+    ADD(0, 68, 0, 67); /* renewing */
+    expect(FILTER_PASS, FILTER_PASS);
+    ethernet(own, 0x86dd);
+    ipv6(link_local, 17, 4);
+    ADD(2, 35, 2, 34);
+    expect(FILTER_PASS, FILTER_SPOOFED_IP);
+    frame.length--;
+    expect(FILTER_PASS, FILTER_MALFORMED);
+    ethernet(own, 0x86dd);
+    ipv6(link_local, 60, 12);
+    ADD(17, 0, 0, 0, 0, 0, 0, 0);
+    ADD(2, 35, 2, 34);
+    expect(FILTER_PASS, FILTER_SPOOFED_IP);
+    ethernet(own, 0x86dd);
+    ipv6(link_local, 17, 4);
+    ADD(2, 34, 2, 35); /* asking */
+    expect(FILTER_PASS, FILTER_PASS);
+}
+
 static void tags_hide_nothing(void **state)
 {
     (void)state;
@@ -211,7 +254,7 @@ static void ipv6_sources(void **state)
     ipv6(global, 6, 0);
     expect(FILTER_PASS, FILTER_PASS);
     ethernet(own, 0x86dd);
-    ipv6(link_local, 17, 0);
+    ipv6(link_local, 6, 0);
     expect(FILTER_PASS, FILTER_PASS);
     ethernet(own, 0x86dd);
     ipv6(foreign, 6, 0);
@@ -319,6 +362,16 @@ static void extensions_hide_nothing(void **state)
     nd_option(2, other);
     expect(FILTER_SPOOFED_MAC, FILTER_SPOOFED_MAC);
     ethernet(own, 0x86dd);
+    ipv6(global, 51, 56);
+    ADD(58, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12); /* an authentication header */
+    icmp(136, global);
+    nd_option(2, other);
+    expect(FILTER_SPOOFED_MAC, FILTER_SPOOFED_MAC);
+    ethernet(own, 0x86dd);
+    ipv6(global, 51, 20);
+    ADD(58, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 1, 2, 3, 4, 5, 6, 7, 8);
+    expect(FILTER_MALFORMED, FILTER_MALFORMED);
+    ethernet(own, 0x86dd);
     ipv6(global, 44, 40);
     ADD(58, 0, 0, 1, 0, 0, 0, 9); /* the first fragment */
     icmp(136, global);
@@ -364,6 +417,7 @@ int main(void)
         cmocka_unit_test(macs),
         cmocka_unit_test(arps),
         cmocka_unit_test(ipv4s),
+        cmocka_unit_test(dhcp_servers),
         cmocka_unit_test(tags_hide_nothing),
         cmocka_unit_test(ipv6_sources),
         cmocka_unit_test(neighbours),
