@@ -221,6 +221,23 @@ unsigned fdb_age(struct fdb *fdb, int64_t now)
 
 /* ---- Ports. ------------------------------------------------------------------------------------------------------- */
 
+/* Its own address goes to another port that owns it too, or is forgotten. */
+static void disown(struct fdb *fdb, const struct fdb_port *port)
+{
+    struct fdb_entry *entry = port->own;
+    struct fdb_port *heir;
+
+    if (entry == NULL)
+        return;
+    TAILQ_FOREACH (heir, &fdb->ports, next)
+        if (heir != port && owns(heir, entry->mac)) {
+            leave_port(fdb, entry);
+            join_port(fdb, entry, heir, true, 0);
+            return;
+        }
+    forget(fdb, entry);
+}
+
 int fdb_port_own(struct fdb *fdb, struct fdb_port *port, const uint8_t *mac)
 {
     struct fdb_entry *entry = NULL, *learnt;
@@ -234,8 +251,7 @@ int fdb_port_own(struct fdb *fdb, struct fdb_port *port, const uint8_t *mac)
         if (err < 0)
             return err;
     }
-    if (port->own != NULL)
-        forget(fdb, port->own);
+    disown(fdb, port);
     port->owns = mac != NULL;
     if (mac == NULL)
         return 0;
@@ -270,8 +286,7 @@ void fdb_port_remove(struct fdb *fdb, struct fdb_port *port)
 
     while ((entry = TAILQ_FIRST(&port->entries)) != NULL)
         forget(fdb, entry);
-    if (port->own != NULL)
-        forget(fdb, port->own);
+    disown(fdb, port);
     TAILQ_REMOVE(&fdb->ports, port, next);
 }
 

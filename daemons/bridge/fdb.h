@@ -9,7 +9,8 @@
  * with fewer.
  *
  * A port may own one address, the only one it may send from. That entry does not age, is not displaced and counts for no limit; other
- * ports cannot learn it, unless they own it too (a guest that migrates to its own host): then the last one that sent has it.
+ * ports cannot learn it, unless they own it too (a guest that migrates to its own host): then the last one that sent has it,
+ * and when that one goes, another. So what a port owns is always in the table.
  *
  * Which bucket an address falls into is decided by a keyed hash, so that nobody outside can choose addresses that collide.
  */
@@ -55,7 +56,7 @@ void fdb_set_limits(struct fdb *fdb, const struct fdb_limits *limits);
 
 /* Adds a port. With `mac` it owns that; NULL: it owns none. Returns 0, -ENOMEM. */
 int fdb_port_add(struct fdb *fdb, struct fdb_port *port, const uint8_t *mac, void *arg);
-/* Removes it with all its entries. */
+/* Removes it with all its entries; its own address stays when another port owns it too. */
 void fdb_port_remove(struct fdb *fdb, struct fdb_port *port);
 /* Another address, or none, of its own from now on. What it learnt and may no longer send from is forgotten. Returns 0, -ENOMEM. */
 int fdb_port_own(struct fdb *fdb, struct fdb_port *port, const uint8_t *mac);

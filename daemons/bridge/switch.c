@@ -48,16 +48,17 @@ static void put(struct bridge_port *to, const struct netif_meta *meta, const uin
     bridge->counters.bytes_out += length;
 }
 
-/* Returns to how many. */
+/* To all it may concern. A station that is not in the table is behind no port that sends from its own address only. Returns to how many. */
 static unsigned flood(struct bridge_port *from, const struct netif_meta *meta, const uint8_t *frame, uint32_t length)
 {
+    const bool unicast = (frame[0] & 1) == 0;
     struct bridge_port *to;
     unsigned receivers = 0;
 
     from->counters.flooded++;
     from->bridge->counters.flooded++;
     TAILQ_FOREACH (to, &from->bridge->ports, next)
-        if (may_exchange(from, to)) {
+        if (may_exchange(from, to) && !(unicast && to->fdb.owns)) {
             put(to, meta, frame, length);
             receivers++;
         }

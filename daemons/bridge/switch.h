@@ -7,6 +7,9 @@
  * Each receiver is given a copy; none is ever waited for. What is put is kept back until switch_flush(), so that a batch costs one
  * event a receiver.
  *
+ * A frame to a station that is not known is flooded to the ports that may have others behind them: one that may send from a single address
+ * only has no other, and that one is always known.
+ *
  * Ports of the same group never exchange frames: uplinks are in one, so that two of them make no loop, and so are ports that are to be
  * isolated from each other. A frame never leaves through the port it came in by. Addresses that a bridge must not forward
  * (01-80-c2-00-00-00 to -0f: spanning tree, flow control, link layer discovery) are dropped.

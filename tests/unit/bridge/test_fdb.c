@@ -209,10 +209,14 @@ static void of_two_owners_who_sent_last_has_it(void **state)
     assert_ptr_equal(fdb_find(fdb, mac(0, 1), 1), &there);
     assert_int_equal(fdb_learn(fdb, &ports[0], mac(0, 1), 1), -EPERM);
     fdb_port_remove(fdb, &there);
-    assert_null(fdb_find(fdb, mac(0, 1), 1));
-    assert_int_equal(fdb_learn(fdb, &here, mac(0, 1), 2), 1);
-    assert_ptr_equal(fdb_find(fdb, mac(0, 1), 2), &here);
+    assert_ptr_equal(fdb_find(fdb, mac(0, 1), 1), &here); /* also when it is silent */
+    assert_int_equal(fdb_learn(fdb, &here, mac(0, 1), 2), 0);
+    assert_int_equal(fdb_port_add(fdb, &there, mac(0, 1), NULL), 0);
+    assert_int_equal(fdb_port_own(fdb, &here, NULL), 0);
+    assert_ptr_equal(fdb_find(fdb, mac(0, 1), 3), &there);
     fdb_port_remove(fdb, &here);
+    fdb_port_remove(fdb, &there);
+    assert_null(fdb_find(fdb, mac(0, 1), 3));
 }
 
 static void an_owner_may_change(void **state)

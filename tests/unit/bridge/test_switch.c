@@ -231,6 +231,36 @@ static void nobody_is_somebody_else(void **state)
     expect_puts(1, 0, 0, 0);
 }
 
+static void own(size_t port, size_t number)
+{
+    struct filter filter = {.any_mac = false};
+
+    memcpy(filter.mac, mac_of(number), 6);
+    assert_int_equal(switch_port_change(&ports[port].port, &filter, 0), 0);
+}
+
+/* Who may send from one address only has no other, and is not shown what is for others. */
+static void a_guest_does_not_see_what_is_for_others(void **state)
+{
+    (void)state;
+    own(0, 0);
+    own(1, 1);
+    send(0, mac_of(PORTS)); /* unknown */
+    expect_puts(0, 0, 1, 1);
+    send(3, mac_of(PORTS));
+    expect_puts(0, 0, 1, 0);
+    send(3, broadcast);
+    expect_puts(1, 1, 1, 0);
+    send(3, mac_of(1));
+    expect_puts(0, 1, 0, 0);
+    own(2, 1); /* it migrates to its own host: nothing is lost when one of the two goes */
+    send(3, mac_of(1));
+    expect_puts(0, 1, 0, 0);
+    own(1, PORTS);
+    send(3, mac_of(1));
+    expect_puts(0, 0, 1, 0);
+}
+
 static void nonsense_goes_nowhere(void **state)
 {
     static const uint8_t nobody[6];
@@ -328,6 +358,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(groups_are_isolated, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_port_stalls_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(nobody_is_somebody_else, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_guest_does_not_see_what_is_for_others, setup, teardown),
         cmocka_unit_test_setup_teardown(nonsense_goes_nowhere, setup, teardown),
         cmocka_unit_test_setup_teardown(metadata_crosses, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bomb_is_defused, setup, teardown),
