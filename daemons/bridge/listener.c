@@ -26,6 +26,7 @@
 
 struct listener {
     struct tapbridge *tapbridge;
+    struct log_source log; /* of what is refused: guests have it asked for */
     int fd;
     struct event *acceptable;
     int connection; /* -1: nobody */
@@ -127,7 +128,7 @@ static void attach(struct listener *listener, const struct port_message *message
     port_message_make(PORT_ATTACHED, message->port, answer);
     answer->result = ports_attach(listener->tapbridge, message, fds, fd_count, &port, answer->reason);
     if (answer->result < 0)
-        log_warning(NULL, "port %s: not attached: %s", message->port, answer->reason);
+        log_warning(&listener->log, "port %s: not attached: %s", message->port, answer->reason);
     else
         answer->capacity = port->capacity;
 }
@@ -149,7 +150,7 @@ static bool obey(struct listener *listener, const struct port_message *message, 
     }
     port = ports_find(listener->tapbridge, message->port);
     if (port != NULL) {
-        log_info(&port->log, "left %s", port->port.bridge->name);
+        log_debug(port->log, "port %s left", port->port.name);
         ports_detach(port);
     }
     port_message_make(PORT_DETACHED, message->port, &listener->answer);
@@ -240,6 +241,7 @@ int listener_open(struct tapbridge *tapbridge, struct listener **ret_listener)
         return -ENOMEM;
     listener->tapbridge = tapbridge;
     listener->connection = -1;
+    log_source_init(&listener->log, "ports");
     listener->fd = channel_listen(tapbridge->run_dir, BRIDGE_PORT_SOCKET);
     if (listener->fd < 0) {
         err = listener->fd;

@@ -123,7 +123,7 @@ static int attach_new(struct tapbridge *tapbridge, struct served_bridge *served,
         return served->bridge.port_count < served->config.ports_max ? -ENOMEM : -ENOSPC;
     }
     memcpy(port->port.name, attach->port, sizeof(port->port.name));
-    log_source_init(&port->log, "port %s", port->port.name);
+    port->log = &served->log;
     filter_make(attach, &port->port.filter);
     port->port.group = served_group(served, attach->flags, attach->group);
     err = open_memory(tapbridge, port, attach->capacity, fds, fd_count);
@@ -138,7 +138,7 @@ static int attach_new(struct tapbridge *tapbridge, struct served_bridge *served,
     }
     TAILQ_INSERT_TAIL(&served->shms, port, next);
     served_restore(served, &port->port);
-    log_info(&port->log, "joined %s", served->bridge.name);
+    log_debug(port->log, "port %s joined", port->port.name);
     *ret_port = port;
     return 0;
 }
@@ -215,7 +215,7 @@ void ports_settle(struct tapbridge *tapbridge)
             after = TAILQ_NEXT(port, next);
             if (port->presented)
                 continue;
-            log_info(&port->log, "its client has it no more");
+            log_info(port->log, "port %s left: its client has it no more", port->port.name);
             ports_detach(port);
         }
 }

@@ -198,6 +198,7 @@ static int make(struct tapbridge *tapbridge, const char *name, const struct serv
         return -ENOMEM;
     }
     served->tapbridge = tapbridge;
+    log_source_init(&served->log, "bridge %s", name);
     TAILQ_INIT(&served->shms);
     TAILQ_INIT(&served->taps);
     tables_load(served);

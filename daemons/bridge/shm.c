@@ -132,7 +132,7 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
         serve(port);
         return;
     }
-    log_warning(&port->log, "closed: %s", port->reason);
+    log_warning(port->log, "port %s closed: %s", port->port.name, port->reason);
     shm_close(port);
     context.failed(port, context.arg);
 }

@@ -20,7 +20,7 @@ struct event_base;
 struct shm_port {
     struct bridge_port port;    /* first */
     TAILQ_ENTRY(shm_port) next; /* served_bridge.shms */
-    struct log_source log;
+    struct log_source *log;     /* its bridge's: guests make ports as often as they like */
     int fds[PORT_FDS]; /* -1 when it is closed */
     uint32_t capacity;
     void *memory;
@@ -39,7 +39,7 @@ struct shm_port {
 /* What shm ports tell: one was closed, as its failure and reason say. From the loop, at the end of a batch. */
 typedef void (*shm_failed)(struct shm_port *port, void *arg);
 
-/* Takes up the rings where they are, and serves them as soon as the loop turns; `port` is zeroed but for port.name. The descriptors are the
+/* Takes up the rings where they are, and serves them as soon as the loop turns; `port` is zeroed but for port.name and log. The descriptors are the
  * port's when that succeeds. Returns 0; -EPROTO for impossible indices; -EINVAL for memory that is none; -ENOMEM. */
 int shm_open(struct shm_port *port, struct event_base *base, const int fds[PORT_FDS], uint32_t capacity,
              shm_failed failed, void *arg);

@@ -21,6 +21,7 @@
 #include <sys/queue.h>
 
 #include <service/config.h>
+#include <service/log.h>
 
 #include "saved.h"
 #include "switch.h"
@@ -59,6 +60,7 @@ struct served_bridge {
     struct bridge bridge;
     struct tapbridge *tapbridge;
     struct served_config config; /* without its strings */
+    struct log_source log;       /* of what its ports do */
     struct shm_ports shms;
     struct tap_ports taps;
     struct saved_entry *waiting; /* of the saved table: for ports that have not come back */

@@ -346,6 +346,26 @@ static void a_bell_that_never_stops(void **state)
     the_others_work();
 }
 
+/* A guest can have its port made, broken and refused again and again: the log has so much of that, not all. */
+static void a_port_that_comes_and_goes(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 100; i++) {
+        strcpy(bad->attach.bridge, "lan");
+        assert_int_equal(peer_attach(bad), 0);
+        store(bad, PORT_RING_IN, HEAD, 2);
+        port_bell_ring(bad->fds[1]);
+        peer_await_failed(bad);
+        peer_detach(bad);
+        strcpy(bad->attach.bridge, "nowhere");
+        assert_int_equal(peer_attach(bad), -ENOENT);
+    }
+    assert_true(rig_logged("vif1.0 closed: ") > 0);
+    assert_true(rig_logged("vif1.0: not attached: ") > 0);
+    assert_in_range(rig_logged("vif1.0"), 2, 100); /* of 400 */
+    the_others_work();
+}
+
 /* Asks for ports and reads no answer. */
 static void a_client_that_does_not_listen(void **state)
 {
@@ -389,6 +409,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_bell_that_is_full, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bell_that_blocks, setup, teardown),
         cmocka_unit_test_setup_teardown(a_bell_that_never_stops, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_port_that_comes_and_goes, setup, teardown),
         cmocka_unit_test_setup_teardown(a_client_that_does_not_listen, setup, teardown),
     };
 
