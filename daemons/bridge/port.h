@@ -18,7 +18,8 @@
  * which is unique over all bridges. Attaching one that is there already changes what it may do (bridge, mac, addresses, flags,
  * group); without descriptors it gets new memory, and what was in the old one is lost. A wrong result concerns that attempt only:
  * ENOENT, no bridge of that name; EINVAL, memory that is none; EPROTO, impossible indices in the memory; ENOSPC, the bridge has
- * its ports; EMFILE, ENOMEM. The client may try again whenever it likes.
+ * its ports; EMFILE, ENOMEM. The client may try again whenever it likes: a port that is there and cannot be attached again counts as presented,
+ * as it was or closed.
  *
  * The newest connection counts, an older one is closed. A connection that ends leaves all ports as they are and serving. One of
  * another version, or one that sends what is none of these messages, is closed. So is one when bridges come or go by

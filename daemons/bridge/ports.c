@@ -180,6 +180,8 @@ int ports_attach(struct tapbridge *tapbridge, const struct port_message *attach,
             ports_detach(port);
             port = NULL;
         }
+        if (port != NULL) /* also when that fails: its client has it, and may try again */
+            port->presented = true;
         err = port != NULL ? attach_again(tapbridge, port, attach, fds, fd_count)
                            : attach_new(tapbridge, served, attach, fds, fd_count, &port);
     }

@@ -267,6 +267,33 @@ static void a_client_comes_back(void **state)
     assert_int_equal(rig_port_number("lan", "vif3.0", "entries"), -1);
 }
 
+/* What cannot be taken up is closed, not removed: its client has it still, and may try again. */
+static void a_port_that_is_refused_keeps_its_place(void **state)
+{
+    int fds[PORT_FDS];
+
+    (void)state;
+    attach_all();
+    rig_client_free();
+    memcpy(fds, peers[1]->fds, sizeof(fds));
+    assert_int_equal(port_memory_make(peers[1]->capacity, peers[1]->fds), 0);
+    assert_int_equal(pwrite(peers[1]->fds[0], "\xff", 1, PORT_RING_IN), 1); /* the index of what it sends */
+    peers[1]->error = 0;
+    rig_client_new();
+    rig_client_settle();
+    peer_await_failed(peers[1]);
+    assert_int_equal(peers[1]->error, -EPROTO);
+    assert_int_equal(peer_attach(peers[2]), 0); /* by now it is settled */
+    assert_string_equal(rig_port_text("lan", "vif1.0", "state"), "closed");
+    for (unsigned i = 0; i < PORT_FDS; i++)
+        close(peers[1]->fds[i]);
+    memcpy(peers[1]->fds, fds, sizeof(fds));
+    assert_int_equal(peer_attach(peers[1]), 0);
+    assert_string_equal(rig_port_text("lan", "vif1.0", "state"), "open");
+    peer_send(peers[1], peers[2]->mac, peers[1]->mac, 2);
+    peer_expect(peers[2], 2);
+}
+
 static void another_version_is_hung_up_on(void **state)
 {
     struct port_message message;
@@ -395,6 +422,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_wrong_wish_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(a_detached_port_is_gone, setup, teardown),
         cmocka_unit_test_setup_teardown(a_client_comes_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_port_that_is_refused_keeps_its_place, setup, teardown),
         cmocka_unit_test_setup_teardown(another_version_is_hung_up_on, setup, teardown),
         cmocka_unit_test_setup_teardown(ringctl_tells, setup, teardown),
         cmocka_unit_test_setup_teardown(metrics_name_the_port, setup, teardown),
