@@ -21,7 +21,7 @@ struct shm_port {
     struct bridge_port port;    /* first */
     TAILQ_ENTRY(shm_port) next; /* served_bridge.shms */
     struct log_source *log;     /* its bridge's: guests make ports as often as they like */
-    int fds[PORT_FDS]; /* -1 when it is closed */
+    int fds[PORT_FDS];          /* -1 when it is closed */
     uint32_t capacity;
     void *memory;
     struct frame_consumer in;
