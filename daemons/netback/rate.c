@@ -35,6 +35,8 @@ int rate_parse(const char *text, struct rate *ret_rate)
         err = -ERANGE;
     if (err < 0)
         return err;
-    *ret_rate = bytes == 0 || us == 0 ? (struct rate){0} : (struct rate){.bytes = bytes, .us = (uint32_t)us};
+    *ret_rate = (struct rate){.bytes = bytes, .us = (uint32_t)us};
+    if (bytes == 0 || us == 0)
+        *ret_rate = (struct rate){0};
     return 0;
 }

@@ -55,7 +55,9 @@ static void about_print(const json_t *about)
                json_integer_value(json_object_get(about, "used")), json_integer_value(json_object_get(about, "blocks")),
                block_size / 1024);
     json_array_foreach(json_object_get(about, "parents"), i, parent)
+    {
         printf("parent    %s\n", json_string_value(parent));
+    }
 }
 
 enum ringctl_exit vhd_run_info(const struct vhd_options *options, char **operands)

@@ -371,13 +371,14 @@ void card_make(struct rig *rig, uint32_t devid, enum netback_port port, unsigned
     static uint64_t generation;
     struct card *card = ret_card;
 
+    generation++;
     memset(card, 0, sizeof *card);
     card->rig = rig;
     card->devid = devid;
     card->split = queues > 1;
     card->order.connection = (struct netback_connection){.version = NETBACK_CONNECTION_VERSION,
                                                          .features = NETBACK_FEATURES_ALL,
-                                                         .generation = ++generation,
+                                                         .generation = generation,
                                                          .port = port,
                                                          .queue_count = queues};
     card->order.tuning = (struct netback_tuning){.rx_drain_ms = 10000, .rx_stall_ms = 60000};

@@ -367,7 +367,9 @@ static uint8_t *read_image(struct world *world, const struct log_image *image, u
     disk_get_info(disk, &info);
     uint8_t *bytes = rig_read_all(disk);
     disk_close(disk);
-    bytes = realloc(bytes, MAX_SECTORS * DISK_SECTOR_SIZE);
+    uint8_t *larger = realloc(bytes, MAX_SECTORS * DISK_SECTOR_SIZE);
+    assert_non_null(larger);
+    bytes = larger;
     memset(bytes + info.size, 0, MAX_SECTORS * DISK_SECTOR_SIZE - info.size);
     *ret_sectors = (uint32_t)(info.size / DISK_SECTOR_SIZE);
     return bytes;
