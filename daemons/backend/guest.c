@@ -137,6 +137,8 @@ static int on_held_message(struct guest *guest, const struct backend_head *messa
     struct device *device = guest_device(guest, message->devid);
     int err;
 
+    if (message->type >= BACKEND_OWN) /* of no use to whoever claims it later */
+        return 0;
     if (message->type == BACKEND_FAILED) {
         adopt_fail(held, message);
         return 0;

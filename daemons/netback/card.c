@@ -20,10 +20,10 @@
 #define OWN_SCRIPT "vif-ringback"
 
 #define RECORD_FILE    "card"
-#define RECORD_VERSION 1u
+#define RECORD_VERSION 2u
 struct record {
     uint32_t version; /* RECORD_VERSION */
-    uint32_t reserved;
+    uint32_t multicast_control; /* 1: the guest wants only the multicasts it asks for */
     uint64_t generation;
     struct card card;
 };
@@ -255,14 +255,17 @@ int card_read(struct xendev_store *store, const char *directory, uint32_t domid,
 
 /* ---- What is recorded. --------------------------------------------------------------------------------------------------------- */
 
-int card_save(int device_dir, uint64_t generation, const struct card *card)
+int card_save(int device_dir, uint64_t generation, const struct card *card, bool multicast_control)
 {
-    const struct record record = {.version = RECORD_VERSION, .generation = generation, .card = *card};
+    const struct record record = {.version = RECORD_VERSION,
+                                  .multicast_control = multicast_control,
+                                  .generation = generation,
+                                  .card = *card};
 
     return rundir_write(device_dir, RECORD_FILE, &record, sizeof(record));
 }
 
-int card_load(int device_dir, uint64_t *ret_generation, struct card *ret_card)
+int card_load(int device_dir, uint64_t *ret_generation, struct card *ret_card, bool *ret_multicast_control)
 {
     struct record record;
     int err = rundir_read(device_dir, RECORD_FILE, &record, sizeof(record));
@@ -275,5 +278,6 @@ int card_load(int device_dir, uint64_t *ret_generation, struct card *ret_card)
         return -EBADMSG;
     *ret_generation = record.generation;
     *ret_card = record.card;
+    *ret_multicast_control = record.multicast_control != 0;
     return 0;
 }

@@ -37,9 +37,10 @@ int card_read(struct xendev_store *store, const char *directory, uint32_t domid,
 void card_read_rate(struct xendev_store *store, const char *directory, struct rate *ret_rate,
                     struct backend_error *ret_error);
 
-/* Records the card that the connection of that generation is of. Return 0 or -errno; -EBADMSG for no record, or one of another version. */
-int card_save(int device_dir, uint64_t generation, const struct card *card);
-int card_load(int device_dir, uint64_t *ret_generation, struct card *ret_card);
+/* Records the card that the connection of that generation is of, and whether its guest wants only the multicasts it asks for. Return 0 or -errno;
+ * -EBADMSG for no record, or one of another version. */
+int card_save(int device_dir, uint64_t generation, const struct card *card, bool multicast_control);
+int card_load(int device_dir, uint64_t *ret_generation, struct card *ret_card, bool *ret_multicast_control);
 
 /* "00:16:3e:01:02:03", and back: -EINVAL. */
 #define CARD_MAC_TEXT_SIZE 18

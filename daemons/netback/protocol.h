@@ -9,8 +9,9 @@
  *   NETBACK_CAPTURE [memory, bell]       ->   from now on the card's frames are copied into that memory (capture_ring.h), and the bell, an eventfd, is rung when
  *                                             the ring says so; without descriptors: no longer. Not answered. Ends with the channel, too
  *                                        <-   NETBACK_CARRIER, at any time while connected: the guest takes no frames any more, or takes
- *                                             them again; said when that changes. After BACKEND_CONNECTED it is held to take them
- *                                        <-   BACKEND_HELD [port...]: the descriptors it works with, as they came; with `carrier`
+ *                                             them again; said when that changes. After BACKEND_CONNECTED and NETBACK_TUNE it is
+ *                                             held to take them
+ *                                        <-   BACKEND_HELD [port...]: the descriptors it works with, as they came
  *
  * The port is what the frames go to and come from, of one of two kinds:
  *
@@ -121,7 +122,7 @@ struct netback_message {
         struct netback_tuning tune;
         struct {
             uint32_t on; /* 1: the guest takes frames */
-        } carrier;       /* NETBACK_CARRIER, BACKEND_HELD */
+        } carrier;       /* NETBACK_CARRIER */
         struct {
             uint32_t snaplen; /* bytes of each frame; 0: no longer, without descriptors */
         } capture;

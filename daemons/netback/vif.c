@@ -91,7 +91,7 @@ static int record(struct device *device, struct backend_connection *connection)
     if (state < 0)
         return state;
     close(state);
-    return card_save(device->dir, connection->generation, &vif->card);
+    return card_save(device->dir, connection->generation, &vif->card, vif->multicast_control);
 }
 
 /* Reads what the toolstack says; while xenstore is away, what is recorded. */
@@ -105,7 +105,7 @@ static int read_card(struct vif *vif, const struct backend_connection *recorded,
         err = card_read(device_store(device), xendev_backend_path(device->backend), device->guest->domid, device->devid,
                         &vif->card, ret_error);
     } else {
-        err = card_load(device->dir, &generation, &vif->card);
+        err = card_load(device->dir, &generation, &vif->card, &vif->multicast_control);
         if (err < 0 || (recorded != NULL && generation != recorded->generation))
             err = reason_fail(ret_error, -ENOTCONN, "xenstore is away");
     }
@@ -126,7 +126,9 @@ static int reload(struct device *device, const struct backend_connection *record
     if (device->backend != NULL)
         vif->multicast_control =
             frontend_wants_multicast_control(device_store(device), xendev_backend_front(device->backend));
-    return device->backend != NULL ? card_save(device->dir, recorded->generation, &vif->card) : 0;
+    return device->backend != NULL
+               ? card_save(device->dir, recorded->generation, &vif->card, vif->multicast_control)
+               : 0;
 }
 
 /* ---- Guests. ------------------------------------------------------------------------------------------------------------------- */
@@ -175,8 +177,12 @@ static void tell_tuning(struct vif *vif)
 /* A worker that is about to connect is told when it has. */
 static void tune(struct vif *vif)
 {
+    const struct device *device = &vif->device;
+
     vif->untold = true;
-    if (vif->device.state == DEVICE_CONNECTED && vif->device.guest->state == GUEST_SERVED)
+    if (device->state == DEVICE_CONNECTED || device->state == DEVICE_RECOVERING)
+        (void)card_save(device->dir, vif->connection.generation, &vif->card, vif->multicast_control);
+    if (device->state == DEVICE_CONNECTED && device->guest->state == GUEST_SERVED)
         tell_tuning(vif);
 }
 
@@ -412,11 +418,19 @@ static void connect_vif(struct device *device, const struct serve_order *order)
     close(state);
 }
 
+static void set_carrier(struct vif *vif, bool on)
+{
+    vif->carrier_off = !on;
+    if (vif->port->set_carrier != NULL)
+        vif->port->set_carrier(vif, on);
+}
+
 static void recovered(struct device *device, const struct backend_head *message)
 {
     struct vif *vif = vif_of(device);
 
     (void)message;
+    set_carrier(vif, true); /* the worker says when it is not so; its predecessor may have */
     if (vif->untold) /* it changed meanwhile */
         tell_tuning(vif);
     capture_tell(vif);
@@ -443,10 +457,10 @@ static int on_message(struct device *device, const struct backend_head *head)
     if (device->state != DEVICE_CONNECTED && device->state != DEVICE_RECOVERING)
         return 0; /* overtaken */
     on = ((const struct netback_message *)head)->carrier.on != 0;
-    vif->carrier_off = !on;
+    if (on != vif->carrier_off)
+        return 0; /* known */
     log_info(&device->log, on ? "the guest takes frames again" : "the guest takes no frames any more");
-    if (vif->port->set_carrier != NULL)
-        vif->port->set_carrier(vif, on);
+    set_carrier(vif, on);
     return 0;
 }
 
@@ -470,12 +484,15 @@ static void claim(struct device *device, const int *fds, unsigned fd_count)
     vif_close_fds(vif);
     memcpy(vif->fds, fds, fd_count * sizeof(fds[0]));
     vif->fd_count = fd_count;
-    if (vif->port != NULL && vif->port->claimed != NULL)
+    if (device->state == DEVICE_DISCONNECTING)
+        return; /* nobody has looked at what they are */
+    set_carrier(vif, true); /* as in recovered() */
+    if (vif->port->claimed != NULL)
         vif->port->claimed(vif);
-    if (device->backend != NULL && device->guest->state == GUEST_SERVED)
-        tell_tuning(vif); /* it may have changed while there was no netbackd; without xenstore that shows later */
-    if (device->guest->state == GUEST_SERVED)
+    if (device->guest->state == GUEST_SERVED) {
+        tell_tuning(vif); /* it may have changed while there was no netbackd, and so may have what the guest takes */
         capture_tell(vif);
+    }
 }
 
 void vif_port_failed(struct vif *vif, const char *reason)

@@ -230,6 +230,8 @@ void vif_tune(struct vif *vif, const struct netback_tuning *tuning)
     rate_set(&vif->rate, tuning->rate_bytes, tuning->rate_us, now_ns());
     for (unsigned i = 0; i < vif->order.connection.queue_count; i++)
         queue_wake(vif->queues[i]);
+    vif->said_stalled = false;
+    vif_say_carrier(vif);
 }
 
 void vif_capture(struct vif *vif, uint32_t snaplen, const int *fds)
@@ -262,8 +264,7 @@ unsigned vif_held(struct vif *vif, struct netback_message *ret_message, int ret_
     const unsigned count = netback_port_fds(&vif->order.connection);
 
     ret_message->head.generation = vif->order.connection.generation;
-    ret_message->carrier.on = vif->stalled == 0;
-    vif->said_stalled = vif->stalled > 0;
+    vif->said_stalled = false; /* as whoever hears this takes it */
     memcpy(ret_fds, vif->port_fds, count * sizeof ret_fds[0]);
     return count;
 }
