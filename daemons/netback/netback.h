@@ -22,6 +22,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 #include <backend/backend.h>
 
@@ -29,6 +30,7 @@ struct event;
 struct netdev_watch;
 struct port_client;
 struct service;
+struct switch_request;
 
 struct netback_config {
     struct backend_config backend;
@@ -48,7 +50,8 @@ struct netback {
     int run_dir;
     /* See switch.c. */
     struct port_client *switch_client; /* NULL: no card has needed one */
-    struct event *switch_timer;
+    struct event *switch_timer, *switch_retry;
+    STAILQ_HEAD(switch_requests, switch_request) switch_requests; /* in the order they are answered in */
     struct event *waiting_timer; /* see waiting.c */
 };
 

@@ -26,6 +26,11 @@ bool port_switch_is_wanted(const struct vif *vif)
     return vif->port == &port_switch && (vif->fd_count > 0 || vif->step == VIF_STEP_ATTACHING);
 }
 
+bool port_switch_is_refused(const struct vif *vif)
+{
+    return vif->port_refused;
+}
+
 void port_switch_close(const int fds[PORT_FDS])
 {
     for (unsigned i = 0; i < PORT_FDS; i++)
@@ -69,13 +74,9 @@ static void acquire(struct vif *vif)
 
 void port_switch_attached(struct vif *vif, uint32_t capacity, const int fds[PORT_FDS])
 {
+    vif->port_refused = false;
     if (vif->fd_count > 0) { /* it was presented again: they are the same */
         port_switch_close(fds);
-        return;
-    }
-    if (vif->step != VIF_STEP_ATTACHING) { /* it was given up meanwhile */
-        port_switch_close(fds);
-        switch_detach(vif);
         return;
     }
     memcpy(vif->fds, fds, PORT_FDS * sizeof(fds[0]));
@@ -86,27 +87,35 @@ void port_switch_attached(struct vif *vif, uint32_t capacity, const int fds[PORT
 
 void port_switch_refused(struct vif *vif, int error, const char *reason)
 {
-    const bool waits = vif->step == VIF_STEP_ATTACHING;
-
-    waiting_end(vif);
-    if (waits)
+    if (vif->fd_count == 0) {
+        waiting_end(vif);
         device_give_up(&vif->device, error, "tapbridged: %s", reason);
-    else if (vif->fd_count > 0) /* it was presented again: its guest keeps the card, for the bridge may come back */
+        return;
+    }
+    /* It was presented again: its guest keeps the card, for the bridge may come back. */
+    if (!vif->port_refused)
         log_error(&vif->device.log, "tapbridged refuses its port on %s: %s", vif->card.bridge, reason);
-}
-
-void port_switch_failed(struct vif *vif, const char *reason)
-{
-    vif_close_fds(vif);
-    vif_port_failed(vif, reason);
+    if (error == -EPROTO || error == -EINVAL) { /* no other time either */
+        port_switch_failed(vif, reason);
+        return;
+    }
+    vif->port_refused = true;
+    switch_attach_later(vif);
 }
 
 static void let_go(struct vif *vif)
 {
-    if (vif->fd_count == 0)
+    vif->port_refused = false;
+    if (vif->fd_count == 0 && vif->port_asked == NULL)
         return;
     vif_close_fds(vif);
     switch_detach(vif);
+}
+
+void port_switch_failed(struct vif *vif, const char *reason)
+{
+    let_go(vif);
+    vif_port_failed(vif, reason);
 }
 
 static bool held_is_own(const struct vif *vif, const int *fds, unsigned fd_count)

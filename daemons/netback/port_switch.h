@@ -14,6 +14,8 @@ struct vif;
 
 /* Whether the card has a port, or is waiting for one. */
 bool port_switch_is_wanted(const struct vif *vif);
+/* Whether it has one that tapbridged refused when it was presented, but may not the next time. */
+bool port_switch_is_refused(const struct vif *vif);
 
 /* What has become of switch_attach(). The descriptors are the callee's. */
 void port_switch_attached(struct vif *vif, uint32_t capacity, const int fds[PORT_FDS]);

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * tapbridged removes the ports that are not presented on a new connection. So there is none until some card needs one and it is known what the
- * workers of an earlier supervisor hold; and each that there is from then on presents the ports of all cards that have or want one.
+ * Once it is settled, tapbridged removes the ports that are not presented on a new connection. So we connect when some card needs a port, present
+ * the ports of all cards that have or want one, and call it settled when it is known what the workers of an earlier supervisor hold.
+ *
+ * Answers come in the order of what was asked. Each belongs to the life of a port that it was asked for: one that was given up meanwhile has
+ * no use for it, nor has the next of that name.
  */
 #include "switch.h"
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <event2/event.h>
@@ -22,7 +26,15 @@
 #include "vif.h"
 
 /* How often it is looked whether the workers of an earlier supervisor have told what they hold. */
-static const struct timeval ready_period = {.tv_usec = 20000};
+static const struct timeval settle_period = {.tv_usec = 20000};
+/* When a port is presented again that was refused. */
+static const struct timeval retry_period = {.tv_sec = 2};
+
+/* A PORT_ATTACH that is not answered. */
+struct switch_request {
+    STAILQ_ENTRY(switch_request) next; /* netback.switch_requests */
+    struct vif *vif;                   /* NULL: it was given up */
+};
 
 static struct vif *find(const struct netback *netback, const char *port)
 {
@@ -56,9 +68,10 @@ static int ask(struct vif *vif)
     struct port_client *client = vif_netback(vif)->switch_client;
     const struct card *card = &vif->card;
     struct port_message message;
+    struct switch_request *request;
     int err;
 
-    if (client == NULL || !port_client_is_connected(client))
+    if (!port_client_is_connected(client))
         return 0;
     err = port_message_make(PORT_ATTACH, card->netdev, &message);
     if (err < 0)
@@ -68,51 +81,81 @@ static int ask(struct vif *vif)
     memcpy(message.mac, card->mac, sizeof(message.mac));
     message.address_count = (uint8_t)card->address_count;
     memcpy(message.addresses, card->addresses, sizeof(message.addresses));
+    request = calloc(1, sizeof(*request));
+    if (request == NULL)
+        return -ENOMEM;
     err = port_client_attach(client, &message, vif->fd_count > 0 ? vif->fds : NULL,
                              vif->fd_count > 0 ? vif->capacity : 0);
-    vif->port_asked = err == 0;
-    return err == -ENOTCONN ? 0 : err;
+    if (err < 0) {
+        free(request);
+        return err == -ENOTCONN ? 0 : err;
+    }
+    request->vif = vif;
+    vif->port_asked = request;
+    STAILQ_INSERT_TAIL(&vif_netback(vif)->switch_requests, request, next);
+    return 0;
+}
+
+/* The oldest request is answered, or never will be. Returns whose it was; NULL: it was given up. */
+static struct vif *answered(struct netback *netback)
+{
+    struct switch_request *request = STAILQ_FIRST(&netback->switch_requests);
+    struct vif *vif = request != NULL ? request->vif : NULL;
+
+    if (request != NULL)
+        STAILQ_REMOVE_HEAD(&netback->switch_requests, next);
+    free(request);
+    if (vif != NULL)
+        vif->port_asked = NULL;
+    return vif;
+}
+
+static void forget_requests(struct netback *netback)
+{
+    while (!STAILQ_EMPTY(&netback->switch_requests))
+        (void)answered(netback);
 }
 
 /* ---- What the client tells. ---------------------------------------------------------------------------------------------------- */
 
-static void on_present(void *arg)
+static void present_all(const struct netback *netback, bool (*is_due)(const struct vif *vif))
 {
-    const struct netback *netback = arg;
     const struct guest *guest;
     struct device *device, *next;
 
     LIST_FOREACH (guest, &netback->backend.guests, entry) {
         for (device = LIST_FIRST(&guest->devices); device != NULL; device = next) {
             next = LIST_NEXT(device, entry);
-            vif_of(device)->port_asked = false; /* on a connection that has ended */
-            if (port_switch_is_wanted(vif_of(device)))
+            if (is_due(vif_of(device)))
                 switch_attach(vif_of(device));
         }
     }
 }
 
+static void on_present(void *arg)
+{
+    forget_requests(arg); /* of a connection that has ended */
+    present_all(arg, port_switch_is_wanted);
+}
+
 static void on_attached(void *arg, const char *port, uint32_t capacity, const int fds[PORT_FDS])
 {
-    struct vif *vif = find(arg, port);
+    struct vif *vif = answered(arg);
 
-    if (vif != NULL) {
-        vif->port_asked = false;
+    (void)port;
+    if (vif != NULL)
         port_switch_attached(vif, capacity, fds);
-    } else { /* the card is gone */
+    else
         port_switch_close(fds);
-        (void)port_client_detach(((const struct netback *)arg)->switch_client, port);
-    }
 }
 
 static void on_refused(void *arg, const char *port, int error, const char *reason)
 {
-    struct vif *vif = find(arg, port);
+    struct vif *vif = answered(arg);
 
-    if (vif == NULL)
-        return;
-    vif->port_asked = false;
-    port_switch_refused(vif, error, reason);
+    (void)port;
+    if (vif != NULL)
+        port_switch_refused(vif, error, reason);
 }
 
 static void on_failed(void *arg, const char *port, int error, const char *reason)
@@ -120,7 +163,7 @@ static void on_failed(void *arg, const char *port, int error, const char *reason
     struct vif *vif = find(arg, port);
 
     (void)error;
-    if (vif != NULL)
+    if (vif != NULL && vif->fd_count > 0 && vif->port_asked == NULL) /* else it was that of another life, or is made anew */
         port_switch_failed(vif, reason);
 }
 
@@ -130,9 +173,27 @@ static void on_detached(void *arg, const char *port)
     (void)port;
 }
 
-static void on_ready_timer(evutil_socket_t fd, short what, void *arg)
+static void on_settle_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct netback *netback = arg;
+
+    (void)fd;
+    (void)what;
+    if (is_known_what_is_held(netback))
+        port_client_settle(netback->switch_client);
+    else
+        event_add(netback->switch_timer, &settle_period);
+}
+
+static void on_retry_timer(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    present_all(arg, port_switch_is_refused);
+}
+
+static int connect_client(struct netback *netback)
+{
     const struct port_client_user user = {.present = on_present,
                                           .attached = on_attached,
                                           .refused = on_refused,
@@ -140,45 +201,53 @@ static void on_ready_timer(evutil_socket_t fd, short what, void *arg)
                                           .detached = on_detached,
                                           .arg = netback};
 
-    (void)fd;
-    (void)what;
-    if (!is_known_what_is_held(netback) ||
-        port_client_new(netback->backend.base, netback->run_dir, &user, &netback->switch_client) < 0)
-        event_add(netback->switch_timer, &ready_period);
-    else
-        port_client_settle(netback->switch_client);
+    if (netback->switch_client != NULL)
+        return 0;
+    event_add(netback->switch_timer, &settle_period);
+    return port_client_new(netback->backend.base, netback->run_dir, &user, &netback->switch_client);
 }
 
 /* ---- What cards want. ---------------------------------------------------------------------------------------------------------- */
 
 int switch_open(struct netback *netback)
 {
-    netback->switch_timer = evtimer_new(netback->backend.base, on_ready_timer, netback);
-    return netback->switch_timer == NULL ? -ENOMEM : 0;
+    STAILQ_INIT(&netback->switch_requests);
+    netback->switch_timer = evtimer_new(netback->backend.base, on_settle_timer, netback);
+    netback->switch_retry = evtimer_new(netback->backend.base, on_retry_timer, netback);
+    return netback->switch_timer == NULL || netback->switch_retry == NULL ? -ENOMEM : 0;
 }
 
 void switch_close(struct netback *netback)
 {
+    if (netback->switch_timer == NULL)
+        return;
     port_client_free(netback->switch_client);
     netback->switch_client = NULL;
-    if (netback->switch_timer != NULL)
-        event_free(netback->switch_timer);
-    netback->switch_timer = NULL;
+    forget_requests(netback);
+    if (netback->switch_retry != NULL)
+        event_free(netback->switch_retry);
+    event_free(netback->switch_timer);
+    netback->switch_timer = netback->switch_retry = NULL;
+}
+
+bool switch_is_connected(const struct netback *netback)
+{
+    return netback->switch_client != NULL && port_client_is_connected(netback->switch_client);
 }
 
 void switch_attach(struct vif *vif)
 {
-    struct netback *netback = vif_netback(vif);
-    int err;
+    int err = connect_client(vif_netback(vif));
 
-    if (netback->switch_client == NULL) {
-        if (!evtimer_pending(netback->switch_timer, NULL))
-            event_add(netback->switch_timer, &(const struct timeval){0});
-        return;
-    }
-    err = vif->port_asked ? 0 : ask(vif);
+    if (err == 0 && vif->port_asked == NULL)
+        err = ask(vif);
     if (err < 0)
         port_switch_refused(vif, err, strerror(-err));
+}
+
+void switch_attach_later(struct vif *vif)
+{
+    event_add(vif_netback(vif)->switch_retry, &retry_period);
 }
 
 void switch_detach(struct vif *vif)
@@ -186,6 +255,9 @@ void switch_detach(struct vif *vif)
     struct port_client *client = vif_netback(vif)->switch_client;
     int err = client != NULL ? port_client_detach(client, vif->card.netdev) : 0;
 
+    if (vif->port_asked != NULL)
+        vif->port_asked->vif = NULL;
+    vif->port_asked = NULL;
     if (err < 0 && err != -ENOTCONN) /* without a connection it is not presented on the next one */
         log_warning(&vif->device.log, "port %s is not given up: %s", vif->card.netdev, strerror(-err));
 }

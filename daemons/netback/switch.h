@@ -5,6 +5,8 @@
 #ifndef NETBACK_SWITCH_H
 #define NETBACK_SWITCH_H
 
+#include <stdbool.h>
+
 struct netback;
 struct vif;
 
@@ -16,7 +18,11 @@ void switch_close(struct netback *netback);
 /* Wants a port for the card: with the memory and bells it has, or else new ones. What comes of it is told by port_switch_attached() and
  * port_switch_refused(), as soon as tapbridged is there. */
 void switch_attach(struct vif *vif);
-/* Gives it up, if there is one. */
+/* The same, after a while, for one that port_switch_is_refused(). */
+void switch_attach_later(struct vif *vif);
+/* Gives it up, if there is one, and what was asked for it. */
 void switch_detach(struct vif *vif);
+
+bool switch_is_connected(const struct netback *netback);
 
 #endif

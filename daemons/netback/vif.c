@@ -33,6 +33,7 @@
 #include "port.h"
 #include "reason.h"
 #include "report.h"
+#include "switch.h"
 #include "waiting.h"
 
 #define STATE_FILE "state"
@@ -273,6 +274,8 @@ static void fini(struct device *device)
 {
     part(device);
     capture_drop(vif_of(device));
+    if (vif_of(device)->port_asked != NULL)
+        switch_detach(vif_of(device));
     vif_close_fds(vif_of(device));
 }
 
@@ -401,8 +404,15 @@ static void connect_vif(struct device *device, const struct serve_order *order)
                                                   .crashed = device->crashed,
                                                   .attempts_max = (uint32_t)vif_netback(vif)->config.attempts_max}};
     int fds[NETBACK_FD_PORT + NETBACK_QUEUES_MAX];
-    int state = rundir_file(device->dir, STATE_FILE, NETBACK_STATE_SIZE);
+    char reason[DEVICE_REASON_SIZE];
+    int state;
 
+    if (vif->fd_count != netback_port_fds(&vif->connection)) { /* it has failed, and xenbus has yet to disconnect the card */
+        memcpy(reason, device->failure, sizeof(reason));
+        device_give_up(device, -EPIPE, "%s", reason);
+        return;
+    }
+    state = rundir_file(device->dir, STATE_FILE, NETBACK_STATE_SIZE);
     if (state < 0)
         state = rundir_create(device->dir, STATE_FILE, NETBACK_STATE_SIZE);
     if (state < 0) {

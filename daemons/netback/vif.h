@@ -17,6 +17,7 @@
 struct capture;
 struct netback;
 struct port_kind;
+struct switch_request;
 struct xendev_watch;
 
 /* What is under way in a device's state. */
@@ -38,8 +39,9 @@ struct vif {
     int fds[NETBACK_QUEUES_MAX];
     unsigned fd_count;
     uint32_t capacity; /* of a switched port's rings */
-    bool port_asked;   /* tapbridged owes an answer about it */
-    bool carrier_off;  /* the guest takes no frames */
+    struct switch_request *port_asked; /* tapbridged owes an answer about it */
+    bool port_refused;                 /* it is served, but tapbridged does not have it now */
+    bool carrier_off;                  /* the guest takes no frames */
     bool multicast_control;
     bool untold;             /* the worker may not know the rate and the filter as they are */
     struct capture *capture; /* NULL: there is none */

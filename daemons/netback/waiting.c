@@ -13,6 +13,7 @@
 #include <backend/guest.h>
 
 #include "netback.h"
+#include "switch.h"
 
 static const struct timeval period = {.tv_usec = 100000};
 
@@ -50,7 +51,8 @@ static void look(struct vif *vif)
                        forwards ? "its bridge to forward" : "tapbridged");
     } else if (vif->device.state == DEVICE_PREPARING && now_ms() - vif->waits_since_ms >= PREPARE_LIMIT_MS) {
         waiting_end(vif);
-        device_give_up(&vif->device, -ETIMEDOUT, "tapbridged, whose bridge %s is, is not running", vif->card.bridge);
+        device_give_up(&vif->device, -ETIMEDOUT, "tapbridged, whose bridge %s is, %s", vif->card.bridge,
+                       switch_is_connected(vif_netback(vif)) ? "does not answer" : "is not running");
     }
 }
 
