@@ -17,12 +17,13 @@
 
 #include "reason.h"
 
-#define OWN_SCRIPT "vif-ringback"
+#define OWN_SCRIPT      "vif-ringback"
+#define ISOLATED_SUFFIX ":isolated"
 
 #define RECORD_FILE    "card"
 #define RECORD_VERSION 2u
 struct record {
-    uint32_t version; /* RECORD_VERSION */
+    uint32_t version;           /* RECORD_VERSION */
     uint32_t multicast_control; /* 1: the guest wants only the multicasts it asks for */
     uint64_t generation;
     struct card card;
@@ -135,6 +136,7 @@ static int read_bridge(const struct keys *keys, struct card *card)
 {
     char *script, *bridge = NULL;
     const char *base;
+    char *word;
     int err = read_text(keys, "script", &script);
 
     if (err == 0 && script != NULL) {
@@ -146,6 +148,12 @@ static int read_bridge(const struct keys *keys, struct card *card)
         err = read_text(keys, "bridge", &bridge);
     if (err < 0)
         return err;
+    /* libxl passes no key on that it does not know, but the bridge's name as it is. */
+    word = card->switched && bridge != NULL ? strchr(bridge, ':') : NULL;
+    if (word != NULL && strcmp(word, ISOLATED_SUFFIX) == 0) {
+        *word = '\0';
+        card->isolated = true;
+    }
     if (card->switched && (bridge == NULL || !port_name_is_valid(bridge)))
         err = reason_fail(keys->error, -EINVAL, "bridge '%.40s' is no name of a bridge", bridge != NULL ? bridge : "");
     else if (bridge != NULL)
@@ -247,7 +255,7 @@ int card_read(struct xendev_store *store, const char *directory, uint32_t domid,
         err = read_number(&keys, "isolated", &isolated);
     if (err < 0)
         return err;
-    card.isolated = isolated != 0;
+    card.isolated = card.isolated || isolated != 0;
     card_read_rate(store, directory, &card.rate, &unused);
     *ret_card = card;
     return 0;
@@ -257,10 +265,8 @@ int card_read(struct xendev_store *store, const char *directory, uint32_t domid,
 
 int card_save(int device_dir, uint64_t generation, const struct card *card, bool multicast_control)
 {
-    const struct record record = {.version = RECORD_VERSION,
-                                  .multicast_control = multicast_control,
-                                  .generation = generation,
-                                  .card = *card};
+    const struct record record = {
+        .version = RECORD_VERSION, .multicast_control = multicast_control, .generation = generation, .card = *card};
 
     return rundir_write(device_dir, RECORD_FILE, &record, sizeof(record));
 }

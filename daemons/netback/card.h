@@ -23,7 +23,7 @@ struct card {
     uint8_t mac[NETIF_ADDRESS_LEN];
     bool
         switched; /* a port of tapbridged, by script=vif-ringback; else a tap, which another script puts into its bridge */
-    bool isolated; /* by a switched port's key `isolated` */
+    bool isolated; /* of a switched port: by the key `isolated`, or "bridge=NAME:isolated" */
     struct rate rate;
     uint32_t mtu;           /* as the toolstack wants it; 0: it does not say */
     uint32_t address_count; /* addresses the guest may use; 0: any */

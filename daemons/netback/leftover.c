@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <net/if.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -70,9 +71,14 @@ int leftover_forget(int dir, const char *netdev)
     return rundir_remove(dir, netdev);
 }
 
+struct sweep {
+    const struct backend *backend;
+    bool held;
+};
+
 static int sweep_tap(void *arg, int dir, const char *netdev)
 {
-    const struct backend *backend = arg;
+    struct sweep *sweep = arg;
     struct content content;
     uint32_t devid;
     char *space;
@@ -84,7 +90,7 @@ static int sweep_tap(void *arg, int dir, const char *netdev)
         return 0; /* one that is being written */
     *space = '\0';
     space[1 + strcspn(space + 1, "\n")] = '\0';
-    if (rundir_device_parse(space + 1, &devid) < 0 || sweep_device_is_alive(backend, content.text, devid))
+    if (rundir_device_parse(space + 1, &devid) < 0 || sweep_device_is_alive(sweep->backend, content.text, devid))
         return 0;
     err = tap_remove(netdev);
     if (err < 0) {
@@ -92,10 +98,29 @@ static int sweep_tap(void *arg, int dir, const char *netdev)
         return 0;
     }
     log_info(NULL, "tap %s removed: its card is gone", netdev);
-    return leftover_forget(dir, netdev);
+    if (if_nametoindex(netdev) == 0)
+        return leftover_forget(dir, netdev);
+    sweep->held = true; /* by its card's worker, which is being ended; until it is gone it is to be known as ours */
+    return 0;
 }
 
-int leftover_sweep(int dir, const struct backend *backend)
+int leftover_sweep(int dir, const struct backend *backend, bool *ret_held)
 {
-    return rundir_each(dir, sweep_tap, (void *)(uintptr_t)backend);
+    struct sweep sweep = {.backend = backend};
+    int err = rundir_each(dir, sweep_tap, &sweep);
+
+    if (err == 0)
+        *ret_held = sweep.held;
+    return err;
+}
+
+static int forget_gone(void *arg, int dir, const char *netdev)
+{
+    (void)arg;
+    return if_nametoindex(netdev) == 0 ? leftover_forget(dir, netdev) : 0;
+}
+
+int leftover_forget_gone(int dir)
+{
+    return rundir_each(dir, forget_gone, NULL);
 }

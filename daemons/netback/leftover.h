@@ -20,7 +20,10 @@ bool leftover_is_noted(int dir, const char *netdev);
 bool leftover_is_of(int dir, const char *netdev, const char *guest_name, uint32_t devid);
 /* It is removed. Returns 0 or -errno. */
 int leftover_forget(int dir, const char *netdev);
-/* Removes the taps of cards that are gone. Returns 0 or -errno. */
-int leftover_sweep(int dir, const struct backend *backend);
+/* Removes the taps of cards that are gone. Returns 0, and whether somebody holds some of them still, which are then there until he lets go; or
+ * -errno. */
+int leftover_sweep(int dir, const struct backend *backend, bool *ret_held);
+/* Forgets those that are not there. Returns 0 or -errno. */
+int leftover_forget_gone(int dir);
 
 #endif

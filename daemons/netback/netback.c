@@ -22,7 +22,11 @@
 
 static void on_netdevs_changed(void *arg)
 {
-    vif_netdevs_changed(arg);
+    struct netback *netback = arg;
+
+    if (netback->taps_held)
+        (void)leftover_forget_gone(netback->taps_dir);
+    vif_netdevs_changed(netback);
 }
 
 int netback_start(struct service *service, void *arg)

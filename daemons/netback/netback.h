@@ -45,14 +45,15 @@ struct netback_config {
 struct netback {
     struct backend backend; /* first */
     struct netback_config config;
-    int taps_dir; /* see leftover.h */
+    int taps_dir;   /* see leftover.h */
+    bool taps_held; /* some that are of nobody, when that was looked at last */
     struct netdev_watch *netdevs;
     int run_dir;
     /* See switch.c. */
     struct port_client *switch_client; /* NULL: no card has needed one */
     struct event *switch_timer, *switch_retry;
     STAILQ_HEAD(switch_requests, switch_request) switch_requests; /* in the order they are answered in */
-    struct event *waiting_timer; /* see waiting.c */
+    struct event *waiting_timer;                                  /* see waiting.c */
 };
 
 /* Starts serving; for service_main(). Returns 0, or -errno with the reason logged. */

@@ -92,6 +92,7 @@ static void acquire(struct vif *vif)
     struct device *device = &vif->device;
     struct tap_offload offload = offload_of(&vif->connection);
     const bool resumed = device->state == DEVICE_RESUMING;
+    const bool was_there = if_nametoindex(vif->card.netdev) != 0;
     struct backend_error error;
     int err;
 
@@ -109,6 +110,11 @@ static void acquire(struct vif *vif)
         vif_close_fds(vif);
         device_give_up(device, err, "tap %s cannot be set up: %s", vif->card.netdev, strerror(-err));
     } else if (resumed) {
+        if (!was_there)
+            log_error(
+                &device->log,
+                "%s had vanished and was made anew: its guest has no network until it is put into its bridge again",
+                vif->card.netdev);
         serve_acquired(device);
     } else {
         check_forwards(vif);

@@ -163,7 +163,8 @@ static void on_failed(void *arg, const char *port, int error, const char *reason
     struct vif *vif = find(arg, port);
 
     (void)error;
-    if (vif != NULL && vif->fd_count > 0 && vif->port_asked == NULL) /* else it was that of another life, or is made anew */
+    if (vif != NULL && vif->fd_count > 0 &&
+        vif->port_asked == NULL) /* else it was that of another life, or is made anew */
         port_switch_failed(vif, reason);
 }
 

@@ -73,11 +73,11 @@ int tap_make(const char *name, struct backend_error *ret_error)
 
     if (fd < 0)
         return fd;
-    if (ioctl(fd, TUNSETVNETHDRSZ, &header_size) < 0 || ioctl(fd, TUNSETVNETLE, &little_endian) < 0 ||
-        ioctl(fd, TUNSETPERSIST, 1) < 0)
-        err = -errno;
-    if (err == 0 && is_new)
+    if (is_new)
         err = set_address(fd);
+    if (err == 0 && (ioctl(fd, TUNSETVNETHDRSZ, &header_size) < 0 || ioctl(fd, TUNSETVNETLE, &little_endian) < 0 ||
+                     ioctl(fd, TUNSETPERSIST, 1) < 0)) /* last: from then on it is not new */
+        err = -errno;
     close(fd);
     if (err < 0)
         return reason_fail(ret_error, err, "tap %s cannot be set up: %s", name, strerror(-err));

@@ -127,16 +127,17 @@ static int reload(struct device *device, const struct backend_connection *record
     if (device->backend != NULL)
         vif->multicast_control =
             frontend_wants_multicast_control(device_store(device), xendev_backend_front(device->backend));
-    return device->backend != NULL
-               ? card_save(device->dir, recorded->generation, &vif->card, vif->multicast_control)
-               : 0;
+    return device->backend != NULL ? card_save(device->dir, recorded->generation, &vif->card, vif->multicast_control)
+                                   : 0;
 }
 
 /* ---- Guests. ------------------------------------------------------------------------------------------------------------------- */
 
 static int sweep(struct backend *backend)
 {
-    return leftover_sweep(((struct netback *)backend)->taps_dir, backend);
+    struct netback *netback = (struct netback *)backend;
+
+    return leftover_sweep(netback->taps_dir, backend, &netback->taps_held);
 }
 
 static int serve(struct guest *guest, const int fds[BACKEND_SERVE_FDS])
@@ -299,7 +300,7 @@ static void discard(struct device *device)
 {
     struct vif *vif = vif_of(device);
 
-    if (vif->port != NULL && find_namesake(vif) == NULL)
+    if (vif->port != NULL)
         vif->port->discard(vif);
 }
 
@@ -407,7 +408,8 @@ static void connect_vif(struct device *device, const struct serve_order *order)
     char reason[DEVICE_REASON_SIZE];
     int state;
 
-    if (vif->fd_count != netback_port_fds(&vif->connection)) { /* it has failed, and xenbus has yet to disconnect the card */
+    if (vif->fd_count !=
+        netback_port_fds(&vif->connection)) { /* it has failed, and xenbus has yet to disconnect the card */
         memcpy(reason, device->failure, sizeof(reason));
         device_give_up(device, -EPIPE, "%s", reason);
         return;
@@ -441,7 +443,7 @@ static void recovered(struct device *device, const struct backend_head *message)
 
     (void)message;
     set_carrier(vif, true); /* the worker says when it is not so; its predecessor may have */
-    if (vif->untold) /* it changed meanwhile */
+    if (vif->untold)        /* it changed meanwhile */
         tell_tuning(vif);
     capture_tell(vif);
 }
@@ -495,7 +497,7 @@ static void claim(struct device *device, const int *fds, unsigned fd_count)
     memcpy(vif->fds, fds, fd_count * sizeof(fds[0]));
     vif->fd_count = fd_count;
     if (device->state == DEVICE_DISCONNECTING)
-        return; /* nobody has looked at what they are */
+        return;             /* nobody has looked at what they are */
     set_carrier(vif, true); /* as in recovered() */
     if (vif->port->claimed != NULL)
         vif->port->claimed(vif);

@@ -38,7 +38,7 @@ struct vif {
     /* What the worker is given of the port: a tap's queues; or memory and bells of a switched one, kept as long as that is attached. */
     int fds[NETBACK_QUEUES_MAX];
     unsigned fd_count;
-    uint32_t capacity; /* of a switched port's rings */
+    uint32_t capacity;                 /* of a switched port's rings */
     struct switch_request *port_asked; /* tapbridged owes an answer about it */
     bool port_refused;                 /* it is served, but tapbridged does not have it now */
     bool carrier_off;                  /* the guest takes no frames */

@@ -86,6 +86,7 @@ static void finish_draining(struct ctrl *ctrl)
 static void run(struct ctrl *ctrl)
 {
     struct ring_request request;
+    bool more = true;
     int got = 0;
 
     if (ctrl->stopped || ctrl->drained)
@@ -94,7 +95,8 @@ static void run(struct ctrl *ctrl)
         got = take(ctrl, &request);
         if (got == 1)
             execute(ctrl, &request);
-        if (got <= 0 && (ctrl->draining || got < 0 || !ring_back_rearm(&ctrl->ring)))
+        more = got == 1 || (got == 0 && !ctrl->draining && ring_back_rearm(&ctrl->ring));
+        if (!more)
             break;
     }
     if (got < 0) {
@@ -104,7 +106,7 @@ static void run(struct ctrl *ctrl)
     }
     if (ring_back_publish(&ctrl->ring))
         xendev_channel_notify(ctrl->channel);
-    if (got == 1) {
+    if (more) {
         run_soon(ctrl);
     } else if (ctrl->draining) {
         finish_draining(ctrl);

@@ -22,6 +22,9 @@
 #include "port.h"
 #include "rate.h"
 
+/* Bytes of a segment: smaller ones make whoever cuts the packet work out of all proportion, and no TCP needs them. */
+#define GSO_SIZE_MIN 48u
+
 #define BATCH_PACKETS 64u
 #define BATCH_PIECES  1024u        /* as many as the kernel copies in one call */
 #define BATCH_BYTES   (4 * 65536u) /* of packets, each with its headroom */
@@ -168,7 +171,9 @@ static enum netif_status send(struct tx *tx, uint32_t index)
     frame = tx->batch->memory + tx->batch->places[index];
     if (capture_is_on(tx->params.capture))
         capture_frame(tx->params.capture, CAPTURE_SENT, frame, packet->length, &packet->meta);
-    int err = port->kind->send(port, tx->params.queue, frame, packet->length, &packet->meta);
+    int err = -EBADMSG;
+    if (packet->meta.gso == NETIF_GSO_NONE || packet->meta.gso_size >= GSO_SIZE_MIN)
+        err = port->kind->send(port, tx->params.queue, frame, packet->length, &packet->meta);
     if (err == -EBADMSG) {
         counters->tx_drops[NETBACK_TX_DROP_OFFLOAD]++;
         return NETIF_STATUS_ERROR;

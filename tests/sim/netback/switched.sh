@@ -26,3 +26,23 @@ for options in "" "--queues 2" "--without gso4,gso6" "--without csum4,csum6" "--
     net_stop "$up"
     expect "checksums that were wrong" 0 "$(field bad_checksum)"
 done
+say "--- isolated, as xl says it"
+hub=$(simxen create)
+card_switched "$hub" 0 lan
+net_start "$hub" up --address 10.0.0.3 0
+hub_up=$started
+for domain in "$near" "$far"; do
+    card_detach "$domain" 0
+    card_switched "$domain" 0 lan:isolated
+done
+net_start "$far" up --address 10.0.0.2 --lossy 0
+up=$started
+net "$near" ping --address 10.0.0.1 --count 5 --rate 500 0 10.0.0.3
+wait_until "$LIMIT_ATTACH" "the other isolated card to be connected" card_is "$far/0" .activity connected
+expect "its bridge" lan "$(card_field "$far/0" .bridge)"
+if said=$(simxen exec "$near" simguest net ping --limit 3 --address 10.0.0.1 --count 5 --rate 500 0 10.0.0.2 2>&1); then
+    fail "an isolated guest hears another: $said"
+fi
+[[ $said == *"nobody says where 10.0.0.2 is"* ]] || fail "another complaint was expected than: $said"
+net_stop "$up"
+net_stop "$hub_up"

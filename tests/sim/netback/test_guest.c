@@ -195,6 +195,7 @@ static void a_broken_ring_ends_that_card_only(void **state)
 static void what_is_wrong_in_itself_is_answered_and_dropped(void **state)
 {
     const struct netif_meta blank = {.csum_blank = true};
+    struct netif_meta bomb = {.csum_blank = true, .data_validated = true, .gso = NETIF_GSO_TCPV4, .gso_size = 47};
 
     (void)state;
     begin();
@@ -219,7 +220,16 @@ static void what_is_wrong_in_itself_is_answered_and_dropped(void **state)
     assert_int_equal(card.queues[0].errors, 3);
     assert_int_equal(card.counters->queues[0].tx_drops[NETBACK_TX_DROP_OFFLOAD], 1);
 
+    frame_make(bytes, 4000, 2, 1, true); /* to be cut into segments that are too small */
+    assert_true(card_send(&card, 0, bytes, 4000, 4096, &bomb));
+    rig_until(&rig, "an answer to a packet of small segments", all_answered, &card);
+    assert_int_equal(card.queues[0].errors, 4);
+    assert_int_equal(card.counters->queues[0].tx_drops[NETBACK_TX_DROP_OFFLOAD], 2);
+
     assert_false(far_read(&card, 0, &got, &header));
+    bomb.gso_size = 48;
+    assert_true(card_send(&card, 0, bytes, 4000, 4096, &bomb));
+    rig_until(&rig, "a packet of segments that are not", far_has_read, &card);
     both_ways_once(&card, 9);
     end();
 }
