@@ -21,8 +21,9 @@
 
 static struct net net;
 
-const struct net_action *const net_actions[] = {&net_up,     &net_ping,  &net_udp,          &net_tcp,     &net_frames,
-                                                &net_replay, &net_cycle, &net_start_of_day, &net_hostile, NULL};
+const struct net_action *const net_actions[] = {&net_up,      &net_ping,   &net_udp,   &net_tcp,
+                                                &net_frames,  &net_replay, &net_cycle, &net_start_of_day,
+                                                &net_hostile, &net_flood,  &net_sink,  NULL};
 
 /* ---- What actions use. ---------------------------------------------------------------------------------------------- */
 

@@ -63,7 +63,7 @@ struct net_action {
 };
 
 extern const struct net_action net_up, net_frames, net_udp, net_tcp, net_ping, net_replay, net_cycle, net_start_of_day,
-    net_hostile;
+    net_hostile, net_flood, net_sink;
 
 struct net {
     struct net_options options;

@@ -230,7 +230,8 @@ int netfront_send(struct netfront *front, unsigned number, const uint8_t *frame,
 
         ids[count] = id;
         pieces[count] = (struct netif_piece){queue->tx_refs[id], (uint16_t)offset, (uint16_t)part};
-        memcpy(queue->tx_pages + (size_t)id * XENDEV_PAGE_SIZE + offset, frame + at, part);
+        if (frame != NULL)
+            memcpy(queue->tx_pages + (size_t)id * XENDEV_PAGE_SIZE + offset, frame + at, part);
     }
     int rc = netif_front_tx_send(&queue->tx, pieces, ids, count, meta);
     if (rc < 0) {
@@ -352,11 +353,13 @@ static void judge(struct netfront_queue *queue, const struct netif_received *rec
 static void take_frame(struct netfront_queue *queue, const struct netif_received *received)
 {
     struct netfront *front = queue->front;
+    const bool looked_at = front->received != NULL || front->hash.algorithm != NETIF_HASH_NONE;
     uint32_t length = 0;
 
     for (unsigned i = 0; i < received->piece_count; i++) {
         const uint8_t *page = queue->rx_pages + (size_t)received->pieces[i].id * XENDEV_PAGE_SIZE;
-        memcpy(front->frame + length, page + received->pieces[i].offset, received->pieces[i].length);
+        if (looked_at)
+            memcpy(front->frame + length, page + received->pieces[i].offset, received->pieces[i].length);
         length += received->pieces[i].length;
         queue->rx_idle[queue->rx_idle_count++] = received->pieces[i].id;
     }

@@ -118,7 +118,8 @@ struct netfront {
     struct netfront_counts counts;
     char complaint[160]; /* what the back end may never do, and did; "" if nothing */
 
-    /* Its user, called from the loop. Frames are only lent. `room`: transmit slots became free. May be NULL. */
+    /* Its user, called from the loop. Frames are only lent. `room`: transmit slots became free. May be NULL; frames are not put together
+     * then, but counted. */
     void (*received)(void *arg, unsigned queue, const uint8_t *frame, uint32_t length, const struct netif_meta *meta);
     void (*room)(void *arg);
     void (*answered)(void *arg, unsigned queue, const struct netif_tx_response_slot *response); /* with raw_tx */
@@ -144,7 +145,7 @@ int netfront_disconnect(struct netfront *front);
 int netfront_make_queues(struct netfront *front, unsigned count);
 void netfront_drop_queues(struct netfront *front);
 
-/* Puts one frame on a queue's ring. Returns 0; -ENOSPC when it does not fit now; -EMSGSIZE when this connection carries no frame so long. */
+/* Puts one frame on a queue's ring; NULL: one of what its pages hold. Returns 0; -ENOSPC when it does not fit now; -EMSGSIZE when this connection carries no frame so long. */
 int netfront_send(struct netfront *front, unsigned queue, const uint8_t *frame, uint32_t length,
                   const struct netif_meta *meta);
 /* Changes the filter of multicast addresses. Returns 0 or -ENOSPC. */
