@@ -171,10 +171,13 @@ static bool owns(const struct fdb_port *port, const uint8_t mac[FDB_MAC_SIZE])
 
 int fdb_learn(struct fdb *fdb, struct fdb_port *port, const uint8_t mac[FDB_MAC_SIZE], int64_t now)
 {
-    struct fdb_entry *entry = find(fdb, mac);
     const bool own = owns(port, mac);
+    struct fdb_entry *entry;
     int err;
 
+    if (own && port->own != NULL)
+        return 0; /* nearly every frame of a guest's */
+    entry = find(fdb, mac);
     if (entry != NULL && entry->port == port) {
         if (!is_own(entry)) {
             entry->seen = now;
