@@ -198,6 +198,11 @@ int frame_producer_put(struct frame_producer *producer, const struct netif_meta 
     return 0;
 }
 
+bool frame_producer_fits(struct frame_producer *producer, uint32_t frames, uint32_t bytes)
+{
+    return has_room(producer, bytes + frames * (FRAME_OVERHEAD + 3)) != 0;
+}
+
 bool frame_producer_publish(struct frame_producer *producer)
 {
     const uint32_t before = producer->published;

@@ -3,7 +3,8 @@
  * Where a guest's frames go to and come from: a table for each kind.
  *
  * Frames come from *sources*, one or more of them; what a source brings may be for any queue of the guest. They go by the queue they came
- * from. Nothing of a port waits: what does not go is dropped by who sends, and what is not read waits in the port as long as that likes.
+ * from. A port that has room for so many frames only says so before they are taken from the guest; else nothing of a port waits: what does
+ * not go is dropped by who sends, and what is not read waits in the port as long as that likes.
  */
 #ifndef NETBACK_WORKER_PORT_H
 #define NETBACK_WORKER_PORT_H
@@ -26,6 +27,8 @@ struct port_params {
     const int *fds; /* netback_port_fds(connection) of them; the caller's, to outlive the port */
     /* From the loop: there may be frames at a watched source, or it can no longer be read. */
     void (*readable)(void *arg, unsigned source);
+    /* From the loop: there is the room that was awaited. */
+    void (*room)(void *arg);
     void *arg;
 };
 
@@ -39,6 +42,10 @@ struct port_kind {
     bool cheap;
     /* Returns 0 or -errno. */
     int (*open)(const struct port_params *params, struct port **ret_port);
+    /* Whether so many frames, of so many bytes together, can be sent now. What never has room, says that it has. */
+    bool (*fits)(struct port *port, uint32_t frames, uint32_t bytes);
+    /* To be told of room for a frame of any length. Returns true when there is that already. */
+    bool (*await)(struct port *port);
     /* Sends a frame, which it may change. Returns 0; -EBADMSG when what is said of it does not fit; another -errno when it did not go. */
     int (*send)(struct port *port, unsigned queue, uint8_t *frame, uint32_t length, const struct netif_meta *meta);
     /* What was sent is to be seen now. */

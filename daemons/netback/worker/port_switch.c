@@ -25,7 +25,8 @@ struct switch_port {
     struct frame_producer in;
     struct frame_consumer out;
     struct event *bell;
-    bool broken; /* the ring we write to */
+    bool broken;  /* the ring we write to */
+    bool awaited; /* room in it */
 };
 
 static void on_bell(evutil_socket_t fd, short what, void *arg)
@@ -34,6 +35,9 @@ static void on_bell(evutil_socket_t fd, short what, void *arg)
 
     (void)what;
     port_bell_clear(fd);
+    if (own->awaited)
+        own->params.room(own->params.arg);
+    own->awaited = false;
     own->params.readable(own->params.arg, 0);
 }
 
@@ -115,6 +119,21 @@ static int check_meta(uint8_t *frame, uint32_t length, const struct netif_meta *
                : -EBADMSG;
 }
 
+static bool switch_fits(struct port *port, uint32_t frames, uint32_t bytes)
+{
+    struct switch_port *own = (struct switch_port *)port;
+
+    return own->broken || frame_producer_fits(&own->in, frames, bytes);
+}
+
+static bool switch_await(struct port *port)
+{
+    struct switch_port *own = (struct switch_port *)port;
+
+    own->awaited = !frame_producer_rearm(&own->in, FRAME_LENGTH_MAX);
+    return !own->awaited;
+}
+
 static int switch_send(struct port *port, unsigned queue, uint8_t *frame, uint32_t length,
                        const struct netif_meta *meta)
 {
@@ -162,6 +181,8 @@ static bool switch_rest(struct port *port, unsigned source, bool watch)
 const struct port_kind port_switch = {
     .cheap = true,
     .open = switch_open,
+    .fits = switch_fits,
+    .await = switch_await,
     .send = switch_send,
     .flush = switch_flush,
     .receive = switch_receive,

@@ -76,6 +76,20 @@ static int tap_open(const struct port_params *params, struct port **ret_port)
     return 0;
 }
 
+static bool tap_fits(struct port *port, uint32_t frames, uint32_t bytes)
+{
+    (void)port;
+    (void)frames;
+    (void)bytes;
+    return true;
+}
+
+static bool tap_await(struct port *port)
+{
+    (void)port;
+    return true;
+}
+
 static int tap_send(struct port *port, unsigned queue, uint8_t *frame, uint32_t length, const struct netif_meta *meta)
 {
     struct tap *tap = (struct tap *)port;
@@ -129,6 +143,8 @@ static bool tap_rest(struct port *port, unsigned index, bool watch)
 
 const struct port_kind port_tap = {
     .open = tap_open,
+    .fits = tap_fits,
+    .await = tap_await,
     .send = tap_send,
     .flush = tap_flush,
     .receive = tap_receive,

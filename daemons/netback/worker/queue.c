@@ -17,6 +17,7 @@
  * An event channel stays masked from its event until the queue goes to sleep, so that a storm of events costs nothing while we work. A busy guest is served for
  * TURNS_MAX turns, then other queues and cards get theirs.
  *
+ * A queue whose port has no room looks at its transmit ring no more until the port says that there is some.
  * A queue without credit (rate.h) holds one packet and looks at its transmit ring no more until a timer says so.
  */
 #include "queue.h"
@@ -257,7 +258,9 @@ static bool rest(struct queue *queue)
 /* Asks for an event with whatever comes next. Returns true when something came meanwhile. */
 static bool rearm(struct queue *queue)
 {
-    bool came = queue->tx.wait_ns == 0 && ring_back_rearm(&queue->tx.ring.ring);
+    struct port *port = queue->params.port;
+    bool came = queue->tx.blocked ? port->kind->await(port)
+                                  : queue->tx.wait_ns == 0 && ring_back_rearm(&queue->tx.ring.ring);
 
     if (rx_wants_room(&queue->rx) && rx_rearm(&queue->rx))
         came = true;

@@ -6,7 +6,7 @@
  *
  * Each packet has its place in one buffer, whole and in one piece, so that whatever looks into it looks at what is sent. Number, bytes and pieces
  * of a batch are bounded, and so is a turn. When a turn ends everything taken is answered; but for a packet for which there is no credit: it is held, in the
- * journal as any other, and nothing behind it is taken.
+ * journal as any other, and nothing behind it is taken. For what the port has no room for nothing is taken either: the guest waits.
  *
  * Packets that a dead worker left come first and are counted; one that crashed too many of them is dropped.
  */
@@ -99,13 +99,18 @@ static void add_copies(struct tx_batch *batch, const struct netif_packet *packet
 static int collect(struct tx *tx, bool draining, uint64_t now_ns)
 {
     struct tx_batch *batch = tx->batch;
+    struct port *port = tx->params.port;
     const bool waited = batch->held;
     int got = 0;
 
     batch->count = batch->pieces = batch->bytes = 0;
     tx->wait_ns = 0;
+    tx->blocked = false;
     while (has_room(batch)) {
         struct netif_packet *packet = &batch->packets[batch->count];
+        tx->blocked = !draining && !port->kind->fits(port, batch->count + 1, batch->bytes + NETIF_LENGTH_MAX);
+        if (tx->blocked)
+            break;
         got = take(tx, draining, packet);
         if (got <= 0)
             break;

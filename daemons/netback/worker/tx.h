@@ -39,6 +39,7 @@ struct tx {
     struct netif_tx ring;
     struct tx_params params;
     struct tx_batch *batch;
+    bool blocked;     /* the port has no room for another packet */
     uint64_t wait_ns; /* after which there is credit for the packet that was taken last; 0: nothing waits for that */
 };
 

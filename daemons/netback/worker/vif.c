@@ -144,6 +144,14 @@ static void on_readable(void *arg, unsigned source)
     queue_readable(vif->queues[source]);
 }
 
+static void on_room(void *arg)
+{
+    struct vif *vif = arg;
+
+    for (unsigned i = 0; i < vif->order.connection.queue_count; i++)
+        queue_wake(vif->queues[i]);
+}
+
 static void on_arrived(void *arg, unsigned source, struct frame *frame, uint64_t now)
 {
     struct vif *vif = arg;
@@ -280,6 +288,7 @@ static int open_port(struct vif *vif, char ret_reason[BACKEND_REASON_SIZE])
         .connection = &vif->order.connection,
         .fds = vif->port_fds,
         .readable = on_readable,
+        .room = on_room,
         .arg = vif,
     };
     int err = kinds[vif->order.connection.port]->open(&params, &vif->port);

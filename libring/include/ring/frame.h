@@ -68,6 +68,9 @@ int frame_consumer_attach(struct frame_consumer *consumer, void *memory, size_t 
 int frame_producer_put(struct frame_producer *producer, const struct netif_meta *meta, const void *frame,
                        uint32_t length);
 
+/* Whether `frames` of them, of so many bytes together, fit now. Returns true for a broken ring too: put says what it is. */
+bool frame_producer_fits(struct frame_producer *producer, uint32_t frames, uint32_t bytes);
+
 /* Makes the frames written so far visible. Returns true when the consumer asked for an event, and the first time. */
 bool frame_producer_publish(struct frame_producer *producer);
 

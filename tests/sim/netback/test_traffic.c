@@ -448,21 +448,29 @@ static void bridge_write(uint32_t length, const struct netif_meta *meta)
         port_bell_ring(card.port[2]);
 }
 
-static void frames_go_through_the_switch(void **state)
+static void *bridge_attach(uint32_t capacity)
 {
-    const struct netif_meta gso = {.csum_blank = true, .gso = NETIF_GSO_TCPV4, .gso_size = 1000};
-    const uint32_t capacity = 1u << 20;
     void *memory;
 
-    (void)state;
-    begin(NETBACK_PORT_SWITCH, 2, 50);
-    card.order.connection.features &= ~(uint32_t)NETBACK_TAKES_GSO_TCPV4;
     assert_int_equal(port_memory_map(card.port[0], capacity, &memory), 0);
     assert_int_equal(
         frame_consumer_attach(&bridge_in, (uint8_t *)memory + PORT_RING_IN, frame_size(capacity), capacity), 0);
     assert_int_equal(
         frame_producer_attach(&bridge_out, (uint8_t *)memory + port_ring_out(capacity), frame_size(capacity), capacity),
         0);
+    bridge_sleeps = false;
+    return memory;
+}
+
+static void frames_go_through_the_switch(void **state)
+{
+    const struct netif_meta gso = {.csum_blank = true, .gso = NETIF_GSO_TCPV4, .gso_size = 1000};
+    const uint32_t capacity = 1u << 20;
+
+    (void)state;
+    begin(NETBACK_PORT_SWITCH, 2, 50);
+    card.order.connection.features &= ~(uint32_t)NETBACK_TAKES_GSO_TCPV4;
+    void *memory = bridge_attach(capacity);
     assert_int_equal(card_connect(&card, false, false), 0);
     for (unsigned i = 0; i < 2; i++) {
         card.queues[i].keep_posting = true;
@@ -487,6 +495,55 @@ static void frames_go_through_the_switch(void **state)
     end();
 }
 
+static uint32_t flood_sent, flood_end;
+
+/* Sends what the guest's ring has room for, on its second queue. */
+static void flood(void)
+{
+    for (; flood_sent < flood_end; flood_sent++) {
+        frame_make(bytes, 5000, flood_sent, 1, false);
+        if (!card_send(&card, 1, bytes, 5000, 4096, &plain))
+            return;
+    }
+}
+
+static bool flood_has_filled_the_switch(void *arg)
+{
+    (void)arg;
+    flood();
+    return card.counters->queues[1].tx_packets >= 190; /* of 209, when room for the largest frame is kept */
+}
+
+static bool flood_has_come(void *arg)
+{
+    flood();
+    return bridge_has_read(arg);
+}
+
+/* Frames for which its ring has no room stay on the guest's, whichever queue they are of, until it has read. */
+static void a_slow_switch_makes_the_guest_wait(void **state)
+{
+    const uint32_t capacity = 1u << 20;
+
+    (void)state;
+    begin(NETBACK_PORT_SWITCH, 2, 0);
+    void *memory = bridge_attach(capacity);
+    assert_int_equal(card_connect(&card, false, false), 0);
+    flood_sent = 0;
+    flood_end = 1000;
+    rig_until(&rig, "frames to fill the switch", flood_has_filled_the_switch, NULL);
+    for (uint32_t read = 0; read < flood_end; read++) {
+        rig_until(&rig, "a frame in the switch", flood_has_come, NULL);
+        assert_int_equal(frame_number(got.bytes), read);
+        if (frame_consumer_release(&bridge_in))
+            port_bell_ring(card.port[2]);
+    }
+    until_answered();
+    assert_int_equal(card.counters->queues[1].tx_drops[NETBACK_TX_DROP_PORT], 0);
+    port_memory_unmap(memory, capacity);
+    end();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -500,6 +557,7 @@ int main(void)
         cmocka_unit_test_teardown(multicasts_are_those_asked_for, end_worker),
         cmocka_unit_test_teardown(a_rate_makes_the_guest_wait_and_loses_nothing, end_worker),
         cmocka_unit_test_teardown(frames_go_through_the_switch, end_worker),
+        cmocka_unit_test_teardown(a_slow_switch_makes_the_guest_wait, end_worker),
     };
 
     return cmocka_run_group_tests(tests, open_host, close_host);
