@@ -9,6 +9,7 @@
  *                                              numbered datagrams of those sizes, so far apart; COUNT 0: until SIGTERM
  *   payload receive udp PORT                   until the sender has told that it is done, or SIGTERM
  *   payload probe HOST PORT MSECS              asks that often until SIGTERM; tells of each wait for an answer
+ *   payload ask HOST PORT SECONDS              asks again as soon as it is answered; tells how many answers came
  *   payload echo PORT                          answers, until SIGTERM
  *
  * "-d" before all that forbids to fragment.
@@ -368,6 +369,24 @@ static int probe(const char *host, const char *port, uint64_t msecs)
     return 0;
 }
 
+/* ask: an answer that is lost costs a second. */
+static int ask(const char *host, const char *port, uint64_t seconds)
+{
+    const struct timeval patience = {.tv_sec = 1};
+    const uint64_t end = now_ms(CLOCK_MONOTONIC) + seconds * 1000;
+    uint64_t asked = 0, answered = 0, answer;
+    int fd = open_client(SOCK_DGRAM, host, port);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience));
+    while (!stopped && now_ms(CLOCK_MONOTONIC) < end) {
+        asked++;
+        send(fd, &asked, sizeof(asked), 0);
+        if (recv(fd, &answer, sizeof(answer), 0) == sizeof(answer))
+            answered++;
+    }
+    printf("asked %" PRIu64 " answered %" PRIu64 "\n", asked, answered);
+    return 0;
+}
+
 static int echo(const char *port)
 {
     uint64_t question;
@@ -404,6 +423,8 @@ int main(int argc, char **argv)
         return receive_datagrams(argv[3]);
     if (argc == 5 && strcmp(verb, "probe") == 0)
         return probe(argv[2], argv[3], number_of(argv[4]));
+    if (argc == 5 && strcmp(verb, "ask") == 0)
+        return ask(argv[2], argv[3], number_of(argv[4]));
     if (argc == 3 && strcmp(verb, "echo") == 0)
         return echo(argv[2]);
     fprintf(stderr, "payload: wrong usage; payload.c tells\n");
