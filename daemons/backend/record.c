@@ -152,7 +152,7 @@ int record_judge(const struct backend_kind *kind, int device_dir, const struct b
 {
     struct judgement judgement = {.result = -EBADMSG};
     size_t offsets[BACKEND_RINGS_MAX + 1];
-    off_t size;
+    off_t size = 0;
     int fd = open_file(device_dir, DEVICE_JOURNAL_FILE, &size);
 
     if (fd < 0)

@@ -281,7 +281,7 @@ enum filter_verdict filter_check(const struct filter *filter, const uint8_t *fra
     if (!mac_is_own(filter, header + ETH_ALEN))
         return FILTER_SPOOFED_MAC;
 
-    uint16_t type = read16(header + 2 * ETH_ALEN);
+    uint16_t type = read16(header + 2 * (size_t)ETH_ALEN);
     for (unsigned tags = 0; type == ETHERTYPE_VLAN || type == ETHERTYPE_QINQ; tags++) {
         const uint8_t *tag = take(&cursor, 4);
         if (tag == NULL || tags == VLAN_TAGS_MAX)

@@ -45,7 +45,7 @@ static void free_request(struct request *request)
 
 static void try_again_soon(struct port_client *client)
 {
-    const struct timeval soon = {.tv_usec = RETRY_MS * 1000};
+    const struct timeval soon = {.tv_usec = RETRY_MS * 1000L};
 
     event_add(client->retry, &soon);
 }

@@ -18,7 +18,8 @@
 #include "frames.h"
 #include "port.h"
 
-_Static_assert(CAPTURE_HEAD_SIZE <= PORT_HEADROOM && CAPTURE_HEAD_SIZE <= FRAMES_HEADROOM, "room for the head");
+_Static_assert(CAPTURE_HEAD_SIZE <= PORT_HEADROOM, "room for the head");
+_Static_assert(PORT_HEADROOM <= FRAMES_HEADROOM, "...in either direction");
 
 void capture_begin(struct capture *capture, int memory, int bell, uint32_t snaplen)
 {
