@@ -176,7 +176,7 @@ int vhd_header_decode(const uint8_t bytes[VHD_HEADER_SIZE], struct vhd_header *r
     };
     memcpy(ret_header->parent_uuid, bytes + HEADER_PARENT_UUID, sizeof ret_header->parent_uuid);
     memcpy(ret_header->name, bytes + HEADER_NAME, sizeof ret_header->name);
-    for (unsigned i = 0; i < VHD_LOCATORS; i++) {
+    for (size_t i = 0; i < VHD_LOCATORS; i++) {
         const uint8_t *from = bytes + HEADER_LOCATORS + i * LOCATOR_SIZE;
         struct vhd_locator *locator = &ret_header->locators[i];
         memcpy(locator->code, from + LOCATOR_CODE, sizeof locator->code);
@@ -199,7 +199,7 @@ void vhd_header_encode(const struct vhd_header *header, uint8_t ret_bytes[VHD_HE
     memcpy(ret_bytes + HEADER_PARENT_UUID, header->parent_uuid, sizeof header->parent_uuid);
     vhd_put32(ret_bytes + HEADER_PARENT_TIME, header->parent_time);
     memcpy(ret_bytes + HEADER_NAME, header->name, sizeof header->name);
-    for (unsigned i = 0; i < VHD_LOCATORS; i++) {
+    for (size_t i = 0; i < VHD_LOCATORS; i++) {
         uint8_t *to = ret_bytes + HEADER_LOCATORS + i * LOCATOR_SIZE;
         const struct vhd_locator *locator = &header->locators[i];
         memcpy(to + LOCATOR_CODE, locator->code, sizeof locator->code);
