@@ -231,7 +231,18 @@ bool vhd_image_has_place(const struct vhd_image *image, uint32_t sector)
 
 /* ---- tapdisk's map of full blocks. --------------------------------------------------------------------------------- */
 
-/* Finds the map. What claims to be one and is not whole is left alone, and not overwritten with blocks either. */
+/* Whether a block begins in front of `end`, and behind `begin`: sectors. */
+static bool image_has_block(const struct vhd_image *image, uint64_t begin, uint64_t end)
+{
+    for (uint32_t i = 0; i < image->blocks; i++) {
+        if (image->bat[i] != VHD_ABSENT && image->bat[i] + vhd_image_span(image) > begin && image->bat[i] < end)
+            return true;
+    }
+    return false;
+}
+
+/* Finds the map. What claims to be one and is not whole is left alone, and not overwritten with blocks either. What claims sectors that the file does not
+ * have is none: blocks may come to lie there, and then it claims theirs. */
 static int image_load_batmap(struct file *file, uint8_t *buffer, struct vhd_image *image, struct regions *regions,
                              struct disk_error *ret_error)
 {
@@ -246,9 +257,10 @@ static int image_load_batmap(struct file *file, uint8_t *buffer, struct vhd_imag
     if (result < 0 || !vhd_batmap_decode(buffer, &header))
         return result;
     uint64_t start = header.offset / DISK_SECTOR_SIZE, end = start + header.sectors;
-    if (start > image->end || end > image->end)
-        end = image->end;
-    regions_add(regions, "map of full blocks", table->end, (end > table->end ? end : table->end + 1) - table->end);
+    const uint64_t behind = end > table->end ? end : table->end + 1;
+    if (start > image->end || end > image->end || image_has_block(image, table->end, behind))
+        return 0;
+    regions_add(regions, "map of full blocks", table->end, behind - table->end);
 
     size_t bytes = (image->blocks + 7u) / 8u;
     bool whole = header.version == VHD_BATMAP_VERSION && header.offset % DISK_SECTOR_SIZE == 0 && start > table->end &&
