@@ -259,8 +259,8 @@ static bool rest(struct queue *queue)
 static bool rearm(struct queue *queue)
 {
     struct port *port = queue->params.port;
-    bool came = queue->tx.blocked ? port->kind->await(port)
-                                  : queue->tx.wait_ns == 0 && ring_back_rearm(&queue->tx.ring.ring);
+    bool came =
+        queue->tx.blocked ? port->kind->await(port) : queue->tx.wait_ns == 0 && ring_back_rearm(&queue->tx.ring.ring);
 
     if (rx_wants_room(&queue->rx) && rx_rearm(&queue->rx))
         came = true;
