@@ -16,6 +16,7 @@
 
 #include <linux/if_tun.h>
 
+#include "protocol.h"
 #include "reason.h"
 
 #define TAP_FLAGS (IFF_TAP | IFF_NO_PI | IFF_VNET_HDR | IFF_MULTI_QUEUE)
@@ -67,7 +68,7 @@ static int set_address(int fd)
 int tap_make(const char *name, struct backend_error *ret_error)
 {
     const bool is_new = if_nametoindex(name) == 0;
-    const int header_size = TAP_HEADER_SIZE, little_endian = 1;
+    const int header_size = NETBACK_TAP_HEADER_SIZE, little_endian = 1;
     int fd = open_queue(name, ret_error);
     int err = 0;
 

@@ -3,7 +3,8 @@
  * Taps: the network devices of the host that a toolstack's scripts attach to a bridge, and through which frames leave and come.
  *
  * A tap is persistent: it stays, with its place in the bridge, when nobody has it open, as between two connections of its guest and between two
- * lives of this daemon. Its carrier is on while a queue of it is open. Every frame begins with a virtio-net header of TAP_HEADER_SIZE bytes.
+ * lives of this daemon. Its carrier is on while a queue of it is open. Every frame begins with a virtio-net header of
+ * NETBACK_TAP_HEADER_SIZE bytes (netback/protocol.h).
  *
  * Source: linux/if_tun.h, linux/virtio_net.h.
  */
@@ -14,8 +15,7 @@
 
 struct backend_error;
 
-#define TAP_NAME_SIZE   16 /* IFNAMSIZ: with its NUL */
-#define TAP_HEADER_SIZE 12
+#define TAP_NAME_SIZE 16 /* IFNAMSIZ: with its NUL */
 
 /* What whoever reads from a tap can take. */
 struct tap_offload {
