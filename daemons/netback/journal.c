@@ -8,33 +8,45 @@
 #include <ring/frame.h>
 #include <ring/netif_ctrl.h>
 
+unsigned netback_rings(const struct netback_connection *connection, struct ring_layout ret_layouts[NETBACK_RINGS_MAX])
+{
+    unsigned count = 0;
+
+    for (uint32_t i = 0; i < connection->queue_count; i++) {
+        ret_layouts[count++] = netif_tx_layout();
+        ret_layouts[count++] = netif_rx_layout();
+    }
+    if (connection->has_ctrl != 0)
+        ret_layouts[count++] = netif_ctrl_layout();
+    return count;
+}
+
 unsigned netback_ring_count(const struct netback_connection *connection)
 {
     return 2 * connection->queue_count + connection->has_ctrl;
 }
 
-static size_t size_of(const struct ring_layout layout)
-{
-    return ring_journal_size(&layout);
-}
-
 struct netback_journal_place netback_journal_place(const struct netback_connection *connection, unsigned ring)
 {
-    const size_t tx = size_of(netif_tx_layout()), rx = size_of(netif_rx_layout());
-    const size_t offset = ring / 2 * (tx + rx);
+    struct ring_layout layouts[NETBACK_RINGS_MAX];
+    struct netback_journal_place place = {0};
 
-    if (ring == NETBACK_RING_CTRL(connection))
-        return (struct netback_journal_place){.offset = offset, .size = size_of(netif_ctrl_layout())};
-    if (ring % 2 == 1)
-        return (struct netback_journal_place){.offset = offset + tx, .size = rx};
-    return (struct netback_journal_place){.offset = offset, .size = tx};
+    netback_rings(connection, layouts);
+    for (unsigned i = 0; i < ring; i++)
+        place.offset += ring_journal_size(&layouts[i]);
+    place.size = ring_journal_size(&layouts[ring]);
+    return place;
 }
 
 size_t netback_journal_size(const struct netback_connection *connection)
 {
-    const struct netback_journal_place last = netback_journal_place(connection, netback_ring_count(connection) - 1);
+    struct ring_layout layouts[NETBACK_RINGS_MAX];
+    const unsigned count = netback_rings(connection, layouts);
+    size_t size = 0;
 
-    return last.offset + last.size;
+    for (unsigned i = 0; i < count; i++)
+        size += ring_journal_size(&layouts[i]);
+    return size;
 }
 
 static bool capacity_is_possible(uint32_t capacity)

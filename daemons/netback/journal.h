@@ -8,6 +8,8 @@
 
 #include <stddef.h>
 
+#include <ring/layout.h>
+
 #include "protocol.h"
 
 /* The number of a ring. */
@@ -18,12 +20,15 @@
 
 /* How many rings the connection has: those below NETBACK_RING_CTRL(), and that one when has_ctrl is set. */
 unsigned netback_ring_count(const struct netback_connection *connection);
+/* Those, by number. Returns how many. */
+unsigned netback_rings(const struct netback_connection *connection, struct ring_layout ret_layouts[NETBACK_RINGS_MAX]);
 
 /* A place in the file. */
 struct netback_journal_place {
     size_t offset; /* a multiple of the page size */
     size_t size;
 };
+/* `ring`: one that the connection has. */
 struct netback_journal_place netback_journal_place(const struct netback_connection *connection, unsigned ring);
 
 /* Bytes of the whole file. */

@@ -69,18 +69,9 @@ static bool connection_is_valid(const struct backend_connection *connection)
     return netback_connection_check((const struct netback_connection *)connection) == 0;
 }
 
-static unsigned rings(const struct backend_connection *backend_connection, struct ring_layout ret_layouts[])
+static unsigned rings(const struct backend_connection *connection, struct ring_layout ret_layouts[])
 {
-    const struct netback_connection *connection = (const struct netback_connection *)backend_connection;
-    unsigned count = 0;
-
-    for (uint32_t i = 0; i < connection->queue_count; i++) {
-        ret_layouts[count++] = netif_tx_layout();
-        ret_layouts[count++] = netif_rx_layout();
-    }
-    if (connection->has_ctrl != 0)
-        ret_layouts[count++] = netif_ctrl_layout();
-    return count;
+    return netback_rings((const struct netback_connection *)connection, ret_layouts);
 }
 
 static int record(struct device *device, struct backend_connection *connection)
