@@ -36,7 +36,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -46,6 +45,7 @@
 
 #include "adopt.h"
 #include "backend.h"
+#include "clock.h"
 #include "device.h"
 #include "effects.h"
 #include "kind.h"
@@ -68,14 +68,6 @@ const char *guest_state_name(enum guest_state state)
     static_assert(sizeof(names) / sizeof(names[0]) == GUEST_STATES, "one name a state");
 
     return names[state];
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 static bool is_wanted(const struct guest *guest)
@@ -202,7 +194,7 @@ static bool account_end(struct guest *guest, const char *reason)
 {
     const pid_t pid = worker_pid(guest->worker);
 
-    guest->died_ms = guest->ending ? guest->died_ms : now_ms();
+    guest->died_ms = guest->ending ? guest->died_ms : clock_now_ms();
     guest->delay_ms = 0;
     if (guest->ending || guest->state == GUEST_ENDING)
         return false;
@@ -304,7 +296,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
         return;
     }
     guest->state = GUEST_SERVED;
-    guest->served_ms = now_ms();
+    guest->served_ms = clock_now_ms();
     snprintf(guest->build, sizeof(guest->build), "%s", RINGBACK_VERSION);
     err = introduce(guest);
     if (err < 0) {
@@ -455,7 +447,7 @@ static int meet_orphan(struct guest *guest)
     err = worker_adopt(guest->backend->pool, pid, pidfd, channel, &user, &guest->worker);
     if (err < 0)
         return err;
-    guest->served_ms = now_ms();
+    guest->served_ms = clock_now_ms();
     if (channel < 0) {
         log_info(&guest->log, "worker %d cannot be reached (%s): taking over from it", pid, strerror(-channel));
         guest->state = GUEST_ENDING;

@@ -32,7 +32,6 @@
 #include <inttypes.h>
 #include <string.h>
 #include <sys/random.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -41,6 +40,7 @@
 #include <supervise/rundir.h>
 
 #include "adopt.h"
+#include "clock.h"
 #include "device.h"
 #include "effects.h"
 #include "guest.h"
@@ -261,7 +261,6 @@ static void on_recovered(struct device *device, const struct backend_head *messa
     const struct backend_kind *kind = device_kind(device);
     const pid_t worker = worker_pid(device->guest->worker);
     const int64_t died_ms = device->guest->died_ms;
-    struct timespec now;
 
     if (kind->recovered != NULL)
         kind->recovered(device, message);
@@ -274,8 +273,7 @@ static void on_recovered(struct device *device, const struct backend_head *messa
             device_succeed(device);
         return;
     }
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    device->restarts.recovery_ms = died_ms == 0 ? -1 : (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 - died_ms;
+    device->restarts.recovery_ms = died_ms == 0 ? -1 : clock_now_ms() - died_ms;
     device_save_restarts(device);
     device->state = DEVICE_CONNECTED;
     if (died_ms == 0)

@@ -6,10 +6,10 @@
 #include "waiting.h"
 
 #include <errno.h>
-#include <time.h>
 
 #include <event2/event.h>
 
+#include <backend/clock.h>
 #include <backend/guest.h>
 
 #include "netback.h"
@@ -19,14 +19,6 @@ static const struct timeval period = {.tv_usec = 100000};
 
 /* libxl waits 10 s for InitWait. */
 #define PREPARE_LIMIT_MS 8000
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 /* Whether nobody wants what the card waits for any more. */
 static bool is_in_vain(const struct vif *vif)
@@ -49,7 +41,7 @@ static void look(struct vif *vif)
         waiting_end(vif);
         device_give_up(&vif->device, -ECANCELED, "no longer wanted while it waited for %s",
                        forwards ? "its bridge to forward" : "tapbridged");
-    } else if (vif->device.state == DEVICE_PREPARING && now_ms() - vif->waits_since_ms >= PREPARE_LIMIT_MS) {
+    } else if (vif->device.state == DEVICE_PREPARING && clock_now_ms() - vif->waits_since_ms >= PREPARE_LIMIT_MS) {
         waiting_end(vif);
         device_give_up(&vif->device, -ETIMEDOUT, "tapbridged, whose bridge %s is, %s", vif->card.bridge,
                        switch_is_connected(vif_netback(vif)) ? "does not answer" : "is not running");
@@ -97,7 +89,7 @@ void waiting_begin(struct vif *vif, enum vif_step step)
     struct netback *netback = vif_netback(vif);
 
     vif->step = step;
-    vif->waits_since_ms = now_ms();
+    vif->waits_since_ms = clock_now_ms();
     if (!evtimer_pending(netback->waiting_timer, NULL))
         event_add(netback->waiting_timer, &period);
 }

@@ -9,9 +9,10 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <event2/event.h>
+
+#include <backend/clock.h>
 
 #define SLICE_NS 50000u
 
@@ -24,14 +25,6 @@ struct spin {
     uint64_t looked_ns;  /* when the last look ended */
     TAILQ_HEAD(, spin_watch) watches;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* Tells the processor that we wait, so that its other half, where there is one, runs faster. */
 static void relax(void)
@@ -52,11 +45,11 @@ static void unlist(struct spin_watch *watch)
 static void look(struct spin *spin, struct spin_watch *watch)
 {
     if (watch->look(watch->arg)) {
-        spin->looked_ns = now_ns();
+        spin->looked_ns = clock_now_ns();
         return;
     }
     /* What the event loop did between two slices is in it too: rather watched too little than too much. */
-    uint64_t now = now_ns(), spent = now - spin->looked_ns;
+    uint64_t now = clock_now_ns(), spent = now - spin->looked_ns;
     spin->looked_ns = now;
     if (!watch->listed)
         return;
@@ -73,7 +66,7 @@ static void on_slice(evutil_socket_t fd, short what, void *arg)
 {
     struct spin *spin = arg;
     struct spin_watch *watch;
-    uint64_t started = now_ns();
+    uint64_t started = clock_now_ns();
 
     (void)fd;
     (void)what;
@@ -103,7 +96,7 @@ int spin_new(struct event_base *base, const struct poll_limits *limits, struct s
     /* More processors than fit the set are more than one. */
     if (sched_getaffinity(0, sizeof(processors), &processors) == 0 && CPU_COUNT(&processors) < 2)
         possible.time_ns = 0;
-    poll_budget_init(&spin->budget, &possible, now_ns());
+    poll_budget_init(&spin->budget, &possible, clock_now_ns());
     TAILQ_INIT(&spin->watches);
     *ret_spin = spin;
     return 0;
@@ -120,7 +113,7 @@ void spin_free(struct spin *spin)
 bool spin_idle(struct spin_watch *watch)
 {
     struct spin *spin = watch->spin;
-    uint64_t now = now_ns();
+    uint64_t now = clock_now_ns();
 
     if (watch->wait.waiting || poll_wait_begin(&watch->wait, &spin->budget, now) == 0)
         return watch->listed;
@@ -139,7 +132,7 @@ bool spin_busy(struct spin_watch *watch)
 
     unlist(watch);
     if (watch->wait.waiting)
-        poll_wait_end(&watch->wait, &watch->spin->budget, found, now_ns());
+        poll_wait_end(&watch->wait, &watch->spin->budget, found, clock_now_ns());
     return found;
 }
 

@@ -12,9 +12,9 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
+#include <backend/clock.h>
 #include <ring/back.h>
 #include <xendev/grant.h>
 
@@ -32,14 +32,6 @@ struct device {
     void *ring_pages;
     struct queue *queue;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static int open_disk(const struct device_host *host, const struct blkback_image *image, bool read_only, int fd,
                      unsigned depth, struct disk **ret_disk, struct disk_error *ret_error)
@@ -177,7 +169,7 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
                 const struct device_files *files, struct device **ret_device, struct disk_error *ret_error)
 {
     const struct blkback_connection *connection = &order->connection;
-    uint64_t started = now_ns();
+    uint64_t started = clock_now_ns();
     unsigned depth = blkif_layout((enum blkif_abi)connection->abi, connection->ring_order).slots;
 
     struct device *device = calloc(1, sizeof *device);
@@ -214,7 +206,7 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
         return result;
     }
     if (order->recover != 0)
-        device->counters->recovery_ns = now_ns() - started;
+        device->counters->recovery_ns = clock_now_ns() - started;
     *ret_device = device;
     return 0;
 }

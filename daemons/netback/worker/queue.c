@@ -26,10 +26,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include <event2/event.h>
 
+#include <backend/clock.h>
 #include <backend/worker/spin.h>
 #include <xendev/event_channel.h>
 #include <xendev/grant.h>
@@ -68,14 +68,6 @@ struct queue {
     bool draining;
     bool drained;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static void note_ring(const struct ring_back *ring, struct netback_ring_counters *counters)
 {
@@ -174,7 +166,7 @@ enum turn {
 
 static enum turn turn(struct queue *queue)
 {
-    const uint64_t now = now_ns();
+    const uint64_t now = clock_now_ns();
     enum rx_change change;
 
     int sent = tx_turn(&queue->tx, queue->draining, now);

@@ -15,11 +15,11 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
+#include <backend/clock.h>
 #include <ring/back.h>
 #include <supervise/channel.h>
 
@@ -58,14 +58,6 @@ struct vif {
     bool said_stalled;                        /* what the supervisor knows */
     struct event *say_again;
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* ---- Files. ---------------------------------------------------------------------------------------------------------- */
 
@@ -235,7 +227,7 @@ static void on_say_again(evutil_socket_t fd, short what, void *arg)
 void vif_tune(struct vif *vif, const struct netback_tuning *tuning)
 {
     vif->tuning = *tuning;
-    rate_set(&vif->rate, tuning->rate_bytes, tuning->rate_us, now_ns());
+    rate_set(&vif->rate, tuning->rate_bytes, tuning->rate_us, clock_now_ns());
     for (unsigned i = 0; i < vif->order.connection.queue_count; i++)
         queue_wake(vif->queues[i]);
     vif->said_stalled = false;
@@ -309,7 +301,7 @@ static int prepare(struct vif *vif, char ret_reason[BACKEND_REASON_SIZE])
         snprintf(ret_reason, BACKEND_REASON_SIZE, "out of memory");
         return -ENOMEM;
     }
-    rate_set(&vif->rate, vif->tuning.rate_bytes, vif->tuning.rate_us, now_ns());
+    rate_set(&vif->rate, vif->tuning.rate_bytes, vif->tuning.rate_us, clock_now_ns());
     route_init(&vif->route, &vif->order.connection, &vif->tuning, vif->state, vif->port->sources == 1, key);
     return 0;
 }
@@ -356,7 +348,7 @@ static int open_rings(struct vif *vif, char ret_reason[BACKEND_REASON_SIZE])
 int vif_open(const struct worker_host *host, uint32_t devid, const struct netback_order *order, const int *fds,
              struct vif **ret_vif, char ret_reason[BACKEND_REASON_SIZE])
 {
-    const uint64_t started = now_ns();
+    const uint64_t started = clock_now_ns();
     const unsigned port_fds = netback_port_fds(&order->connection);
     int err = -ENOMEM;
 
@@ -386,7 +378,7 @@ int vif_open(const struct worker_host *host, uint32_t devid, const struct netbac
         return err;
     }
     if (order->recover)
-        vif->counters->recovery_ns = now_ns() - started;
+        vif->counters->recovery_ns = clock_now_ns() - started;
     *ret_vif = vif;
     return 0;
 }
