@@ -11,10 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <backend/clock.h>
+#include <backend/worker/map.h>
 #include <ring/back.h>
 #include <xendev/grant.h>
 
@@ -66,31 +66,15 @@ int device_check(const struct device_host *host, const struct blkback_image *ima
     return 0;
 }
 
-/* Maps a file of at least `size` bytes; takes the descriptor over. Returns NULL with `ret_error` filled. */
-static void *map_file(int fd, size_t size, const char *what, struct disk_error *ret_error)
-{
-    void *address = MAP_FAILED;
-    struct stat status;
-
-    if (fstat(fd, &status) == 0) {
-        if (status.st_size >= (off_t)size)
-            address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        else
-            errno = ENODATA;
-    }
-    if (address == MAP_FAILED)
-        snprintf(ret_error->text, sizeof ret_error->text, "its %s cannot be mapped: %s", what, strerrordesc_np(errno));
-    close(fd);
-    return address == MAP_FAILED ? NULL : address;
-}
+_Static_assert(sizeof(struct disk_error) >= BACKEND_REASON_SIZE, "room for a reason");
 
 static int map_files(struct device *device, const struct device_files *files, struct disk_error *ret_error)
 {
     struct ring_layout layout = blkif_layout((enum blkif_abi)device->connection.abi, device->connection.ring_order);
 
     device->journal_size = ring_journal_size(&layout);
-    device->journal = map_file(files->journal, device->journal_size, "journal", ret_error);
-    device->counters = map_file(files->counters, sizeof *device->counters, "counters", ret_error);
+    device->journal = worker_map(files->journal, device->journal_size, "journal", ret_error->text);
+    device->counters = worker_map(files->counters, sizeof *device->counters, "counters", ret_error->text);
     if (!device->journal || !device->counters)
         return -EIO;
     device->counters->magic = BLKBACK_COUNTERS_MAGIC;
@@ -191,12 +175,10 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
         snprintf(ret_error->text, sizeof ret_error->text, "too many files are open");
         result = -EMFILE;
     }
-    if (result == 0) {
+    if (result == 0)
         result = map_files(device, files, ret_error);
-    } else {
-        close(files->journal);
-        close(files->counters);
-    }
+    close(files->journal);
+    close(files->counters);
     if (result == 0)
         result = map_ring(device, ret_error);
     if (result == 0)

@@ -14,12 +14,12 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/event.h>
 
 #include <backend/clock.h>
+#include <backend/worker/map.h>
 #include <ring/back.h>
 #include <supervise/channel.h>
 
@@ -61,23 +61,6 @@ struct vif {
 
 /* ---- Files. ---------------------------------------------------------------------------------------------------------- */
 
-/* Maps a file of at least `size` bytes. Returns NULL with `ret_reason` filled. */
-static void *map_file(int fd, size_t size, const char *what, char ret_reason[BACKEND_REASON_SIZE])
-{
-    void *address = MAP_FAILED;
-    struct stat status;
-
-    if (fstat(fd, &status) == 0) {
-        if (status.st_size >= (off_t)size)
-            address = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-        else
-            errno = ENODATA;
-    }
-    if (address == MAP_FAILED)
-        snprintf(ret_reason, BACKEND_REASON_SIZE, "its %s cannot be mapped: %s", what, strerrordesc_np(errno));
-    return address == MAP_FAILED ? NULL : address;
-}
-
 /* Goes on with what a worker before left, if it can be understood; else with no hash, and all multicasts. */
 static void take_state(struct vif *vif)
 {
@@ -115,11 +98,11 @@ static void take_counters(struct vif *vif)
 static int map_files(struct vif *vif, const int *fds, char ret_reason[BACKEND_REASON_SIZE])
 {
     vif->journals =
-        map_file(fds[NETBACK_FD_JOURNAL], netback_journal_size(&vif->order.connection), "journal", ret_reason);
+        worker_map(fds[NETBACK_FD_JOURNAL], netback_journal_size(&vif->order.connection), "journal", ret_reason);
     if (vif->journals)
-        vif->state = map_file(fds[NETBACK_FD_STATE], NETBACK_STATE_SIZE, "state", ret_reason);
+        vif->state = worker_map(fds[NETBACK_FD_STATE], NETBACK_STATE_SIZE, "state", ret_reason);
     if (vif->state)
-        vif->counters = map_file(fds[NETBACK_FD_COUNTERS], sizeof *vif->counters, "counters", ret_reason);
+        vif->counters = worker_map(fds[NETBACK_FD_COUNTERS], sizeof *vif->counters, "counters", ret_reason);
     if (!vif->counters)
         return -EIO;
     take_state(vif);
