@@ -31,6 +31,18 @@
 
 extern char **environ;
 
+static struct {
+    struct event_base *base;
+    uint32_t domid;
+    struct xendev_events *events; /* the guest's */
+    struct xendev_share *share;
+    pid_t worker;
+    int channel;
+    char run[64]; /* a directory, with its listener */
+    int listener; /* the supervisor's copies, for each worker anew */
+    int crash;    /* what it writes when it crashes */
+} rig = {.channel = -1, .listener = -1};
+
 static void act_as(uint32_t domain)
 {
     char text[16];
@@ -48,149 +60,162 @@ static int make_file(size_t size)
     return fd;
 }
 
-void rig_open(struct rig *rig)
+int rig_open(void **state)
 {
     FILE *created;
 
+    (void)state;
     if (getenv("SIMXEN_DIR") == NULL) {
         fprintf(stderr, "run me by simhost\n");
         exit(77);
     }
-    memset(rig, 0, sizeof *rig);
-    rig->channel = rig->listener = -1;
     created = popen("simxen create", "r");
     assert_non_null(created);
-    assert_int_equal(fscanf(created, "%u", &rig->domid), 1);
+    assert_int_equal(fscanf(created, "%u", &rig.domid), 1);
     assert_int_equal(pclose(created), 0);
 
-    snprintf(rig->run, sizeof rig->run, "/tmp/netback-rig-XXXXXX");
-    assert_non_null(mkdtemp(rig->run));
-    rig->crash = make_file(crash_file_size());
-    rig->base = event_base_new();
-    assert_non_null(rig->base);
-    act_as(rig->domid);
-    assert_int_equal(xendev_events_open(rig->base, &rig->events), 0);
-    assert_int_equal(xendev_share_open(&rig->share), 0);
+    snprintf(rig.run, sizeof rig.run, "/tmp/netback-rig-XXXXXX");
+    assert_non_null(mkdtemp(rig.run));
+    rig.crash = make_file(crash_file_size());
+    rig.base = event_base_new();
+    assert_non_null(rig.base);
+    act_as(rig.domid);
+    assert_int_equal(xendev_events_open(rig.base, &rig.events), 0);
+    assert_int_equal(xendev_share_open(&rig.share), 0);
     act_as(0);
+    return 0;
 }
 
-void rig_close(struct rig *rig)
+int rig_end_worker(void **state)
+{
+    (void)state;
+    if (rig.worker > 0)
+        rig_kill();
+    return 0;
+}
+
+int rig_close(void **state)
 {
     char command[128];
 
-    if (rig->worker > 0)
-        rig_kill(rig);
-    if (rig->channel >= 0)
-        close(rig->channel);
-    close(rig->listener);
-    close(rig->crash);
-    xendev_events_close(rig->events);
-    xendev_share_close(rig->share);
-    event_base_free(rig->base);
-    snprintf(command, sizeof command, "rm -r %s; simxen destroy %u --abrupt", rig->run, rig->domid);
+    rig_end_worker(state);
+    if (rig.channel >= 0)
+        close(rig.channel);
+    close(rig.listener);
+    close(rig.crash);
+    xendev_events_close(rig.events);
+    xendev_share_close(rig.share);
+    event_base_free(rig.base);
+    snprintf(command, sizeof command, "rm -r %s; simxen destroy %u --abrupt", rig.run, rig.domid);
     assert_int_equal(system(command), 0);
+    return 0;
+}
+
+uint32_t rig_domid(void)
+{
+    return rig.domid;
 }
 
 /* ---- Waiting. -------------------------------------------------------------------------------------------------------- */
 
-void rig_step(struct rig *rig)
+void rig_step(void)
 {
     static const struct timespec moment = {.tv_nsec = 200000};
 
-    event_base_loop(rig->base, EVLOOP_NONBLOCK);
+    event_base_loop(rig.base, EVLOOP_NONBLOCK);
     nanosleep(&moment, NULL);
 }
 
-void rig_until(struct rig *rig, const char *what, bool (*done)(void *arg), void *arg)
+void rig_until(const char *what, bool (*done)(void *arg), void *arg)
 {
     const time_t limit = time(NULL) + HANG_LIMIT;
 
     while (!done(arg)) {
         if (time(NULL) > limit)
             fail_msg("waited for a minute, in vain: %s", what);
-        rig_step(rig);
+        rig_step();
     }
 }
 
 /* ---- The supervisor. ------------------------------------------------------------------------------------------------- */
 
-static void say(struct rig *rig, struct netback_message *message, const int *fds, unsigned count)
+static void say(struct netback_message *message, const int *fds, unsigned count)
 {
     message->head.version = NETBACK_PROTOCOL_VERSION;
-    assert_int_equal(channel_send(rig->channel, message, sizeof *message, fds, count), 0);
+    assert_int_equal(channel_send(rig.channel, message, sizeof *message, fds, count), 0);
 }
 
-void rig_start(struct rig *rig, uint32_t poll_time_us)
+void rig_start(uint32_t poll_time_us)
 {
     struct netback_message serve = {.head = {.type = BACKEND_SERVE}};
     posix_spawn_file_actions_t actions;
     char *arguments[] = {(char *)NETBACKD_WORKER, NULL};
     int ends[2], fence[2];
 
-    if (rig->channel >= 0)
-        close(rig->channel);
+    if (rig.channel >= 0)
+        close(rig.channel);
     assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
     posix_spawn_file_actions_init(&actions);
     posix_spawn_file_actions_adddup2(&actions, ends[1], CHANNEL_WORKER_FD);
     posix_spawn_file_actions_addclosefrom_np(&actions, CHANNEL_WORKER_FD + 1);
-    assert_int_equal(posix_spawn(&rig->worker, NETBACKD_WORKER, &actions, NULL, arguments, environ), 0);
+    assert_int_equal(posix_spawn(&rig.worker, NETBACKD_WORKER, &actions, NULL, arguments, environ), 0);
     posix_spawn_file_actions_destroy(&actions);
     close(ends[1]);
-    rig->channel = ends[0];
+    rig.channel = ends[0];
 
-    if (rig->listener >= 0)
-        close(rig->listener);
-    int dir = open(rig->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    rig->listener = channel_listen(dir, "channel");
-    assert_true(rig->listener >= 0);
+    if (rig.listener >= 0)
+        close(rig.listener);
+    int dir = open(rig.run, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    rig.listener = channel_listen(dir, "channel");
+    assert_true(rig.listener >= 0);
     close(dir);
     assert_int_equal(pipe2(fence, O_CLOEXEC), 0);
-    const int fds[] = {fence[1], rig->listener, rig->crash};
-    serve.serve.domid = rig->domid;
+    const int fds[] = {fence[1], rig.listener, rig.crash};
+    serve.serve.domid = rig.domid;
     serve.serve.poll_time_us = poll_time_us;
     serve.serve.poll_percent = 20;
-    say(rig, &serve, fds, 3);
+    say(&serve, fds, 3);
     close(fence[0]);
     close(fence[1]);
 }
 
-int rig_wait(struct rig *rig)
+int rig_wait(void)
 {
     int status;
 
     for (unsigned i = 0; i < HANG_LIMIT * 1000; i++) {
-        if (waitpid(rig->worker, &status, WNOHANG) == rig->worker) {
-            rig->worker = 0;
+        if (waitpid(rig.worker, &status, WNOHANG) == rig.worker) {
+            rig.worker = 0;
             return status;
         }
         usleep(1000);
-        event_base_loop(rig->base, EVLOOP_NONBLOCK);
+        event_base_loop(rig.base, EVLOOP_NONBLOCK);
     }
     fail_msg("the worker does not end");
     return 0;
 }
 
-void rig_kill(struct rig *rig)
+void rig_kill(void)
 {
-    assert_int_equal(kill(rig->worker, SIGKILL), 0);
-    assert_int_equal(waitpid(rig->worker, NULL, 0), rig->worker);
-    rig->worker = 0;
+    assert_int_equal(kill(rig.worker, SIGKILL), 0);
+    assert_int_equal(waitpid(rig.worker, NULL, 0), rig.worker);
+    rig.worker = 0;
 }
 
-void rig_hear(struct rig *rig, uint32_t type, struct netback_message *ret_message, int *ret_fds, unsigned *ret_count)
+void rig_hear(uint32_t type, struct netback_message *ret_message, int *ret_fds, unsigned *ret_count)
 {
-    struct pollfd readable = {.fd = rig->channel, .events = POLLIN};
+    struct pollfd readable = {.fd = rig.channel, .events = POLLIN};
     int fds[CHANNEL_FDS_MAX];
     unsigned count;
     int ready = 0;
 
     for (unsigned i = 0; ready == 0 && i < HANG_LIMIT * 1000; i++) {
         ready = poll(&readable, 1, 1);
-        event_base_loop(rig->base, EVLOOP_NONBLOCK);
+        event_base_loop(rig.base, EVLOOP_NONBLOCK);
     }
     if (ready == 0)
         fail_msg("the worker does not say %u", type);
-    if (channel_receive(rig->channel, ret_message, sizeof *ret_message, fds, &count) <= 0)
+    if (channel_receive(rig.channel, ret_message, sizeof *ret_message, fds, &count) <= 0)
         fail_msg("the worker died instead of saying %u", type);
     if (ret_message->head.type != type)
         fail_msg("the worker says %u, not %u: %s", ret_message->head.type, type, ret_message->head.reason);
@@ -202,25 +227,25 @@ void rig_hear(struct rig *rig, uint32_t type, struct netback_message *ret_messag
     }
 }
 
-void rig_greet(struct rig *rig, uint32_t order)
+void rig_greet(uint32_t order)
 {
     struct greeting greeting;
     struct pollfd readable;
     int fds[CHANNEL_FDS_MAX];
     unsigned count;
 
-    int dir = open(rig->run, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    close(rig->channel);
-    rig->channel = channel_connect(dir, "channel");
+    int dir = open(rig.run, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    close(rig.channel);
+    rig.channel = channel_connect(dir, "channel");
     close(dir);
-    assert_true(rig->channel >= 0);
-    readable = (struct pollfd){.fd = rig->channel, .events = POLLIN};
+    assert_true(rig.channel >= 0);
+    readable = (struct pollfd){.fd = rig.channel, .events = POLLIN};
     assert_int_equal(poll(&readable, 1, HANG_LIMIT * 1000), 1);
-    assert_int_equal(channel_receive(rig->channel, &greeting, sizeof greeting, fds, &count), sizeof greeting);
+    assert_int_equal(channel_receive(rig.channel, &greeting, sizeof greeting, fds, &count), sizeof greeting);
     assert_int_equal(greeting_check(&greeting), 0);
     assert_int_equal(greeting.channel_version, NETBACK_PROTOCOL_VERSION);
     greeting_make(order, NETBACK_PROTOCOL_VERSION, greeting.journal_version, "test", &greeting);
-    assert_int_equal(channel_send(rig->channel, &greeting, sizeof greeting, NULL, 0), 0);
+    assert_int_equal(channel_send(rig.channel, &greeting, sizeof greeting, NULL, 0), 0);
 }
 
 /* ---- A card. --------------------------------------------------------------------------------------------------------- */
@@ -286,11 +311,11 @@ static void on_rx_event(void *arg)
     xendev_channel_unmask(queue->channels[1]);
 }
 
-static uint8_t *share(struct rig *rig, unsigned count, uint32_t *ret_grefs)
+static uint8_t *share(unsigned count, uint32_t *ret_grefs)
 {
     void *pages;
 
-    assert_int_equal(xendev_share_pages(rig->share, 0, count, ret_grefs, &pages), 0);
+    assert_int_equal(xendev_share_pages(rig.share, 0, count, ret_grefs, &pages), 0);
     return pages;
 }
 
@@ -298,24 +323,22 @@ static void make_queue(struct card *card, unsigned index)
 {
     struct card_queue *queue = &card->queues[index];
     struct netback_queue *agreed = &card->order.connection.queues[index];
-    struct rig *rig = card->rig;
 
     queue->card = card;
-    queue->tx_ring = share(rig, 1, &agreed->tx_ref);
-    queue->rx_ring = share(rig, 1, &agreed->rx_ref);
+    queue->tx_ring = share(1, &agreed->tx_ref);
+    queue->rx_ring = share(1, &agreed->rx_ref);
     queue->tx_grefs = calloc(2 * NETIF_RING_SLOTS, sizeof(uint32_t));
     queue->rx_grefs = queue->tx_grefs + NETIF_RING_SLOTS;
-    queue->tx_pages = share(rig, NETIF_RING_SLOTS, queue->tx_grefs);
-    queue->rx_pages = share(rig, NETIF_RING_SLOTS, queue->rx_grefs);
+    queue->tx_pages = share(NETIF_RING_SLOTS, queue->tx_grefs);
+    queue->rx_pages = share(NETIF_RING_SLOTS, queue->rx_grefs);
     assert_int_equal(netif_front_tx_init(&queue->tx, queue->tx_ring, PAGE, 0), 0);
     assert_int_equal(netif_front_rx_init(&queue->rx, queue->rx_ring, PAGE, 0), 0);
     assert_int_equal(
-        xendev_channel_offer(rig->events, 0, on_tx_event, queue, &queue->channels[0], &agreed->tx_event_channel), 0);
+        xendev_channel_offer(rig.events, 0, on_tx_event, queue, &queue->channels[0], &agreed->tx_event_channel), 0);
     agreed->rx_event_channel = agreed->tx_event_channel;
     if (card->split)
         assert_int_equal(
-            xendev_channel_offer(rig->events, 0, on_rx_event, queue, &queue->channels[1], &agreed->rx_event_channel),
-            0);
+            xendev_channel_offer(rig.events, 0, on_rx_event, queue, &queue->channels[1], &agreed->rx_event_channel), 0);
     xendev_channel_unmask(queue->channels[0]);
     if (card->split)
         xendev_channel_unmask(queue->channels[1]);
@@ -340,11 +363,11 @@ static void make_ctrl(struct card *card)
     struct netback_connection *connection = &card->order.connection;
     const struct ring_layout layout = netif_ctrl_layout();
 
-    card->ctrl_ring = share(card->rig, 1, &connection->ctrl_ref);
+    card->ctrl_ring = share(1, &connection->ctrl_ref);
     assert_int_equal(ring_front_init(&card->ctrl, card->ctrl_ring, PAGE, &layout, 0), 0);
-    assert_int_equal(xendev_channel_offer(card->rig->events, 0, on_ctrl_event, card, &card->ctrl_channel,
-                                          &connection->ctrl_event_channel),
-                     0);
+    assert_int_equal(
+        xendev_channel_offer(rig.events, 0, on_ctrl_event, card, &card->ctrl_channel, &connection->ctrl_event_channel),
+        0);
     xendev_channel_unmask(card->ctrl_channel);
     ring_front_rearm(&card->ctrl);
     connection->has_ctrl = 1;
@@ -366,14 +389,13 @@ static void make_port(struct card *card)
     }
 }
 
-void card_make(struct rig *rig, uint32_t devid, enum netback_port port, unsigned queues, struct card *ret_card)
+void card_make(uint32_t devid, enum netback_port port, unsigned queues, struct card *ret_card)
 {
     static uint64_t generation;
     struct card *card = ret_card;
 
     generation++;
     memset(card, 0, sizeof *card);
-    card->rig = rig;
     card->devid = devid;
     card->split = queues > 1;
     card->order.connection = (struct netback_connection){.version = NETBACK_CONNECTION_VERSION,
@@ -396,7 +418,7 @@ void card_make(struct rig *rig, uint32_t devid, enum netback_port port, unsigned
 
 void card_free(struct card *card)
 {
-    struct xendev_share *share = card->rig->share;
+    struct xendev_share *share = rig.share;
 
     for (unsigned i = 0; i < card->order.connection.queue_count; i++) {
         struct card_queue *queue = &card->queues[i];
@@ -430,8 +452,8 @@ int card_connect(struct card *card, bool recover, bool crashed)
     card->order.recover = recover;
     card->order.crashed = crashed;
     message.connect = card->order;
-    say(card->rig, &message, fds, NETBACK_FD_PORT + port_fds);
-    rig_hear(card->rig, BACKEND_CONNECTED, &message, NULL, NULL);
+    say(&message, fds, NETBACK_FD_PORT + port_fds);
+    rig_hear(BACKEND_CONNECTED, &message, NULL, NULL);
     assert_int_equal(message.head.devid, card->devid);
     return message.head.result;
 }
@@ -440,15 +462,15 @@ void card_disconnect(struct card *card)
 {
     struct netback_message message = {.head = {.type = BACKEND_DISCONNECT, .devid = card->devid}};
 
-    say(card->rig, &message, NULL, 0);
-    rig_hear(card->rig, BACKEND_DISCONNECTED, &message, NULL, NULL);
+    say(&message, NULL, 0);
+    rig_hear(BACKEND_DISCONNECTED, &message, NULL, NULL);
 }
 
 void card_tune(struct card *card)
 {
     struct netback_message message = {.head = {.type = NETBACK_TUNE, .devid = card->devid}, .tune = card->order.tuning};
 
-    say(card->rig, &message, NULL, 0);
+    say(&message, NULL, 0);
 }
 
 /* ---- The guest. ------------------------------------------------------------------------------------------------------ */

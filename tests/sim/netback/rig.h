@@ -14,7 +14,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <sys/types.h>
 
 #include <cmocka.h>
 
@@ -24,22 +23,7 @@
 #include <ring/netif_front.h>
 #include <ring/offload.h>
 
-struct event_base;
 struct xendev_channel;
-struct xendev_events;
-struct xendev_share;
-
-struct rig {
-    struct event_base *base;
-    uint32_t domid;
-    struct xendev_events *events; /* the guest's */
-    struct xendev_share *share;
-    pid_t worker;
-    int channel;
-    char run[64]; /* a directory, with its listener */
-    int listener; /* the supervisor's copies, for each worker anew */
-    int crash;    /* what it writes when it crashes */
-};
 
 /* One frame that came. */
 struct got {
@@ -71,7 +55,6 @@ struct card_queue {
 
 /* A card: the front end's, and what its supervisor knows of it. Its connection can be changed before card_connect(). */
 struct card {
-    struct rig *rig;
     uint32_t devid;
     bool split;
     struct netback_order order;
@@ -86,23 +69,29 @@ struct card {
     uint32_t ctrl_answers;
 };
 
-void rig_open(struct rig *rig);
-void rig_close(struct rig *rig);
+/* Fixtures of a group of tests: the host with the guest. */
+int rig_open(void **state);
+int rig_close(void **state);
+/* Of a test: also one that failed leaves no worker. */
+int rig_end_worker(void **state);
+
+/* The guest's number. */
+uint32_t rig_domid(void);
 
 /* ---- The supervisor. ------------------------------------------------------------------------------------------------- */
 
 /* Starts a worker and gives it the guest. `poll_time_us`: as in the message. */
-void rig_start(struct rig *rig, uint32_t poll_time_us);
-void rig_kill(struct rig *rig);
+void rig_start(uint32_t poll_time_us);
+void rig_kill(void);
 /* Waits for its end. Returns the status as of waitpid(). */
-int rig_wait(struct rig *rig);
+int rig_wait(void);
 /* Waits for a message; the descriptors are the caller's. */
-void rig_hear(struct rig *rig, uint32_t type, struct netback_message *ret_message, int *ret_fds, unsigned *ret_count);
+void rig_hear(uint32_t type, struct netback_message *ret_message, int *ret_fds, unsigned *ret_count);
 /* Greets, as another supervisor would: what was said before is forgotten. */
-void rig_greet(struct rig *rig, uint32_t order);
+void rig_greet(uint32_t order);
 
 /* A card with a port of that kind, not connected. */
-void card_make(struct rig *rig, uint32_t devid, enum netback_port port, unsigned queues, struct card *ret_card);
+void card_make(uint32_t devid, enum netback_port port, unsigned queues, struct card *ret_card);
 void card_free(struct card *card);
 /* Tells the worker to connect, and waits for its answer, which is returned: 0 or -errno. */
 int card_connect(struct card *card, bool recover, bool crashed);
@@ -134,8 +123,8 @@ bool far_write(struct card *card, unsigned queue, const uint8_t *bytes, uint32_t
 /* ---- Waiting. -------------------------------------------------------------------------------------------------------- */
 
 /* Runs the loop until `done` says so. */
-void rig_until(struct rig *rig, const char *what, bool (*done)(void *arg), void *arg);
+void rig_until(const char *what, bool (*done)(void *arg), void *arg);
 /* Runs the loop once. */
-void rig_step(struct rig *rig);
+void rig_step(void);
 
 #endif

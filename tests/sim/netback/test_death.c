@@ -24,39 +24,15 @@
 #define KILLS 60u
 
 static const struct netif_meta plain;
-static struct rig rig;
 static struct card card;
 static uint8_t bytes[NETIF_RX_LENGTH_MAX];
 static struct got got;
 static struct offload_virtio header;
 
-static int open_host(void **state)
-{
-    (void)state;
-    rig_open(&rig);
-    return 0;
-}
-
-static int close_host(void **state)
-{
-    (void)state;
-    rig_close(&rig);
-    return 0;
-}
-
-/* Of a test that failed, too. */
-static int end_worker(void **state)
-{
-    (void)state;
-    if (rig.worker > 0)
-        rig_kill(&rig);
-    return 0;
-}
-
 static void begin(void)
 {
-    rig_start(&rig, 0);
-    card_make(&rig, 0, NETBACK_PORT_TAP, 1, &card);
+    rig_start(0);
+    card_make(0, NETBACK_PORT_TAP, 1, &card);
     card.queues[0].keep_posting = true;
     card_post(&card, 0, NETIF_RING_SLOTS);
     assert_int_equal(card_connect(&card, false, false), 0);
@@ -67,7 +43,7 @@ static void end(void)
     assert_false(card.queues[0].broken);
     card_disconnect(&card);
     card_free(&card);
-    rig_kill(&rig);
+    rig_kill();
 }
 
 static bool all_answered(void *arg)
@@ -98,9 +74,9 @@ static void all_pages_serve(void)
         frame_make(bytes, 64, 1000000 + i, 1, false);
         if (far_write(&card, 0, bytes, 64, NULL))
             i++;
-        rig_step(&rig);
+        rig_step();
     }
-    rig_until(&rig, "a frame in each page", has_received, &due);
+    rig_until("a frame in each page", has_received, &due);
     for (uint32_t i = 0; i < NETIF_RING_SLOTS; i++)
         assert_int_equal(card.queues[0].log[(due - NETIF_RING_SLOTS + i) % RX_LOG], 1000000 + i);
 }
@@ -111,12 +87,12 @@ static void both_ways_once(uint32_t number)
 
     frame_make(bytes, 3000, number, 1, false);
     assert_true(card_send(&card, 0, bytes, 3000, 700, &plain));
-    rig_until(&rig, "a frame from the guest", far_has_read, NULL);
+    rig_until("a frame from the guest", far_has_read, NULL);
     assert_int_equal(frame_number(got.bytes), number);
     assert_true(far_write(&card, 0, bytes, 3000, NULL));
-    rig_until(&rig, "a frame for the guest", has_received, &due);
+    rig_until("a frame for the guest", has_received, &due);
     assert_int_equal(frame_number(card.queues[0].last.bytes), number);
-    rig_until(&rig, "answers to all the guest sent", all_answered, NULL);
+    rig_until("answers to all the guest sent", all_answered, NULL);
 }
 
 /* What the far end has read, by number. */
@@ -168,7 +144,7 @@ static void rush(uint32_t *sent, uint32_t *written)
         }
         check_far();
         check_received();
-        rig_step(&rig);
+        rig_step();
     }
 }
 
@@ -181,14 +157,14 @@ static void killed_again_and_again(void **state)
     begin();
     for (unsigned i = 0; i < KILLS; i++) {
         rush(&sent, &written);
-        rig_kill(&rig);
+        rig_kill();
         if (rand() % 2)
             rush(&sent, &written); /* what comes while nobody serves */
-        rig_start(&rig, 0);
+        rig_start(0);
         assert_int_equal(card_connect(&card, true, false), 0);
         assert_false(card.queues[0].broken);
     }
-    rig_until(&rig, "answers to all the guest sent", all_answered_and_checked, NULL);
+    rig_until("answers to all the guest sent", all_answered_and_checked, NULL);
     check_far();
     check_received();
     assert_int_equal(card.queues[0].errors, 0);
@@ -198,7 +174,7 @@ static void killed_again_and_again(void **state)
     assert_true(missing <= card.counters->queues[0].tx_drops[NETBACK_TX_DROP_PORT]); /* the socket was full */
     assert_true(sent > KILLS && written > KILLS);
     for (unsigned i = 0; i < 200; i++) { /* what waits in the port */
-        rig_step(&rig);
+        rig_step();
         check_received();
     }
     all_pages_serve();
@@ -209,7 +185,7 @@ static void crash_at(uint32_t length, bool armed)
 {
     char command[128];
 
-    snprintf(command, sizeof command, armed ? "simxen fault %u copy/%u:crash@*" : "simxen fault %u none", rig.domid,
+    snprintf(command, sizeof command, armed ? "simxen fault %u copy/%u:crash@*" : "simxen fault %u none", rig_domid(),
              length);
     assert_int_equal(system(command), 0);
 }
@@ -231,13 +207,13 @@ static void a_packet_that_crashes_is_dropped_in_the_end(void **state)
     frame_make(bytes, 600, 4, 1, false);
     assert_true(card_send(&card, 0, bytes, 600, 4096, &plain));
     while (crashes < 2) {
-        int status = rig_wait(&rig);
+        int status = rig_wait();
         assert_true(WIFSIGNALED(status) || (WIFEXITED(status) && WEXITSTATUS(status) != 0));
         crashes++;
-        rig_start(&rig, 0);
+        rig_start(0);
         assert_int_equal(card_connect(&card, true, true), 0);
     }
-    rig_until(&rig, "answers to all the guest sent", all_answered, NULL);
+    rig_until("answers to all the guest sent", all_answered, NULL);
     assert_true(card.queues[0].errors >= 1);
     assert_true(card.counters->queues[0].tx_faults[NETIF_FAULT_CRASH] >= 1);
     crash_at(0, false);
@@ -259,19 +235,19 @@ static void an_event_that_was_not_sent_is_sent_after_all(void **state)
     (void)state;
     begin();
     both_ways_once(1);
-    snprintf(command, sizeof command, "simxen fault %u notify:swallow@*", rig.domid);
+    snprintf(command, sizeof command, "simxen fault %u notify:swallow@*", rig_domid());
     assert_int_equal(system(command), 0);
     frame_make(bytes, 100, number, 1, false);
     assert_true(card_send(&card, 0, bytes, 100, 4096, &plain));
-    rig_until(&rig, "a frame from the guest", far_has_read_number, &number);
+    rig_until("a frame from the guest", far_has_read_number, &number);
     for (unsigned i = 0; i < 100; i++)
-        rig_step(&rig);
+        rig_step();
     assert_false(card_is_answered(&card));
-    rig_kill(&rig);
+    rig_kill();
     crash_at(0, false); /* nothing is swallowed any more */
-    rig_start(&rig, 0);
+    rig_start(0);
     assert_int_equal(card_connect(&card, true, false), 0);
-    rig_until(&rig, "the event that was not sent", all_answered, NULL);
+    rig_until("the event that was not sent", all_answered, NULL);
     both_ways_once(3);
     end();
 }
@@ -298,19 +274,19 @@ static void drained_it_leaves_nothing_in_flight(void **state)
         assert_true(card_send(&card, 0, bytes, 30000, 4096, &plain));
     }
     for (unsigned i = 0; i < 200; i++)
-        rig_step(&rig);
+        rig_step();
     assert_int_equal(use_of(0), RING_JOURNAL_IN_USE);
-    rig_greet(&rig, GREETING_DRAIN);
-    int status = rig_wait(&rig);
+    rig_greet(GREETING_DRAIN);
+    int status = rig_wait();
     assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
     for (unsigned ring = 0; ring < netback_ring_count(&card.order.connection); ring++)
         assert_int_equal(use_of(ring), RING_JOURNAL_DRAINED);
     assert_false(card_is_answered(&card)); /* the others are still on the ring */
 
-    rig_start(&rig, 0);
+    rig_start(0);
     card.order.tuning.rate_bytes = 0;
     assert_int_equal(card_connect(&card, true, false), 0);
-    rig_until(&rig, "answers to all the guest sent", all_answered, NULL);
+    rig_until("answers to all the guest sent", all_answered, NULL);
     both_ways_once(9);
     all_pages_serve();
     end();
@@ -325,20 +301,20 @@ static void another_supervisor_is_told_what_it_holds(void **state)
     (void)state;
     begin();
     both_ways_once(1);
-    rig_greet(&rig, GREETING_ADOPT);
-    rig_hear(&rig, BACKEND_HELD, &message, fds, &count);
+    rig_greet(GREETING_ADOPT);
+    rig_hear(BACKEND_HELD, &message, fds, &count);
     assert_int_equal(message.head.devid, 0);
     assert_int_equal(message.head.generation, card.order.connection.generation);
     assert_int_equal(message.head.result, 0);
     assert_int_equal(count, 1);
-    rig_hear(&rig, BACKEND_HELD_ALL, &message, NULL, NULL);
+    rig_hear(BACKEND_HELD_ALL, &message, NULL, NULL);
 
     /* It is the port: what the guest sends is sent through it. */
     close(card.port[0]);
     card.port[0] = fds[0];
     both_ways_once(2);
-    rig_kill(&rig);
-    rig_start(&rig, 0);
+    rig_kill();
+    rig_start(0);
     assert_int_equal(card_connect(&card, true, false), 0);
     both_ways_once(3);
     all_pages_serve();
@@ -354,19 +330,19 @@ static void a_retired_journal_is_refused(void **state)
     card_disconnect(&card);
     assert_int_equal(card_connect(&card, true, false), -ESTALE);
     card_free(&card);
-    rig_kill(&rig);
+    rig_kill();
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(killed_again_and_again, end_worker),
-        cmocka_unit_test_teardown(a_packet_that_crashes_is_dropped_in_the_end, end_worker),
-        cmocka_unit_test_teardown(an_event_that_was_not_sent_is_sent_after_all, end_worker),
-        cmocka_unit_test_teardown(drained_it_leaves_nothing_in_flight, end_worker),
-        cmocka_unit_test_teardown(another_supervisor_is_told_what_it_holds, end_worker),
-        cmocka_unit_test_teardown(a_retired_journal_is_refused, end_worker),
+        cmocka_unit_test_teardown(killed_again_and_again, rig_end_worker),
+        cmocka_unit_test_teardown(a_packet_that_crashes_is_dropped_in_the_end, rig_end_worker),
+        cmocka_unit_test_teardown(an_event_that_was_not_sent_is_sent_after_all, rig_end_worker),
+        cmocka_unit_test_teardown(drained_it_leaves_nothing_in_flight, rig_end_worker),
+        cmocka_unit_test_teardown(another_supervisor_is_told_what_it_holds, rig_end_worker),
+        cmocka_unit_test_teardown(a_retired_journal_is_refused, rig_end_worker),
     };
 
-    return cmocka_run_group_tests(tests, open_host, close_host);
+    return cmocka_run_group_tests(tests, rig_open, rig_close);
 }

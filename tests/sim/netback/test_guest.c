@@ -14,46 +14,22 @@
 #define FLOOD 2000u /* frames */
 
 static const struct netif_meta plain;
-static struct rig rig;
 static struct card card, other;
 static uint8_t bytes[NETIF_RX_LENGTH_MAX];
 static struct got got;
 static struct offload_virtio header;
 
-static int open_host(void **state)
-{
-    (void)state;
-    rig_open(&rig);
-    return 0;
-}
-
-static int close_host(void **state)
-{
-    (void)state;
-    rig_close(&rig);
-    return 0;
-}
-
-/* Of a test that failed, too. */
-static int end_worker(void **state)
-{
-    (void)state;
-    if (rig.worker > 0)
-        rig_kill(&rig);
-    return 0;
-}
-
 static void begin(void)
 {
-    rig_start(&rig, 0);
-    card_make(&rig, 0, NETBACK_PORT_TAP, 1, &card);
+    rig_start(0);
+    card_make(0, NETBACK_PORT_TAP, 1, &card);
 }
 
 static void end(void)
 {
     card_disconnect(&card);
     card_free(&card);
-    rig_kill(&rig);
+    rig_kill();
 }
 
 static bool all_answered(void *arg)
@@ -82,7 +58,7 @@ static void until_received(const struct card *at, uint32_t count)
 {
     struct wish wish = {.card = at, .received = count};
 
-    rig_until(&rig, "a frame for the guest", has_received, &wish);
+    rig_until("a frame for the guest", has_received, &wish);
 }
 
 static void both_ways_once(struct card *at, uint32_t number)
@@ -92,11 +68,11 @@ static void both_ways_once(struct card *at, uint32_t number)
     frame_make(bytes, 200, number, 1, false);
     card_post(at, 0, 1);
     assert_true(card_send(at, 0, bytes, 200, 4096, &plain));
-    rig_until(&rig, "a frame from the guest", far_has_read, at);
+    rig_until("a frame from the guest", far_has_read, at);
     assert_int_equal(frame_number(got.bytes), number);
     assert_true(far_write(at, 0, bytes, 200, NULL));
     until_received(at, before + 1);
-    rig_until(&rig, "answers to all the guest sent", all_answered, at);
+    rig_until("answers to all the guest sent", all_answered, at);
 }
 
 /* ---- What cannot be understood. -------------------------------------------------------------------------------------- */
@@ -170,15 +146,15 @@ static void a_broken_ring_ends_that_card_only(void **state)
     struct netback_message message;
 
     (void)state;
-    rig_start(&rig, 0);
-    card_make(&rig, 7, NETBACK_PORT_TAP, 1, &other);
+    rig_start(0);
+    card_make(7, NETBACK_PORT_TAP, 1, &other);
     assert_int_equal(card_connect(&other, false, false), 0);
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        card_make(&rig, 0, NETBACK_PORT_TAP, 1, &card);
+        card_make(0, NETBACK_PORT_TAP, 1, &card);
         assert_int_equal(card_connect(&card, false, false), 0);
         both_ways_once(&other, (uint32_t)i);
         cases[i].harm();
-        rig_hear(&rig, BACKEND_FAILED, &message, NULL, NULL);
+        rig_hear(BACKEND_FAILED, &message, NULL, NULL);
         assert_int_equal(message.head.devid, 0);
         assert_string_equal(message.head.reason, cases[i].reason);
         both_ways_once(&other, (uint32_t)i + 100);
@@ -187,7 +163,7 @@ static void a_broken_ring_ends_that_card_only(void **state)
     }
     card_disconnect(&other);
     card_free(&other);
-    rig_kill(&rig);
+    rig_kill();
 }
 
 /* ---- What is refused. ------------------------------------------------------------------------------------------------ */
@@ -205,31 +181,31 @@ static void what_is_wrong_in_itself_is_answered_and_dropped(void **state)
     card.queues[0].tx_grefs[0] = 30000; /* not granted */
     frame_make(bytes, 200, 1, 1, false);
     assert_true(card_send(&card, 0, bytes, 200, 4096, &plain));
-    rig_until(&rig, "an answer to a bad reference", all_answered, &card);
+    rig_until("an answer to a bad reference", all_answered, &card);
     card.queues[0].tx_grefs[0] = good;
     assert_int_equal(card.queues[0].errors, 1);
     assert_int_equal(card.counters->queues[0].tx_faults[NETIF_FAULT_GRANT], 1);
 
     assert_true(card_send(&card, 0, bytes, 13, 4096, &plain));
-    rig_until(&rig, "an answer to a runt", all_answered, &card);
+    rig_until("an answer to a runt", all_answered, &card);
     assert_int_equal(card.queues[0].errors, 2);
 
     memset(bytes + 12, 0, 2); /* no IP packet, and yet a blank checksum */
     assert_true(card_send(&card, 0, bytes, 200, 4096, &blank));
-    rig_until(&rig, "an answer to a checksum of nothing", all_answered, &card);
+    rig_until("an answer to a checksum of nothing", all_answered, &card);
     assert_int_equal(card.queues[0].errors, 3);
     assert_int_equal(card.counters->queues[0].tx_drops[NETBACK_TX_DROP_OFFLOAD], 1);
 
     frame_make(bytes, 4000, 2, 1, true); /* to be cut into segments that are too small */
     assert_true(card_send(&card, 0, bytes, 4000, 4096, &bomb));
-    rig_until(&rig, "an answer to a packet of small segments", all_answered, &card);
+    rig_until("an answer to a packet of small segments", all_answered, &card);
     assert_int_equal(card.queues[0].errors, 4);
     assert_int_equal(card.counters->queues[0].tx_drops[NETBACK_TX_DROP_OFFLOAD], 2);
 
     assert_false(far_read(&card, 0, &got, &header));
     bomb.gso_size = 48;
     assert_true(card_send(&card, 0, bytes, 4000, 4096, &bomb));
-    rig_until(&rig, "a packet of segments that are not", far_has_read, &card);
+    rig_until("a packet of segments that are not", far_has_read, &card);
     both_ways_once(&card, 9);
     end();
 }
@@ -289,20 +265,20 @@ static void a_guest_that_takes_nothing_has_stalled(void **state)
     both_ways_once(&card, 1);
     frame_make(bytes, 200, 2, 1, false);
     assert_true(far_write(&card, 0, bytes, 200, NULL));
-    rig_hear(&rig, NETBACK_CARRIER, &message, NULL, NULL);
+    rig_hear(NETBACK_CARRIER, &message, NULL, NULL);
     assert_int_equal(message.carrier.on, 0);
     assert_int_equal(card.counters->carrier, 0);
     assert_int_equal(card.counters->queues[0].rx_stalls, 1);
 
-    rig_until(&rig, "a flood", wrote_all, &flood); /* which is dropped as it comes */
-    rig_until(&rig, "all of it dropped", has_dropped, NULL);
+    rig_until("a flood", wrote_all, &flood); /* which is dropped as it comes */
+    rig_until("all of it dropped", has_dropped, NULL);
     assert_int_equal(card.counters->queues[0].rx_waiting, 0);
     frame_make(bytes, 200, 3, 1, false);
     assert_true(card_send(&card, 0, bytes, 200, 4096, &plain)); /* it may send all the while */
-    rig_until(&rig, "a frame from the guest", far_has_read, &card);
+    rig_until("a frame from the guest", far_has_read, &card);
 
     card_post(&card, 0, 1);
-    rig_hear(&rig, NETBACK_CARRIER, &message, NULL, NULL);
+    rig_hear(NETBACK_CARRIER, &message, NULL, NULL);
     assert_int_equal(message.carrier.on, 1);
     both_ways_once(&card, 4);
     end();
@@ -320,10 +296,10 @@ static void a_guest_that_takes_too_little_has_stalled(void **state)
     card_post(&card, 0, 1);
     frame_make(bytes, 5000, 1, 1, false);
     assert_true(far_write(&card, 0, bytes, 5000, NULL));
-    rig_hear(&rig, NETBACK_CARRIER, &message, NULL, NULL);
+    rig_hear(NETBACK_CARRIER, &message, NULL, NULL);
     assert_int_equal(message.carrier.on, 0);
     card_post(&card, 0, 1);
-    rig_hear(&rig, NETBACK_CARRIER, &message, NULL, NULL);
+    rig_hear(NETBACK_CARRIER, &message, NULL, NULL);
     assert_int_equal(message.carrier.on, 1);
     both_ways_once(&card, 2);
     end();
@@ -348,7 +324,7 @@ static void frames_wait_for_a_guest_that_says_nothing(void **state)
         assert_true(far_write(&card, 0, bytes, 200, NULL));
     }
     for (unsigned i = 0; i < 100; i++)
-        rig_step(&rig);
+        rig_step();
     for (uint16_t id = 0; id < 100; id++)
         assert_int_equal(netif_front_rx_post(&card.queues[0].rx, id, card.queues[0].rx_grefs[id]), 0);
     card.queues[0].posted = 100;
@@ -370,7 +346,7 @@ static void frames_wait_for_a_guest_that_tells(void **state)
     frame_make(bytes, 5000, 1, 1, false);
     assert_true(far_write(&card, 0, bytes, 5000, NULL));
     for (unsigned i = 0; i < 100; i++)
-        rig_step(&rig);
+        rig_step();
     card_post(&card, 0, 1);
     until_received(&card, 1);
     both_ways_once(&card, 2);
@@ -385,7 +361,7 @@ static void what_waits_too_long_is_dropped(void **state)
     assert_int_equal(card_connect(&card, false, false), 0);
     frame_make(bytes, 200, 1, 1, false);
     assert_true(far_write(&card, 0, bytes, 200, NULL));
-    rig_until(&rig, "a frame dropped", has_waited_too_long, NULL);
+    rig_until("a frame dropped", has_waited_too_long, NULL);
     assert_int_equal(card.queues[0].received, 0);
     assert_int_equal(card.counters->carrier, 1);
     both_ways_once(&card, 2);
@@ -403,7 +379,7 @@ static void a_port_that_goes_away_is_told(void **state)
     both_ways_once(&card, 1);
     close(card.far[0]);
     card.far[0] = 0;
-    rig_hear(&rig, BACKEND_FAILED, &message, NULL, NULL);
+    rig_hear(BACKEND_FAILED, &message, NULL, NULL);
     assert_string_equal(message.head.reason, "port of queue 0: No such device");
     end();
 }
@@ -411,16 +387,16 @@ static void a_port_that_goes_away_is_told(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(a_broken_ring_ends_that_card_only, end_worker),
-        cmocka_unit_test_teardown(what_is_wrong_in_itself_is_answered_and_dropped, end_worker),
-        cmocka_unit_test_teardown(a_page_that_cannot_be_written_is_one_frame_less, end_worker),
-        cmocka_unit_test_teardown(a_guest_that_takes_nothing_has_stalled, end_worker),
-        cmocka_unit_test_teardown(a_guest_that_takes_too_little_has_stalled, end_worker),
-        cmocka_unit_test_teardown(frames_wait_for_a_guest_that_says_nothing, end_worker),
-        cmocka_unit_test_teardown(frames_wait_for_a_guest_that_tells, end_worker),
-        cmocka_unit_test_teardown(what_waits_too_long_is_dropped, end_worker),
-        cmocka_unit_test_teardown(a_port_that_goes_away_is_told, end_worker),
+        cmocka_unit_test_teardown(a_broken_ring_ends_that_card_only, rig_end_worker),
+        cmocka_unit_test_teardown(what_is_wrong_in_itself_is_answered_and_dropped, rig_end_worker),
+        cmocka_unit_test_teardown(a_page_that_cannot_be_written_is_one_frame_less, rig_end_worker),
+        cmocka_unit_test_teardown(a_guest_that_takes_nothing_has_stalled, rig_end_worker),
+        cmocka_unit_test_teardown(a_guest_that_takes_too_little_has_stalled, rig_end_worker),
+        cmocka_unit_test_teardown(frames_wait_for_a_guest_that_says_nothing, rig_end_worker),
+        cmocka_unit_test_teardown(frames_wait_for_a_guest_that_tells, rig_end_worker),
+        cmocka_unit_test_teardown(what_waits_too_long_is_dropped, rig_end_worker),
+        cmocka_unit_test_teardown(a_port_that_goes_away_is_told, rig_end_worker),
     };
 
-    return cmocka_run_group_tests(tests, open_host, close_host);
+    return cmocka_run_group_tests(tests, rig_open, rig_close);
 }

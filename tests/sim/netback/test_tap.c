@@ -21,7 +21,6 @@
 #include <unistd.h>
 
 static const struct netif_meta plain;
-static struct rig rig;
 static struct card card;
 static uint8_t bytes[NETIF_RX_LENGTH_MAX], read_bytes[NETIF_RX_LENGTH_MAX];
 static int wire; /* a socket that sees, and sends to, what the tap's device carries */
@@ -64,29 +63,11 @@ static void open_wire(void)
 
 static int open_host(void **state)
 {
-    (void)state;
     if (unshare(CLONE_NEWNET) < 0) {
         fprintf(stderr, "no network namespaces here: %s\n", strerror(errno));
         exit(77);
     }
-    rig_open(&rig);
-    return 0;
-}
-
-static int close_host(void **state)
-{
-    (void)state;
-    rig_close(&rig);
-    return 0;
-}
-
-/* Of a test that failed, too. */
-static int end_worker(void **state)
-{
-    (void)state;
-    if (rig.worker > 0)
-        rig_kill(&rig);
-    return 0;
+    return rig_open(state);
 }
 
 /* A frame of ours on the wire, behind a header as the tap has it, but without num_buffers; others (IPv6's router solicitations) are passed over. */
@@ -130,8 +111,8 @@ static void a_tap_carries_what_it_can(void **state)
     uint32_t number = 77;
 
     (void)state;
-    rig_start(&rig, 0);
-    card_make(&rig, 0, NETBACK_PORT_TAP, 1, &card);
+    rig_start(0);
+    card_make(0, NETBACK_PORT_TAP, 1, &card);
     close(card.port[0]);
     close(card.far[0]);
     card.far[0] = 0;
@@ -144,22 +125,22 @@ static void a_tap_carries_what_it_can(void **state)
 
     frame_make(bytes, 1000, number, 1, false);
     assert_true(card_send(&card, 0, bytes, 1000, 400, &plain));
-    rig_until(&rig, "a frame on the wire", wire_has, &number);
+    rig_until("a frame on the wire", wire_has, &number);
     assert_int_equal(read_length, 10 + 1000);
     assert_memory_equal(read_bytes + 10, bytes, 1000);
     send_on_wire(&none, 1000);
-    rig_until(&rig, "a frame for the guest", guest_has, &number);
+    rig_until("a frame for the guest", guest_has, &number);
 
     number++; /* a large one, both ways, stays in one piece */
     frame_make(bytes, 60000, number, 1, true);
     assert_true(card_send(&card, 0, bytes, 60000, 4096, &gso));
-    rig_until(&rig, "a large frame on the wire", wire_has, &number);
+    rig_until("a large frame on the wire", wire_has, &number);
     assert_int_equal(read_length, 10 + 60000);
     offload_virtio_decode(read_bytes, 10, &header);
     assert_int_equal(header.gso_type, OFFLOAD_VIRTIO_GSO_TCPV4);
     assert_int_equal(header.gso_size, 1448);
     send_on_wire(&header, 60000);
-    rig_until(&rig, "a large frame for the guest", guest_has, &number);
+    rig_until("a large frame for the guest", guest_has, &number);
     assert_int_equal(card.queues[0].last.length, 60000);
     assert_int_equal(card.queues[0].last.meta.gso, NETIF_GSO_TCPV4);
 
@@ -168,25 +149,25 @@ static void a_tap_carries_what_it_can(void **state)
     frame_make(bytes, 64, number, 1, false);
     assert_true(card_send(&card, 0, bytes, 64, 4096, &plain));
     while (!card_is_answered(&card))
-        rig_step(&rig);
+        rig_step();
     assert_true(card.counters->queues[0].tx_drops[NETBACK_TX_DROP_PORT] > 0);
     set_up(true);
     number++;
     frame_make(bytes, 64, number, 1, false);
     assert_true(card_send(&card, 0, bytes, 64, 4096, &plain));
-    rig_until(&rig, "a frame on the wire that is up again", wire_has, &number);
+    rig_until("a frame on the wire that is up again", wire_has, &number);
 
-    rig_kill(&rig); /* the tap is kept: nothing is lost of what comes meanwhile */
+    rig_kill(); /* the tap is kept: nothing is lost of what comes meanwhile */
     number++;
     frame_make(bytes, 64, number, 1, false);
     send_on_wire(&none, 64);
-    rig_start(&rig, 0);
+    rig_start(0);
     assert_int_equal(card_connect(&card, true, false), 0);
-    rig_until(&rig, "a frame that came while nobody served", guest_has, &number);
+    rig_until("a frame that came while nobody served", guest_has, &number);
 
     struct netback_message message;
     assert_int_equal(system("ip link del vif1.0"), 0);
-    rig_hear(&rig, BACKEND_FAILED, &message, NULL, NULL);
+    rig_hear(BACKEND_FAILED, &message, NULL, NULL);
     card_disconnect(&card);
     card_free(&card);
     close(wire);
@@ -195,8 +176,8 @@ static void a_tap_carries_what_it_can(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(a_tap_carries_what_it_can, end_worker),
+        cmocka_unit_test_teardown(a_tap_carries_what_it_can, rig_end_worker),
     };
 
-    return cmocka_run_group_tests(tests, open_host, close_host);
+    return cmocka_run_group_tests(tests, open_host, rig_close);
 }

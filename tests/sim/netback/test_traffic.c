@@ -14,39 +14,15 @@
 #include <xendev/event_channel.h>
 
 static const struct netif_meta plain;
-static struct rig rig;
 static struct card card;
 static uint8_t bytes[NETIF_RX_LENGTH_MAX];
 static struct got got;
 static struct offload_virtio header;
 
-static int open_host(void **state)
-{
-    (void)state;
-    rig_open(&rig);
-    return 0;
-}
-
-static int close_host(void **state)
-{
-    (void)state;
-    rig_close(&rig);
-    return 0;
-}
-
-/* Of a test that failed, too. */
-static int end_worker(void **state)
-{
-    (void)state;
-    if (rig.worker > 0)
-        rig_kill(&rig);
-    return 0;
-}
-
 static void begin(enum netback_port port, unsigned queues, uint32_t poll_time_us)
 {
-    rig_start(&rig, poll_time_us);
-    card_make(&rig, 0, port, queues, &card);
+    rig_start(poll_time_us);
+    card_make(0, port, queues, &card);
 }
 
 static void end(void)
@@ -55,7 +31,7 @@ static void end(void)
         assert_false(card.queues[i].broken);
     card_disconnect(&card);
     card_free(&card);
-    rig_kill(&rig);
+    rig_kill();
 }
 
 struct wish {
@@ -74,7 +50,7 @@ static void until_received(unsigned queue, uint32_t count)
 {
     struct wish wish = {.queue = queue, .received = count};
 
-    rig_until(&rig, "a frame for the guest", has_received, &wish);
+    rig_until("a frame for the guest", has_received, &wish);
 }
 
 static bool far_has_read(void *arg)
@@ -84,7 +60,7 @@ static bool far_has_read(void *arg)
 
 static void until_far_read(unsigned queue)
 {
-    rig_until(&rig, "a frame from the guest", far_has_read, &queue);
+    rig_until("a frame from the guest", far_has_read, &queue);
 }
 
 static bool all_answered(void *arg)
@@ -95,7 +71,7 @@ static bool all_answered(void *arg)
 
 static void until_answered(void)
 {
-    rig_until(&rig, "answers to all the guest sent", all_answered, NULL);
+    rig_until("answers to all the guest sent", all_answered, NULL);
 }
 
 static void one_each_way(uint32_t length, uint32_t number)
@@ -171,7 +147,7 @@ static void a_rush_is_neither_lost_nor_out_of_order(void **state)
         }
         while (far_read(&card, 0, &got, &header))
             assert_int_equal(frame_number(got.bytes), read++);
-        rig_step(&rig);
+        rig_step();
     }
     until_answered();
     for (uint32_t i = 0; i < count; i++)
@@ -299,7 +275,7 @@ static void ask(uint16_t type, uint32_t first, uint32_t second, uint32_t third)
     assert_int_equal(ring_front_request(&card.ctrl, slot), 0);
     if (ring_front_publish(&card.ctrl))
         xendev_channel_notify(card.ctrl_channel);
-    rig_until(&rig, "an answer on the control ring", has_answer, &due);
+    rig_until("an answer on the control ring", has_answer, &due);
 }
 
 static void the_guests_hash_chooses_the_queue(void **state)
@@ -335,8 +311,8 @@ static void the_guests_hash_chooses_the_queue(void **state)
         }
         if (round == 1)
             break;
-        rig_kill(&rig); /* what was agreed on outlives the worker */
-        rig_start(&rig, 0);
+        rig_kill(); /* what was agreed on outlives the worker */
+        rig_start(0);
         assert_int_equal(card_connect(&card, true, false), 0);
     }
     assert_int_equal(used, (1u << CARD_QUEUES) - 1);
@@ -393,7 +369,7 @@ static void a_rate_makes_the_guest_wait_and_loses_nothing(void **state)
             sent++;
         while (far_read(&card, 0, &got, &header))
             assert_int_equal(frame_number(got.bytes), read++);
-        rig_step(&rig);
+        rig_step();
     }
     until_answered();
     assert_true(card.counters->queues[0].tx_waits > 0);
@@ -406,7 +382,7 @@ static void a_rate_makes_the_guest_wait_and_loses_nothing(void **state)
         assert_true(card_send(&card, 0, bytes, 30000, 4096, &plain));
     }
     for (unsigned i = 0; i < 500; i++)
-        rig_step(&rig);
+        rig_step();
     assert_false(card_is_answered(&card));
     card.order.tuning.rate_bytes = 0;
     card_tune(&card);
@@ -480,13 +456,13 @@ static void frames_go_through_the_switch(void **state)
         frame_make(bytes, 5000, i, (uint16_t)i, true);
         const uint32_t before = card.queues[0].received + card.queues[1].received;
         assert_true(card_send(&card, i % 2, bytes, 5000, 4096, &gso));
-        rig_until(&rig, "a frame in the switch", bridge_has_read, NULL);
+        rig_until("a frame in the switch", bridge_has_read, NULL);
         frame_consumer_release(&bridge_in);
         assert_int_equal(got.length, 5000);
         assert_int_equal(got.meta.gso, NETIF_GSO_TCPV4);
         bridge_write(5000, &gso);
         while (card.queues[0].received + card.queues[1].received < before + 5) { /* 4946 bytes, by 1000 */
-            rig_step(&rig);
+            rig_step();
         }
     }
     assert_true(card.queues[0].received > 0 && card.queues[1].received > 0); /* spread by a hash of the worker's own */
@@ -531,9 +507,9 @@ static void a_slow_switch_makes_the_guest_wait(void **state)
     assert_int_equal(card_connect(&card, false, false), 0);
     flood_sent = 0;
     flood_end = 1000;
-    rig_until(&rig, "frames to fill the switch", flood_has_filled_the_switch, NULL);
+    rig_until("frames to fill the switch", flood_has_filled_the_switch, NULL);
     for (uint32_t read = 0; read < flood_end; read++) {
-        rig_until(&rig, "a frame in the switch", flood_has_come, NULL);
+        rig_until("a frame in the switch", flood_has_come, NULL);
         assert_int_equal(frame_number(got.bytes), read);
         if (frame_consumer_release(&bridge_in))
             port_bell_ring(card.port[2]);
@@ -547,18 +523,18 @@ static void a_slow_switch_makes_the_guest_wait(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_teardown(frames_arrive_as_they_were_sent, end_worker),
-        cmocka_unit_test_teardown(what_was_sent_before_it_connected_is_found, end_worker),
-        cmocka_unit_test_teardown(a_rush_is_neither_lost_nor_out_of_order, end_worker),
-        cmocka_unit_test_teardown(blank_checksums_and_segments_pass_both_ways, end_worker),
-        cmocka_unit_test_teardown(what_a_guest_does_not_take_is_done_for_it, end_worker),
-        cmocka_unit_test_teardown(each_queue_serves_its_own, end_worker),
-        cmocka_unit_test_teardown(the_guests_hash_chooses_the_queue, end_worker),
-        cmocka_unit_test_teardown(multicasts_are_those_asked_for, end_worker),
-        cmocka_unit_test_teardown(a_rate_makes_the_guest_wait_and_loses_nothing, end_worker),
-        cmocka_unit_test_teardown(frames_go_through_the_switch, end_worker),
-        cmocka_unit_test_teardown(a_slow_switch_makes_the_guest_wait, end_worker),
+        cmocka_unit_test_teardown(frames_arrive_as_they_were_sent, rig_end_worker),
+        cmocka_unit_test_teardown(what_was_sent_before_it_connected_is_found, rig_end_worker),
+        cmocka_unit_test_teardown(a_rush_is_neither_lost_nor_out_of_order, rig_end_worker),
+        cmocka_unit_test_teardown(blank_checksums_and_segments_pass_both_ways, rig_end_worker),
+        cmocka_unit_test_teardown(what_a_guest_does_not_take_is_done_for_it, rig_end_worker),
+        cmocka_unit_test_teardown(each_queue_serves_its_own, rig_end_worker),
+        cmocka_unit_test_teardown(the_guests_hash_chooses_the_queue, rig_end_worker),
+        cmocka_unit_test_teardown(multicasts_are_those_asked_for, rig_end_worker),
+        cmocka_unit_test_teardown(a_rate_makes_the_guest_wait_and_loses_nothing, rig_end_worker),
+        cmocka_unit_test_teardown(frames_go_through_the_switch, rig_end_worker),
+        cmocka_unit_test_teardown(a_slow_switch_makes_the_guest_wait, rig_end_worker),
     };
 
-    return cmocka_run_group_tests(tests, open_host, close_host);
+    return cmocka_run_group_tests(tests, rig_open, rig_close);
 }
