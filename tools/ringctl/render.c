@@ -149,6 +149,36 @@ void render_lines(const json_t *device, const struct line *lines, size_t count, 
     }
 }
 
+void render_device(const json_t *device, FILE *stream)
+{
+    static const struct line lines[] = {
+        {"device", "domain", "domid", false},
+        {"device", "number", "devid", false},
+        {"device", "name", "name", false},
+        {"device", "state", "state", false},
+        {"device", "front end", "front_state", false},
+        {"device", "doing", "activity", false},
+        {"device", "last error", "last_error", false},
+    };
+
+    render_lines(device, lines, sizeof(lines) / sizeof(lines[0]), stream);
+}
+
+void render_worker(const json_t *device, FILE *stream)
+{
+    static const struct line lines[] = {
+        {"worker", "state", "worker.state", false},
+        {"worker", "pid", "worker.pid", false},
+        {"worker", "version", "worker.version", false},
+        {"worker", "origin", "worker.origin", false},
+        {"worker", "restarts", "worker.restarts", false},
+        {"worker", "last death", "worker.last_death", false},
+        {"worker", "recovery (ms)", "worker.last_recovery_ms", false},
+    };
+
+    render_lines(device, lines, sizeof(lines) / sizeof(lines[0]), stream);
+}
+
 void render_counts(const char *title, json_t *counts, FILE *stream)
 {
     const char *reason;
@@ -189,4 +219,11 @@ void render_death(const json_t *object, FILE *stream)
         render_value(place, stream);
         fputc('\n', stream);
     }
+}
+
+void render_crash(const json_t *crash, FILE *stream)
+{
+    fputs("last crash of its guest's workers\n", stream);
+    render_death(crash, stream);
+    render_line(crash, "were in flight", "suspects", stream);
 }

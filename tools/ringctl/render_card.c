@@ -66,13 +66,6 @@ void render_cards(const json_t *devices, FILE *stream)
 /* ---- One card. -------------------------------------------------------------------------------------------------- */
 
 static const struct line card_lines[] = {
-    {"device", "domain", "domid", false},
-    {"device", "number", "devid", false},
-    {"device", "name", "name", false},
-    {"device", "state", "state", false},
-    {"device", "front end", "front_state", false},
-    {"device", "doing", "activity", false},
-    {"device", "last error", "last_error", false},
     {"card", "kind", "kind", false},
     {"card", "netdev", "netdev", false},
     {"card", "bridge", "bridge", false},
@@ -124,17 +117,6 @@ static const struct line control_lines[] = {
     {"control ring", "hash", "hash", false},
 };
 
-static const struct line worker_lines[] = {
-    {"worker", "state", "worker.state", false},
-    {"worker", "pid", "worker.pid", false},
-    {"worker", "version", "worker.version", false},
-    {"worker", "origin", "worker.origin", false},
-    {"worker", "restarts", "worker.restarts", false},
-    {"worker", "last death", "worker.last_death", false},
-    {"worker", "recovery (ms)", "worker.last_recovery_ms", false},
-    {"worker", "recovery (ns)", "recovery_ns", false},
-};
-
 #define LINES(array) (array), sizeof(array) / sizeof((array)[0])
 
 static void render_rate(const json_t *device, FILE *stream)
@@ -175,19 +157,11 @@ static void render_direction(size_t queue, const char *name, const json_t *direc
     render_counts(title, json_object_get(direction, "drops"), stream);
 }
 
-static void render_crash(const json_t *crash, FILE *stream)
-{
-    if (!json_is_object(crash))
-        return;
-    fputs("last crash of its guest's workers\n", stream);
-    render_death(crash, stream);
-    render_line(crash, "were in flight", "suspects", stream);
-}
-
 void render_card(const json_t *device, FILE *stream)
 {
     size_t index;
     json_t *queue;
+    render_device(device, stream);
     render_lines(device, LINES(card_lines), stream);
     render_rate(device, stream);
     render_features(json_object_get(device, "features"), stream);
@@ -201,6 +175,8 @@ void render_card(const json_t *device, FILE *stream)
     }
     if (json_is_object(json_object_get(device, "control_ring")))
         render_lines(json_object_get(device, "control_ring"), LINES(control_lines), stream);
-    render_lines(device, LINES(worker_lines), stream);
-    render_crash(json_object_get(device, "crash"), stream);
+    render_worker(device, stream);
+    render_line(device, "recovery (ns)", "recovery_ns", stream);
+    if (json_is_object(json_object_get(device, "crash")))
+        render_crash(json_object_get(device, "crash"), stream);
 }

@@ -39,13 +39,6 @@ void render_disks(const json_t *devices, FILE *stream)
 /* ---- One disk. -------------------------------------------------------------------------------------------------- */
 
 static const struct line disk_lines[] = {
-    {"device", "domain", "domid", false},
-    {"device", "number", "devid", false},
-    {"device", "name", "name", false},
-    {"device", "state", "state", false},
-    {"device", "front end", "front_state", false},
-    {"device", "doing", "activity", false},
-    {"device", "last error", "last_error", false},
     {"disk", "kind", "kind", false},
     {"disk", "source", "source", false},
     {"disk", "mode", "mode", false},
@@ -74,13 +67,6 @@ static const struct line disk_lines[] = {
     {"requests", "pages mapped", "grants.mapped", false},
     {"requests", "polls hit", "polls.hit", false},
     {"requests", "polls missed", "polls.missed", false},
-    {"worker", "state", "worker.state", false},
-    {"worker", "pid", "worker.pid", false},
-    {"worker", "version", "worker.version", false},
-    {"worker", "origin", "worker.origin", false},
-    {"worker", "restarts", "worker.restarts", false},
-    {"worker", "last death", "worker.last_death", false},
-    {"worker", "recovery (ms)", "worker.last_recovery_ms", false},
 };
 
 /* "write of 3 sectors at 2048, id 0x11, 3 attempts" */
@@ -110,15 +96,13 @@ static void render_parked(const json_t *parked, FILE *stream)
 }
 
 /* Unless it was told already, of what parked the device. */
-static void render_crash(const json_t *crash, const json_t *parked, FILE *stream)
+static void render_last_crash(const json_t *crash, const json_t *parked, FILE *stream)
 {
     size_t index;
     json_t *request;
     if (!json_is_object(crash) || json_equal(json_object_get(crash, "when"), json_object_get(parked, "when")))
         return;
-    fputs("last crash of its guest's workers\n", stream);
-    render_death(crash, stream);
-    render_line(crash, "were in flight", "suspects", stream);
+    render_crash(crash, stream);
     json_array_foreach(json_object_get(crash, "requests"), index, request)
     {
         render_request(request, "", stream);
@@ -127,8 +111,10 @@ static void render_crash(const json_t *crash, const json_t *parked, FILE *stream
 
 void render_disk(const json_t *device, FILE *stream)
 {
+    render_device(device, stream);
     render_lines(device, disk_lines, sizeof(disk_lines) / sizeof(disk_lines[0]), stream);
+    render_worker(device, stream);
     render_counts("errors", json_object_get(device, "errors"), stream);
     render_parked(json_object_get(device, "parked"), stream);
-    render_crash(json_object_get(device, "crash"), json_object_get(device, "parked"), stream);
+    render_last_crash(json_object_get(device, "crash"), json_object_get(device, "parked"), stream);
 }

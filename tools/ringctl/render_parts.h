@@ -53,7 +53,13 @@ void render_line(const json_t *device, const char *label, const char *path, FILE
 /* A title, then a line for each reason that occurred: `counts` has a number for each. */
 void render_counts(const char *title, json_t *counts, FILE *stream);
 
+/* What there is of every kind of device: itself, and what serves it. */
+void render_device(const json_t *device, FILE *stream);
+void render_worker(const json_t *device, FILE *stream);
+
 /* When, how and where a worker died. */
 void render_death(const json_t *object, FILE *stream);
+/* That, under a title, and how many requests it may have been. */
+void render_crash(const json_t *crash, FILE *stream);
 
 #endif
