@@ -43,14 +43,9 @@ static const struct timeval reconnect_period = {.tv_sec = 1};
 /* Lets go of xenstore; guests and their workers are cared for without it. */
 static void leave_store(struct backend *backend)
 {
-    struct device *device;
-    struct guest *guest;
-
     sweep_stop(backend);
-    LIST_FOREACH (guest, &backend->guests, entry) {
-        LIST_FOREACH (device, &guest->devices, entry)
-            effect_leave(device);
-    }
+    for (struct device *device = device_first(backend); device != NULL; device = device_next(device))
+        effect_leave(device);
     xendev_bus_close(backend->bus);
     backend->bus = NULL;
     xendev_store_close(backend->store);

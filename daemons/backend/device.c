@@ -22,6 +22,26 @@
 #include "kind.h"
 #include "serve.h"
 
+/* The first device of these guests, from `guest` on. */
+static struct device *first_from(const struct guest *guest)
+{
+    while (guest != NULL && LIST_EMPTY(&guest->devices))
+        guest = LIST_NEXT(guest, entry);
+    return guest == NULL ? NULL : LIST_FIRST(&guest->devices);
+}
+
+struct device *device_first(const struct backend *backend)
+{
+    return first_from(LIST_FIRST(&backend->guests));
+}
+
+struct device *device_next(const struct device *device)
+{
+    struct device *next = LIST_NEXT(device, entry);
+
+    return next != NULL ? next : first_from(LIST_NEXT(device->guest, entry));
+}
+
 const char *device_activity(const struct device *device)
 {
     static const char *const names[] = {"idle",      "adopting", "preparing",  "acquiring",     "attaching",

@@ -99,6 +99,10 @@ enum xenbus_state device_front_state(const struct device *device);
 /* Why it failed last, or NULL. */
 const char *device_last_error(const struct device *device);
 
+/* All devices of all guests, one after the other; NULL after the last. What is next is to be asked before the device itself can go. */
+struct device *device_first(const struct backend *backend);
+struct device *device_next(const struct device *device);
+
 /* ---- For effects.c. ---- */
 
 /* The device of a back end: left when xenstore was, or made, with its guest. NULL when that is impossible; the reason is logged. */

@@ -128,33 +128,26 @@ json_t *report_parked(const struct device *device, json_t *request)
 /* The device that is called that, with this after its name; NULL when there is none. */
 static struct device *find_device(const struct backend *backend, const char *tail, const char *wanted)
 {
-    const struct guest *guest;
     struct device *device;
     char name[NAME_SIZE];
 
-    LIST_FOREACH (guest, &backend->guests, entry) {
-        LIST_FOREACH (device, &guest->devices, entry) {
-            name_device(device, tail, name);
-            if (strcmp(name, wanted) == 0)
-                return device;
-        }
+    for (device = device_first(backend); device != NULL; device = device_next(device)) {
+        name_device(device, tail, name);
+        if (strcmp(name, wanted) == 0)
+            break;
     }
-    return NULL;
+    return device;
 }
 
 static void on_list(struct control_request *request, void *arg)
 {
     const struct backend *backend = arg;
     json_t *devices = json_array();
-    const struct guest *guest;
-    const struct device *device;
 
-    LIST_FOREACH (guest, &backend->guests, entry) {
-        LIST_FOREACH (device, &guest->devices, entry) {
-            if (json_array_append_new(devices, backend->kind->report(device)) < 0) {
-                json_decref(devices);
-                devices = NULL;
-            }
+    for (const struct device *device = device_first(backend); device != NULL; device = device_next(device)) {
+        if (json_array_append_new(devices, backend->kind->report(device)) < 0) {
+            json_decref(devices);
+            devices = NULL;
         }
     }
     control_reply(request, json_pack("{s:o}", "devices", devices));
@@ -203,15 +196,11 @@ static void on_post(struct control_request *request, void *arg)
 void report_each_device(const struct backend *backend, struct evbuffer *out,
                         void (*sample)(struct evbuffer *out, const struct device *device, const char *name))
 {
-    const struct guest *guest;
-    const struct device *device;
     char name[NAME_SIZE];
 
-    LIST_FOREACH (guest, &backend->guests, entry) {
-        LIST_FOREACH (device, &guest->devices, entry) {
-            name_device(device, "", name);
-            sample(out, device, name);
-        }
+    for (const struct device *device = device_first(backend); device != NULL; device = device_next(device)) {
+        name_device(device, "", name);
+        sample(out, device, name);
     }
 }
 

@@ -34,18 +34,14 @@ static bool is_same_file(int one, int other)
 static bool is_promised(const struct vbd *vbd)
 {
     const struct backend *backend = device_backend(&vbd->device);
-    const struct guest *guest;
-    const struct device *other;
 
     if (!sweep_is_settled(backend))
         return true;
-    LIST_FOREACH (guest, &backend->guests, entry) {
-        LIST_FOREACH (other, &guest->devices, entry) {
-            if (other->state == DEVICE_ADOPTING || other->state == DEVICE_RESUMING)
-                return true;
-            if (other->state == DEVICE_RECOVERING && is_same_file(vbd_of_const(other)->image_fd, vbd->image_fd))
-                return true;
-        }
+    for (const struct device *other = device_first(backend); other != NULL; other = device_next(other)) {
+        if (other->state == DEVICE_ADOPTING || other->state == DEVICE_RESUMING)
+            return true;
+        if (other->state == DEVICE_RECOVERING && is_same_file(vbd_of_const(other)->image_fd, vbd->image_fd))
+            return true;
     }
     return false;
 }

@@ -38,15 +38,10 @@ struct switch_request {
 
 static struct vif *find(const struct netback *netback, const char *port)
 {
-    const struct guest *guest;
-    struct device *device;
-
-    LIST_FOREACH (guest, &netback->backend.guests, entry) {
-        LIST_FOREACH (device, &guest->devices, entry) {
-            struct vif *vif = vif_of(device);
-            if (vif->port == &port_switch && strcmp(vif->card.netdev, port) == 0)
-                return vif;
-        }
+    for (struct device *device = device_first(&netback->backend); device != NULL; device = device_next(device)) {
+        struct vif *vif = vif_of(device);
+        if (vif->port == &port_switch && strcmp(vif->card.netdev, port) == 0)
+            return vif;
     }
     return NULL;
 }
@@ -120,15 +115,12 @@ static void forget_requests(struct netback *netback)
 
 static void present_all(const struct netback *netback, bool (*is_due)(const struct vif *vif))
 {
-    const struct guest *guest;
     struct device *device, *next;
 
-    LIST_FOREACH (guest, &netback->backend.guests, entry) {
-        for (device = LIST_FIRST(&guest->devices); device != NULL; device = next) {
-            next = LIST_NEXT(device, entry);
-            if (is_due(vif_of(device)))
-                switch_attach(vif_of(device));
-        }
+    for (device = device_first(&netback->backend); device != NULL; device = next) {
+        next = device_next(device);
+        if (is_due(vif_of(device)))
+            switch_attach(vif_of(device));
     }
 }
 

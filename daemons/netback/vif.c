@@ -275,16 +275,13 @@ static void fini(struct device *device)
 static const struct device *find_namesake(const struct vif *vif)
 {
     const struct backend *backend = device_backend(&vif->device);
-    const struct guest *guest;
     const struct device *other;
 
-    LIST_FOREACH (guest, &backend->guests, entry) {
-        LIST_FOREACH (other, &guest->devices, entry) {
-            if (other != &vif->device && strcmp(vif_of_const(other)->card.netdev, vif->card.netdev) == 0)
-                return other;
-        }
+    for (other = device_first(backend); other != NULL; other = device_next(other)) {
+        if (other != &vif->device && strcmp(vif_of_const(other)->card.netdev, vif->card.netdev) == 0)
+            break;
     }
-    return NULL;
+    return other;
 }
 
 static void discard(struct device *device)
@@ -372,16 +369,13 @@ static void let_go(struct device *device)
 
 void vif_netdevs_changed(struct netback *netback)
 {
-    struct guest *guest;
     struct device *device, *next;
 
-    LIST_FOREACH (guest, &netback->backend.guests, entry) {
-        for (device = LIST_FIRST(&guest->devices); device != NULL; device = next) {
-            struct vif *vif = vif_of(device);
-            next = LIST_NEXT(device, entry);
-            if (vif->step == VIF_STEP_FORWARDING)
-                vif->port->netdevs_changed(vif);
-        }
+    for (device = device_first(&netback->backend); device != NULL; device = next) {
+        struct vif *vif = vif_of(device);
+        next = device_next(device);
+        if (vif->step == VIF_STEP_FORWARDING)
+            vif->port->netdevs_changed(vif);
     }
 }
 

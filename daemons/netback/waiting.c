@@ -51,20 +51,16 @@ static void look(struct vif *vif)
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     struct netback *netback = arg;
-    struct guest *guest, *next_guest;
     struct device *device, *next;
     bool any = false;
 
     (void)fd;
     (void)what;
-    for (guest = LIST_FIRST(&netback->backend.guests); guest != NULL; guest = next_guest) {
-        next_guest = LIST_NEXT(guest, entry);
-        for (device = LIST_FIRST(&guest->devices); device != NULL; device = next) {
-            next = LIST_NEXT(device, entry);
-            if (vif_of(device)->step != VIF_STEP_NONE) {
-                any = true;
-                look(vif_of(device));
-            }
+    for (device = device_first(&netback->backend); device != NULL; device = next) {
+        next = device_next(device);
+        if (vif_of(device)->step != VIF_STEP_NONE) {
+            any = true;
+            look(vif_of(device));
         }
     }
     if (any)
