@@ -1,58 +1,18 @@
 # SPDX-License-Identifier: MIT
 # shellcheck shell=bash disable=SC2034
 # What tests of blkbackd on the simulator share. Sourced by scripts that `simhost run` starts, with RINGBACK_BUILD naming the build.
-#
-# Everything is private to the test: the host, the daemon's directories, the images. What was started is stopped at exit, by process id. A
-# test fails by its first command that fails, by fail, or by what a sanitizer wrote into the daemon's log.
-. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+FAMILY=blkback
+. "$(dirname "${BASH_SOURCE[0]}")/daemon.sh"
 
-: "${RINGBACK_BUILD:?names the build directory}" "${SIMXEN_DIR:?is set by simhost run}"
-PATH=$RINGBACK_BUILD/sim/guest:$RINGBACK_BUILD/tools/ringctl:$PATH
-daemon_program=$RINGBACK_BUILD/daemons/blkback/blkbackd
-worker_program=$RINGBACK_BUILD/daemons/blkback/worker/blkbackd-worker
-
-# Seconds after which something hangs. Far more than it ever takes: none is a measure of speed.
-readonly LIMIT_DAEMON=30   # the daemon starts or stops
-readonly LIMIT_ATTACH=30   # a disk is attached or detached
-readonly LIMIT_REQUEST=60  # a guest gets an answer
-readonly LIMIT_RECOVERY=30 # a successor serves
-
-readonly WORK=$SIMXEN_DIR/test
-RUN=$WORK/run
-readonly DAEMON_LOG=$WORK/blkbackd.log
 readonly XVDA=51712 XVDB=51728
 
-daemon_pid=
 keeper_pid=
-guest_pids=()
-at_end=: # a command of the script's own, run at exit
-crashes_expected= # not empty: workers may crash
 
 # ---- The daemon. ---------------------------------------------------------------------------------------------------------
 
-control() {
-    local command=$1
-    shift
-    ringctl "$command" --socket="$RUN/blkbackd.sock" "$@"
-}
-
-# daemon_of BUILD: from now on another version is started: newer (0.1.1), or foreign (0.2.0, with channel and journal of another version); own.
-daemon_of() {
-    daemon_program=$RINGBACK_BUILD/tests/sim/blkback/$1/blkbackd
-    worker_program=$RINGBACK_BUILD/tests/sim/blkback/$1/blkbackd-worker
-    if [ "$1" = own ]; then
-        daemon_program=$RINGBACK_BUILD/daemons/blkback/blkbackd
-        worker_program=$RINGBACK_BUILD/daemons/blkback/worker/blkbackd-worker
-    fi
-}
-
 # daemon_start_with OPTION...: beside those that keep it private.
 daemon_start_with() {
-    mkdir -p "$WORK"
-    "$daemon_program" --config=/dev/null --run-dir="$RUN" --ram-dir="$WORK/ram" --worker="$worker_program" \
-        "$@" </dev/null >>"$DAEMON_LOG" 2>&1 &
-    daemon_pid=$!
-    wait_until "$LIMIT_DAEMON" "blkbackd to serve" control list
+    daemon_launch --ram-dir="$WORK/ram" "$@"
 }
 
 daemon_start() {
@@ -61,7 +21,6 @@ daemon_start() {
 
 # As a service manager does it: started again whenever it ends, until the test ends. Its process is in $WORK/daemon.pid.
 daemon_keep() {
-    mkdir -p "$WORK"
     keep_daemon 2>/dev/null & # who was killed is no news
     keeper_pid=$!
     wait_until "$LIMIT_DAEMON" "blkbackd to serve" control list
@@ -95,23 +54,6 @@ daemon_unkeep() {
     kill -TERM "$(cat "$WORK/daemon.pid")" 2>/dev/null
     wait "$keeper_pid"
     keeper_pid=
-}
-
-# daemon_end SIGNAL: ends the daemon; its workers go on.
-daemon_end() {
-    kill -"$1" "$daemon_pid" 2>/dev/null || true
-    wait_until "$LIMIT_DAEMON" "blkbackd to end" dead "$daemon_pid"
-    wait "$daemon_pid" 2>/dev/null || true
-    daemon_pid=
-}
-
-# The processes of the workers that serve guests, one a line.
-worker_pids() {
-    local file
-    for file in "$RUN"/blkback/*/worker; do
-        [ -e "$file" ] && cut -d' ' -f1 "$file"
-    done
-    return 0
 }
 
 # ---- Domains and disks. ----------------------------------------------------------------------------------------------------
@@ -250,29 +192,8 @@ sizes_flat() {
 
 # ---- The end. ---------------------------------------------------------------------------------------------------------------
 
-end() {
-    local status=$? pid
-    set +e
-    for pid in "${guest_pids[@]}"; do
-        kill -KILL "$pid" 2>/dev/null
-    done
+end_daemons() {
     [ -n "$keeper_pid" ] && daemon_unkeep
     [ -n "$daemon_pid" ] && kill -TERM "$daemon_pid" 2>/dev/null && wait "$daemon_pid" 2>/dev/null
-    for pid in $(worker_pids); do
-        [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = blkbackd-worker ] && kill -KILL "$pid" 2>/dev/null
-    done
-    if grep -qE 'Sanitizer|runtime error:|assert' "$DAEMON_LOG" 2>/dev/null; then
-        say "FAILED: see the daemon's log" >&2
-        status=1
-    fi
-    if [ -z "$crashes_expected" ] && grep -qE 'it crashed: signal|worker (exited with status|killed by signal (4|5|6|7|8|11|31) )' "$DAEMON_LOG" 2>/dev/null; then
-        say "FAILED: a worker crashed" >&2
-        status=1
-    fi
-    $at_end
-    if [ "$status" -ne 0 ] && [ "$status" -ne 77 ]; then
-        tail -n 60 "$WORK"/*.log "$WORK"/guest.?????? 2>/dev/null
-    fi
-    exit "$status"
 }
 trap end EXIT
