@@ -14,7 +14,8 @@
  *                                            <-  PORT_FAILED, at any time: the port is closed, for the reason told. What goes on in
  *                                                its memory interests nobody any more; attach it anew, without descriptors
  *
- * From PORT_ATTACHED on the port forwards, both ways. Answers come in the order of what they answer. A port is known by its name,
+ * From PORT_ATTACHED on the port forwards, both ways. Only a tapbridged that has just begun takes no frames until the first
+ * PORT_SETTLED, or for 5 seconds: what is for a port that is about to come back would be lost. Answers come in the order of what they answer. A port is known by its name,
  * which is unique over all bridges. Attaching one that is there already changes what it may do (bridge, mac, addresses, flags,
  * group); without descriptors it gets new memory, and what was in the old one is lost. A wrong result concerns that attempt only:
  * ENOENT, no bridge of that name; EINVAL, memory that is none; EPROTO, impossible indices in the memory; ENOSPC, the bridge has

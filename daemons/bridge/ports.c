@@ -192,6 +192,8 @@ int ports_attach(struct tapbridge *tapbridge, const struct port_message *attach,
     port->flags = attach->flags;
     port->group = attach->group;
     port->presented = true;
+    if (!tapbridge->gathering)
+        shm_begin(port);
     *ret_port = port;
     return 0;
 }
@@ -220,4 +222,5 @@ void ports_settle(struct tapbridge *tapbridge)
             log_info(port->log, "port %s left: its client has it no more", port->port.name);
             ports_detach(port);
         }
+    served_gathered(tapbridge);
 }

@@ -14,6 +14,7 @@
 #include "tables.h"
 #include "tap.h"
 
+#define GATHER_TICKS   5u  /* how long all wait for the ports of a client that does not come */
 #define SAVE_TICKS     2u  /* between two looks whether a table has changed */
 #define SAVE_ALL_TICKS 60u /* and for how long what was only seen again goes unsaved */
 
@@ -96,6 +97,8 @@ static void open_tap(struct served_bridge *served, struct tap_port *tap)
     } else {
         log_info(&tap->log, "a port of %s", served->bridge.name);
         served_restore(served, &tap->port);
+        if (!served->tapbridge->gathering)
+            tap_begin(tap);
     }
     tap->error = err;
 }
@@ -287,12 +290,30 @@ void served_free_all(struct tapbridge *tapbridge)
     }
 }
 
+void served_gathered(struct tapbridge *tapbridge)
+{
+    struct served_bridge *served;
+    struct shm_port *port;
+    struct tap_port *tap;
+
+    if (!tapbridge->gathering)
+        return;
+    tapbridge->gathering = false;
+    TAILQ_FOREACH (served, &tapbridge->bridges, next) {
+        TAILQ_FOREACH (port, &served->shms, next)
+            shm_begin(port);
+        TAILQ_FOREACH (tap, &served->taps, next)
+            tap_begin(tap);
+    }
+}
+
 void served_tick(struct tapbridge *tapbridge)
 {
     const int64_t now = tapbridge_now();
     struct served_bridge *served;
 
-    tapbridge->ticks++;
+    if (++tapbridge->ticks == GATHER_TICKS)
+        served_gathered(tapbridge);
     TAILQ_FOREACH (served, &tapbridge->bridges, next) {
         fdb_age(served->bridge.fdb, now);
         open_missing_taps(served);

@@ -18,6 +18,10 @@ bool served_apply(struct tapbridge *tapbridge);
 void served_free_all(struct tapbridge *tapbridge);
 struct served_bridge *served_find(struct tapbridge *tapbridge, const char *name);
 
+/* After its start tapbridged takes no frame from any port until its client has presented all it has, or, in case there is no client, for
+ * some seconds: a frame for a port that is yet to come back would go nowhere. */
+void served_gathered(struct tapbridge *tapbridge);
+
 /* Once a second: ageing, taps that are missing, and now and then what has changed is saved. */
 void served_tick(struct tapbridge *tapbridge);
 

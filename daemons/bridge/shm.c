@@ -129,7 +129,8 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
     if (port->memory == NULL)
         return;
     if (port->failure == 0) {
-        serve(port);
+        if (port->begun)
+            serve(port);
         return;
     }
     log_warning(port->log, "port %s closed: %s", port->port.name, port->reason);
@@ -144,7 +145,7 @@ static void on_bell(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     port->bells_heard++;
-    if (port->failure == 0)
+    if (port->failure == 0 && port->begun)
         serve(port);
 }
 
@@ -179,7 +180,7 @@ int shm_open(struct shm_port *port, struct event_base *base, const int fds[PORT_
     err = -ENOMEM;
     port->bell = event_new(base, fds[1], EV_READ | EV_PERSIST | EV_ET, on_bell, port);
     port->again = evtimer_new(base, on_again, port);
-    if (port->bell == NULL || port->again == NULL || event_add(port->bell, NULL) < 0 || run_soon(port) < 0)
+    if (port->bell == NULL || port->again == NULL || event_add(port->bell, NULL) < 0)
         goto failed;
     memcpy(port->fds, fds, sizeof(port->fds));
     context = (struct shm_context){failed, arg};
@@ -187,6 +188,7 @@ int shm_open(struct shm_port *port, struct event_base *base, const int fds[PORT_
     port->port.closed = false;
     port->failure = 0;
     port->told = false;
+    port->begun = false;
     port->reason[0] = '\0';
     /* Whoever had this end before may have died with an event unsent: the first one is sent in any case. */
     if (frame_producer_publish(&port->out))
@@ -201,6 +203,14 @@ failed:
     port_memory_unmap(port->memory, capacity);
     port->memory = NULL;
     return err;
+}
+
+void shm_begin(struct shm_port *port)
+{
+    if (port->memory == NULL || port->begun)
+        return;
+    port->begun = true;
+    run_soon(port);
 }
 
 void shm_close(struct shm_port *port)

@@ -32,6 +32,7 @@ struct shm_port {
     char reason[PORT_REASON_SIZE];
     uint32_t flags, group; /* as its client asked */
     bool told;             /* its client knows that */
+    bool begun;            /* its frames are taken */
     bool presented;        /* on the current connection */
     uint64_t bells_heard, bells_rung;
 };
@@ -39,10 +40,12 @@ struct shm_port {
 /* What shm ports tell: one was closed, as its failure and reason say. From the loop, at the end of a batch. */
 typedef void (*shm_failed)(struct shm_port *port, void *arg);
 
-/* Takes up the rings where they are, and serves them as soon as the loop turns; `port` is zeroed but for port.name and log. The descriptors are the
+/* Takes up the rings where they are; frames are taken from it from shm_begin() on. `port` is zeroed but for port.name and log. The descriptors are the
  * port's when that succeeds. Returns 0; -EPROTO for impossible indices; -EINVAL for memory that is none; -ENOMEM. */
 int shm_open(struct shm_port *port, struct event_base *base, const int fds[PORT_FDS], uint32_t capacity,
              shm_failed failed, void *arg);
+/* Serves an open port as soon as the loop turns, and from then on; not so a closed one. */
+void shm_begin(struct shm_port *port);
 /* Lets go of the memory; the port stays on its bridge, closed. */
 void shm_close(struct shm_port *port);
 

@@ -166,13 +166,10 @@ int tap_open(struct tap_port *port, struct event_base *base)
         err = bring_up(port->port.name);
     if (err == 0) {
         port->readable = event_new(base, fd, EV_READ | EV_PERSIST, on_readable, port);
-        if (port->readable == NULL || event_add(port->readable, NULL) < 0)
+        if (port->readable == NULL)
             err = -ENOMEM;
     }
     if (err < 0) {
-        if (port->readable != NULL)
-            event_free(port->readable);
-        port->readable = NULL;
         close(fd);
         return err;
     }
@@ -180,6 +177,12 @@ int tap_open(struct tap_port *port, struct event_base *base)
     port->port.closed = false;
     port->port.ops = &tap_ops;
     return 0;
+}
+
+void tap_begin(struct tap_port *port)
+{
+    if (port->fd >= 0 && event_add(port->readable, NULL) < 0)
+        port->port.closed = true;
 }
 
 void tap_close(struct tap_port *port)

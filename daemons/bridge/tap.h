@@ -34,6 +34,8 @@ bool tap_name_is_valid(const char *name);
 /* Opens the tap of that name, which is made, persistent and up, where there is none. `port` is zeroed but for port.name, the tap's. Returns 0;
  * -EBUSY when somebody else has it open; -EINVAL when a device of that name is no tap; -errno. */
 int tap_open(struct tap_port *port, struct event_base *base);
+/* Serves an open tap from now on. Without memory it is lost. */
+void tap_begin(struct tap_port *port);
 /* Lets go of it; the tap stays. One that was lost (port.closed while fd is not -1) is to be closed too. */
 void tap_close(struct tap_port *port);
 

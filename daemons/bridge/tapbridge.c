@@ -175,6 +175,7 @@ int tapbridge_start(struct service *service, void *arg)
 
     tapbridge->base = service_base(service);
     tapbridge->run_dir = tapbridge->state_dir = -1;
+    tapbridge->gathering = true;
     TAILQ_INIT(&tapbridge->bridges);
     int err = start(tapbridge, service, &step);
     if (err < 0) {

@@ -17,6 +17,7 @@
 #ifndef BRIDGE_TAPBRIDGE_H
 #define BRIDGE_TAPBRIDGE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/queue.h>
 
@@ -79,6 +80,7 @@ struct tapbridge {
     struct listener *listener;
     struct event *tick;
     unsigned ticks;
+    bool gathering; /* its ports are about to come back: see served_gathered() */
 };
 
 extern const struct config_key tapbridge_keys[];

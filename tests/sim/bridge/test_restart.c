@@ -120,6 +120,27 @@ static void frames_wait(void **state)
     peer_expect(one, 8);
 }
 
+/* A frame for a port that comes back later than others is not taken before that has; unless its client never says that these were all. */
+static void frames_wait_for_all_ports(void **state)
+{
+    (void)state;
+    learn_wanderer();
+    for (unsigned settled = 1; settled <= 2; settled++) {
+        rig_end(SIGKILL);
+        rig_client_free();
+        peer_send(one, two->mac, one->mac, 7);
+        two->wanted = false;
+        rig_begin();
+        rig_client_new();
+        peer_await_attached(one, settled + 1);
+        assert_int_equal(peer_attach(two), 0);
+        assert_int_equal(rig_port_number("lan", "vif1.0", "counters.in.frames"), 0);
+        if (settled == 1)
+            rig_client_settle();
+        peer_expect(two, 7);
+    }
+}
+
 /* The one before may have died between an index and its event, at either end of either ring. */
 static void events_that_died_are_sent(void **state)
 {
@@ -293,6 +314,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(in_order, setup, teardown),
         cmocka_unit_test_setup_teardown(killed, setup, teardown),
         cmocka_unit_test_setup_teardown(frames_wait, setup, teardown),
+        cmocka_unit_test_setup_teardown(frames_wait_for_all_ports, setup, teardown),
         cmocka_unit_test_setup_teardown(events_that_died_are_sent, setup, teardown),
         cmocka_unit_test_setup_teardown(who_sleeps_is_woken, setup, teardown),
         cmocka_unit_test_setup_teardown(killed_under_load, setup, teardown),
