@@ -38,7 +38,7 @@ for bridge in br0 lan; do
     for domain in "$near" "$far" "$bad"; do
         if [ "$bridge" = br0 ]; then card_attach "$domain" 0; else card_switched "$domain" 0 lan; fi
     done
-    net_start "$far" up --address 10.0.0.2 0
+    net_start "$far" up --address 10.0.0.2 --lossy 0
     up=$started
     net_start "$near" udp --address 10.0.0.1 --time 600 --rate 200 --window 1 --lossy 0 10.0.0.2
     good=$started
