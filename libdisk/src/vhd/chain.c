@@ -9,11 +9,17 @@
 
 bool vhd_run_of_bits(const uint8_t *bits, uint32_t sector, uint64_t *length)
 {
-    bool set = vhd_bit(bits, sector);
-    uint32_t count = 1, most = (uint32_t)(*length / DISK_SECTOR_SIZE);
-    while (count < most && vhd_bit(bits, sector + count) == set)
-        count++;
-    *length = (uint64_t)count * DISK_SECTOR_SIZE;
+    const bool set = vhd_bit(bits, sector);
+    const uint32_t end = sector + (uint32_t)(*length / DISK_SECTOR_SIZE);
+    const uint8_t whole = set ? 0xff : 0; /* eight like the first */
+    uint32_t at = sector + 1;
+    while (at < end && (at % 8 != 0 ? vhd_bit(bits, at) == set : bits[at / 8] == whole))
+        at += at % 8 != 0 ? 1 : 8;
+    while (at < end && vhd_bit(bits, at) == set)
+        at++;
+    if (at > end)
+        at = end;
+    *length = (uint64_t)(at - sector) * DISK_SECTOR_SIZE;
     return set;
 }
 
