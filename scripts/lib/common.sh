@@ -29,7 +29,7 @@ need_root() {
 install_packages() {
     local package log missing=()
     for package in "$@"; do
-        dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+        grep -q 'ok installed' <<<"$(dpkg-query -W -f '${Status}' "$package" 2>/dev/null)" || missing+=("$package")
     done
     [ ${#missing[@]} -eq 0 ] && return 0
     echo "installing ${#missing[@]} packages: ${missing[*]}"

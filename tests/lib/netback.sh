@@ -98,7 +98,7 @@ worker_replaced() {
 # nothing_of DOMID [DEVID]: no node of the back end, no file, no tap.
 nothing_of() {
     ! compgen -G "$RUN/netback/$1-*/${2:-}" && ! xenstore-exists "/local/domain/0/backend/vif/$1${2:+/$2}" &&
-        ! grep -qs "^$1-.* ${2:-}" "$RUN"/netback-taps/* && ! ip -o link | grep -q " vif$1\.${2:-}"
+        ! grep -qs "^$1-.* ${2:-}" "$RUN"/netback-taps/* && ! grep -q " vif$1\.${2:-}" <<<"$(ip -o link)"
 }
 
 # state_is DOMID DEVID STATE: of the back end, in xenstore.

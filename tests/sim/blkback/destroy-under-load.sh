@@ -9,7 +9,7 @@ is_forgotten() {
 
 # Pages of the domain that others have mapped; none once it is no longer listed.
 is_unmapped() {
-    ! simxen list | grep -q "^ *$1 "
+    ! grep -q "^ *$1 " <<<"$(simxen list)"
 }
 
 daemon_start

@@ -48,5 +48,5 @@ park_disk "$domain" xvda "$XVDA"
 simxen destroy "$domain"
 nothing_left() { [ -z "$(find "$RUN/blkback" "$WORK/ram" -mindepth 1)" ]; }
 wait_until "$LIMIT_DAEMON" "everything of the guest to go" nothing_left
-gone() { ! simxen list | grep -q "^ *$domain "; }
+gone() { ! grep -q "^ *$domain " <<<"$(simxen list)"; }
 wait_until "$LIMIT_DAEMON" "the domain to go" gone

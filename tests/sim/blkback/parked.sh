@@ -29,14 +29,14 @@ expect "the request" "write 3 3" "$(say_of '.parked.request | "\(.operation) \(.
 expect "the cause" "killed by signal 11 (Segmentation fault)" "$(say_of .parked.death)"
 expect "the signal and address" "11 0x20" "$(say_of '.parked | "\(.signal) \(.address)"')"
 [[ $(say_of '.parked.backtrace[0]') == libxengnttab.so*+0x* ]] || fail "the crash's place is told as $(say_of '.parked.backtrace[0]')"
-say_of '.parked.backtrace[]' | grep -q '^blkbackd-worker+0x' || fail "the backtrace does not tell who called"
+grep -q '^blkbackd-worker+0x' <<<"$(say_of '.parked.backtrace[]')" || fail "the backtrace does not tell who called"
 [ "$(($(date +%s) - $(say_of .parked.when)))" -lt 600 ] || fail "parked at $(say_of .parked.when)?"
 expect "workers replaced" "3" "$(say_of .worker.restarts)"
 # Every request but one that the guest had begun was answered: those of the first crash, and no new ones were taken.
 expect "requests in flight" "1" "$(say_of .ring.in_flight)"
 expect "the back end" "Connected" "$(say_of .state)"
-control list | grep -q " xvda .*Parked" || fail "ringctl list does not show it"
-control list | grep " xvdb " | grep -q Connected || fail "the other disk is not connected"
+grep -q " xvda .*Parked" <<<"$(control list)" || fail "ringctl list does not show it"
+grep -q " xvdb .*Connected" <<<"$(control list)" || fail "the other disk is not connected"
 curl -s --unix-socket "$RUN/blkbackd.sock" http://localhost/metrics | grep parked
 grep -q "vbd $domain/$XVDA: parked: a write of 3 sectors" "$DAEMON_LOG" || fail "the log does not tell"
 expect "times it is logged" 1 "$(grep -c 'parked: a write' "$DAEMON_LOG")"

@@ -50,7 +50,7 @@ wait_until "$LIMIT_DAEMON" "the worker of the guest that is gone to end" dead "$
 guest_finish "$closing"
 wait_until "$LIMIT_ATTACH" "the new disk to be offered" state_is "$kept" 51760 2
 guest "$kept" blk --time 1 --blank --verify-all 51760
-lets_go() { ! find "/proc/$worker/fd" -lname "$WORK/removed.img" | grep -q .; }
+lets_go() { [ -z "$(find "/proc/$worker/fd" -lname "$WORK/removed.img")" ]; }
 wait_until "$LIMIT_DAEMON" "the worker to let go of the removed disk" lets_go
 flock -n "$WORK/removed.img" true || fail "the removed disk's image is in use"
 [ -z "$(find "$RUN/blkback" -name "$XVDB")" ] || fail "the removed disk's run directory is left"

@@ -17,11 +17,11 @@ domain=$(simxen create)
 ip tuntap add "vif$domain.0" mode tap || skip "there are no taps"
 run 0 attach nic "$domain" bridge=br7,mtu=1400
 says stdout "connected by /etc/xen/scripts/vif-bridge"
-ip link show master br7 | grep -q "vif$domain.0: .*UP" || fail "the device is not in the bridge, or not up: $(ip link)"
-ip link show "vif$domain.0" | grep -q "mtu 1400 .*" || fail "it has another MTU: $(ip link)"
+grep -q "vif$domain.0: .*UP" <<<"$(ip link show master br7)" || fail "the device is not in the bridge, or not up: $(ip link)"
+grep -q "mtu 1400 .*" <<<"$(ip link show "vif$domain.0")" || fail "it has another MTU: $(ip link)"
 expect "the guest's MTU" 1400 "$(node "/local/domain/$domain/device/vif/0/mtu")"
 run 0 detach "$domain/vif0"
-! ip link show master br7 | grep -q vif || fail "the device is still in the bridge"
+! grep -q vif <<<"$(ip link show master br7)" || fail "the device is still in the bridge"
 
 run 1 attach nic "$domain" bridge=br9
 says stderr "/etc/xen/scripts/vif-bridge online exited with status 1: "

@@ -61,6 +61,6 @@ refused 2 "is no size" "$ringctl" vhd create 1X x.vhd
 refused 2 "which kind" "$ringctl" vhd convert disk.vhd raw:x
 refused 2 "not a number" "$ringctl" vhd coalesce --rate=0 disk.vhd
 for command in create info check repair convert snapshot coalesce resize; do
-    "$ringctl" vhd $command --help | grep -q "usage: ringctl vhd $command" || fail "$command has no help"
+    grep -q "usage: ringctl vhd $command" <<<"$("$ringctl" vhd $command --help)" || fail "$command has no help"
 done
-"$ringctl" vhd --help | grep -q coalesce || fail "there is no help"
+grep -q coalesce <<<"$("$ringctl" vhd --help)" || fail "there is no help"

@@ -45,5 +45,5 @@ if command -v vhdiinfo >/dev/null; then
     grep -q "Disk type.*[Dd]ifferential" said || fail "vhdiinfo does not know it as a child: $(cat said)"
     grep -qi "Parent identifier.*$uuid" said || fail "vhdiinfo reads another parent's identifier: $(cat said)"
     grep -q "Parent filename.*o.vhd" said || fail "vhdiinfo reads another parent's name: $(cat said)"
-    vhdiinfo coalesced.vhd | grep -q "Disk type.*Dynamic" || fail "vhdiinfo does not know a coalesced chain as dynamic"
+    grep -q "Disk type.*Dynamic" <<<"$(vhdiinfo coalesced.vhd)" || fail "vhdiinfo does not know a coalesced chain as dynamic"
 fi

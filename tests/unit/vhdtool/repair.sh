@@ -14,7 +14,7 @@ damaged() {
     sum=$(sha256sum bad.vhd)
     refused 1 "$1" "$ringctl" vhd check bad.vhd
     [ "$sum" = "$(sha256sum bad.vhd)" ] || fail "check has written to the image"
-    "$ringctl" vhd repair bad.vhd | grep -q "$1.*(repaired)" || fail "'$1' was not repaired"
+    grep -q "$1.*(repaired)" <<<"$("$ringctl" vhd repair bad.vhd)" || fail "'$1' was not repaired"
     "$ringctl" vhd check bad.vhd >/dev/null || fail "after '$1' the image is not in order"
     as_raw vhd:bad.vhd back.raw
     same "$2" back.raw

@@ -74,7 +74,7 @@ disk_field() { ringctl show --json "$1" | jq -r "$2"; }
 connected() {
     local disk
     for disk; do
-        ringctl show --json "$disk" | grep -q '"activity": "connected"' || return 1
+        grep -q '"activity": "connected"' <<<"$(ringctl show --json "$disk")" || return 1
     done
 }
 
@@ -137,7 +137,7 @@ guest_ready() {
 
 guest_id() { xl domid "$1"; }
 
-answered() { tail -c "+$2" "$(guest_log "$1")" | grep -q "^$3 [0-9]*>"; }
+answered() { grep -q "^$3 [0-9]*>" <<<"$(tail -c "+$2" "$(guest_log "$1")")"; }
 
 answered_or_dead() { answered "$1" "$2" "$3" || dead "$4"; }
 
