@@ -29,8 +29,6 @@
 #define HANG_LIMIT 60 /* seconds */
 #define CAPACITY   (1u << 20)
 
-extern char **environ;
-
 static struct {
     struct event_base *base;
     uint32_t domid;
@@ -202,6 +200,11 @@ void rig_kill(void)
     rig.worker = 0;
 }
 
+pid_t rig_worker(void)
+{
+    return rig.worker;
+}
+
 void rig_hear(uint32_t type, struct netback_message *ret_message, int *ret_fds, unsigned *ret_count)
 {
     struct pollfd readable = {.fd = rig.channel, .events = POLLIN};
@@ -269,6 +272,8 @@ static void note_received(struct card_queue *queue, const struct netif_received 
     got->meta = received->meta;
     got->length = length;
     queue->log[queue->received++ % RX_LOG] = length >= 64 ? frame_number(got->bytes) : 0;
+    if (queue->came)
+        queue->came(got);
 }
 
 static void look(struct card_queue *queue)

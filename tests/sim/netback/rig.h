@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <cmocka.h>
 
@@ -50,7 +51,8 @@ struct card_queue {
     bool keep_posting;                  /* each slot that was taken at once */
     bool broken;                        /* the back end did what it may not */
     struct got last;
-    uint32_t log[RX_LOG]; /* the number in each frame, see frame_make() */
+    uint32_t log[RX_LOG];                  /* the number in each frame, see frame_make() */
+    void (*came)(const struct got *frame); /* NULL, or told of each frame */
 };
 
 /* A card: the front end's, and what its supervisor knows of it. Its connection can be changed before card_connect(). */
@@ -83,6 +85,7 @@ uint32_t rig_domid(void);
 /* Starts a worker and gives it the guest. `poll_time_us`: as in the message. */
 void rig_start(uint32_t poll_time_us);
 void rig_kill(void);
+pid_t rig_worker(void);
 /* Waits for its end. Returns the status as of waitpid(). */
 int rig_wait(void);
 /* Waits for a message; the descriptors are the caller's. */
