@@ -12,6 +12,7 @@
  *   wait       for Connected             for Connected              for Connected             for Connected
  *   then       -                         -                          -                         Connected
  *   end        Closing, Closed           Closing, Closed            Closed, Initialising      Closing, Closed
+ *                                                                   until InitWait
  *
  * Windows needs to see each answer to its close cycle; it is lost when one is left out, and so are we.
  */
@@ -277,6 +278,10 @@ int netfront_disconnect(struct netfront *front)
             rc = device_await_or_say(&front->device, DEVICE_IN(XENBUS_CLOSED) | DEVICE_IN(XENBUS_UNKNOWN), "Closed");
         if (rc == 0 && front->device.backend == XENBUS_CLOSED)
             rc = device_enter(&front->device, XENBUS_INITIALISING);
+        /* The next life begins by Closed and has to see the answer to that, not to this one. */
+        if (rc == 0)
+            rc = device_await_or_say(&front->device, DEVICE_IN(XENBUS_INIT_WAIT) | DEVICE_IN(XENBUS_UNKNOWN),
+                                     "InitWait");
     } else {
         rc = device_end(&front->device);
     }
