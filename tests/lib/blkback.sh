@@ -6,8 +6,6 @@ FAMILY=blkback
 
 readonly XVDA=51712 XVDB=51728
 
-keeper_pid=
-
 # ---- The daemon. ---------------------------------------------------------------------------------------------------------
 
 # daemon_start_with OPTION...: beside those that keep it private.
@@ -17,22 +15,6 @@ daemon_start_with() {
 
 daemon_start() {
     daemon_start_with --log-level=info
-}
-
-# As a service manager does it: started again whenever it ends, until the test ends. Its process is in $WORK/daemon.pid.
-daemon_keep() {
-    keep_daemon 2>/dev/null & # who was killed is no news
-    keeper_pid=$!
-    wait_until "$LIMIT_DAEMON" "blkbackd to serve" control list
-}
-
-keep_daemon() {
-    while [ ! -e "$WORK/unkept" ]; do
-        "$daemon_program" --config=/dev/null --run-dir="$RUN" --ram-dir="$WORK/ram" --worker="$worker_program" \
-            </dev/null >>"$DAEMON_LOG" 2>&1 &
-        echo $! >"$WORK/daemon.pid"
-        wait $! || sleep 0.02
-    done
 }
 
 # kept_control COMMAND ARGUMENT...: attach or detach, said again when no daemon was there to be told.
@@ -46,14 +28,6 @@ kept_control() {
         sleep 0.02
     done
     [ "$status" -eq 0 ] || fail "$command $*: $(cat "$WORK/said")"
-}
-
-# The last one: it ends in good order.
-daemon_unkeep() {
-    touch "$WORK/unkept"
-    kill -TERM "$(cat "$WORK/daemon.pid")" 2>/dev/null
-    wait "$keeper_pid"
-    keeper_pid=
 }
 
 # ---- Domains and disks. ----------------------------------------------------------------------------------------------------

@@ -22,6 +22,7 @@ readonly DAEMON_LOG=$WORK/${FAMILY}d.log
 logs=("$DAEMON_LOG") # of all daemons
 
 daemon_pid=
+keeper_pid= # of who starts it again
 guest_pids=()
 at_end=: # a command of the script's own, run at exit
 crashes_expected= # not empty: workers may crash
@@ -52,6 +53,43 @@ daemon_launch() {
     "$daemon_program" --config=/dev/null --run-dir="$RUN" --worker="$worker_program" "$@" </dev/null >>"$DAEMON_LOG" 2>&1 &
     daemon_pid=$!
     wait_until "$LIMIT_DAEMON" "${FAMILY}d to serve" control list
+}
+
+# keep NAME COMMAND...: as a service manager does it: started again whenever it ends, until unkeep. Its process is in $WORK/NAME.pid, who starts it is $keeper.
+keep() {
+    local name=$1
+    shift
+    keep_up "$name" "$@" 2>/dev/null & # who was killed is no news
+    keeper=$!
+}
+
+keep_up() {
+    local name=$1
+    shift
+    while [ ! -e "$WORK/$name.unkept" ]; do
+        "$@" </dev/null >>"$WORK/$name.log" 2>&1 &
+        echo $! >"$WORK/$name.pid"
+        wait $! || sleep 0.02
+    done
+}
+
+# unkeep NAME KEEPER: the last one ends in good order.
+unkeep() {
+    touch "$WORK/$1.unkept"
+    kill -TERM "$(cat "$WORK/$1.pid")" 2>/dev/null || true
+    wait "$2"
+}
+
+# daemon_keep OPTION...: keeps the daemon, with these options beside those that keep it private.
+daemon_keep() {
+    keep "${FAMILY}d" "$daemon_program" --config=/dev/null --run-dir="$RUN" --worker="$worker_program" "$@"
+    keeper_pid=$keeper
+    wait_until "$LIMIT_DAEMON" "${FAMILY}d to serve" control list
+}
+
+daemon_unkeep() {
+    unkeep "${FAMILY}d" "$keeper_pid"
+    keeper_pid=
 }
 
 # daemon_end SIGNAL: ends the daemon; its workers go on.

@@ -23,6 +23,7 @@ logs+=("$SWITCH_LOG")
 
 started= # by net_start
 switch_pid=
+switch_keeper= # of who starts it again
 
 # ---- The host. ---------------------------------------------------------------------------------------------------------------
 
@@ -43,6 +44,13 @@ daemon_start() {
 switch_start() {
     "$switch_program" --config="$WORK/switch.conf" --run-dir="$RUN" </dev/null >>"$SWITCH_LOG" 2>&1 &
     switch_pid=$!
+    wait_until "$LIMIT_DAEMON" "tapbridged to serve" curl -sf --unix-socket "$RUN/tapbridged.sock" http://localhost/v1/status
+}
+
+# switch_keep: the same, started again whenever it ends.
+switch_keep() {
+    keep tapbridged "$switch_program" --config="$WORK/switch.conf" --run-dir="$RUN"
+    switch_keeper=$keeper
     wait_until "$LIMIT_DAEMON" "tapbridged to serve" curl -sf --unix-socket "$RUN/tapbridged.sock" http://localhost/v1/status
 }
 
@@ -122,6 +130,8 @@ held() {
 # ---- The end. ------------------------------------------------------------------------------------------------------------------
 
 end_daemons() {
+    [ -n "$keeper_pid" ] && daemon_unkeep
+    [ -n "$switch_keeper" ] && unkeep tapbridged "$switch_keeper"
     [ -n "$daemon_pid" ] && kill -TERM "$daemon_pid" 2>/dev/null && wait "$daemon_pid" 2>/dev/null
     [ -n "$switch_pid" ] && kill -TERM "$switch_pid" 2>/dev/null && wait "$switch_pid" 2>/dev/null
 }

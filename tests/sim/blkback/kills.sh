@@ -39,7 +39,7 @@ vhd_lives() {
     say "$((life - 1)) VHDs"
 }
 
-daemon_keep
+daemon_keep --ram-dir="$WORK/ram"
 ram=$(simxen create)
 raw=$(simxen create)
 vhd=$(simxen create)
@@ -56,7 +56,7 @@ guest_pids+=("$vhd_pid")
 wait_until "$LIMIT_REQUEST" "requests to be served" has_served "$ram/xvda" 100
 
 say "seed $seed, $kills kills"
-"$LIB/kills.py" "$RUN/blkbackd.sock" $((kills * 8 / 10)) $((kills / 10)) $((kills / 10)) "$seed"
+"$LIB/kills.py" blkback "$RUN" "$seed" worker=$((kills * 8 / 10)) supervisor=$((kills / 10)) both=$((kills / 10))
 touch "$WORK/stop"
 wait "$vhd_pid" || fail "a life on a VHD ended badly"
 tail -n 1 "$WORK/lives.log"
