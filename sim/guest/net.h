@@ -15,6 +15,7 @@
 #define NET_SECOND       UINT64_C(1000000000)
 #define NET_PORT_ECHO    7u /* of UDP and TCP: everything comes back */
 #define NET_PORT_DISCARD 9u /* nothing does */
+#define NET_VICTIMS_MAX  2u
 
 struct pcap_writer;
 struct net;
@@ -44,6 +45,8 @@ struct net_options {
     uint8_t to[6]; /* Ethernet address of numbered frames */
     struct net_address peer;
     bool has_peer;
+    struct net_address victims[NET_VICTIMS_MAX]; /* who is imitated, of either family */
+    unsigned victim_count;
 };
 
 struct net_action {

@@ -14,9 +14,9 @@
 #include "net_hostile.h"
 #include "options.h"
 
-static const struct net_hostile_case *const tables[] = {net_hostile_frame_cases, net_hostile_ring_cases,
-                                                        net_hostile_race_cases,  net_hostile_receive_cases,
-                                                        net_hostile_ctrl_cases,  net_hostile_store_cases};
+static const struct net_hostile_case *const tables[] = {
+    net_hostile_frame_cases, net_hostile_ring_cases,  net_hostile_race_cases,  net_hostile_receive_cases,
+    net_hostile_ctrl_cases,  net_hostile_store_cases, net_hostile_switch_cases};
 
 #define TABLES     (sizeof tables / sizeof tables[0])
 #define OTHER_TYPE 0x88b6 /* for local experiments too: nobody looks at these frames */

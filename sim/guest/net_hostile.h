@@ -53,6 +53,7 @@ extern const struct net_hostile_case net_hostile_race_cases[];
 extern const struct net_hostile_case net_hostile_receive_cases[];
 extern const struct net_hostile_case net_hostile_ctrl_cases[];
 extern const struct net_hostile_case net_hostile_store_cases[];
+extern const struct net_hostile_case net_hostile_switch_cases[];
 
 /* Adds to what was observed. */
 void net_hostile_see(struct net_hostile *hostile, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -41,6 +41,7 @@ static const char options_usage[] =
     "  --pause MS         start-of-day: from the state to the second frame; cycle: how long a life is (0);\n"
     "                     hostile: how long it receives nothing (200)\n"
     "  --peer A           hostile: this neighbour must answer an echo request when service is tried\n"
+    "  --victim A         hostile: this neighbour is imitated; once for each family\n"
     "  --seed N           of what is random (1)\n"
     "  --json             the result as JSON\n"
     "  --list             the cases of hostile\n"
@@ -73,6 +74,7 @@ enum {
     OPTION_JSON,
     OPTION_LIST,
     OPTION_PEER,
+    OPTION_VICTIM,
 };
 
 static const struct option long_options[] = {
@@ -104,6 +106,7 @@ static const struct option long_options[] = {
     {"json", no_argument, NULL, OPTION_JSON},
     {"list", no_argument, NULL, OPTION_LIST},
     {"peer", required_argument, NULL, OPTION_PEER},
+    {"victim", required_argument, NULL, OPTION_VICTIM},
     {"help", no_argument, NULL, OPTION_HELP},
     {0},
 };
@@ -283,6 +286,11 @@ static void take_option(struct net_options *options, int key, const char *value,
     case OPTION_PEER:
         options->peer = parse_address("--peer", value);
         options->has_peer = true;
+        break;
+    case OPTION_VICTIM:
+        if (options->victim_count == NET_VICTIMS_MAX)
+            options_die("--victim: more than %u", NET_VICTIMS_MAX);
+        options->victims[options->victim_count++] = parse_address("--victim", value);
         break;
     case OPTION_SEED:
         options->seed = options_number("--seed", value, 0, UINT64_MAX);

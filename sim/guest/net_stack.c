@@ -65,6 +65,13 @@ static struct net_neighbour *find_neighbour(struct net_stack *stack, const struc
     return NULL;
 }
 
+const uint8_t *net_stack_mac(struct net_stack *stack, const struct net_address *address)
+{
+    const struct net_neighbour *neighbour = find_neighbour(stack, address);
+
+    return neighbour != NULL && neighbour->known ? neighbour->mac : NULL;
+}
+
 /* Finds or makes one; the oldest makes room. */
 static struct net_neighbour *get_neighbour(struct net_stack *stack, const struct net_address *address)
 {

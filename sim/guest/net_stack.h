@@ -66,6 +66,8 @@ void net_stack_received(void *arg, unsigned queue, const uint8_t *frame, uint32_
 const struct net_address *net_stack_from(const struct net_stack *stack, const struct net_address *to);
 /* Whether the neighbour's Ethernet address is known; asks for it, twice a second at most, when it is not. */
 bool net_stack_resolve(struct net_stack *stack, const struct net_address *address);
+/* That address, valid until others are heard of; NULL when it is not known. */
+const uint8_t *net_stack_mac(struct net_stack *stack, const struct net_address *address);
 
 /* Sends one packet: `length` bytes of `protocol`, header included, at `packet` + NET_HEADERS_SIZE; its checksum is made here. Large TCP segments
  * name the size they are to be cut to, 0: none. The caller kicks. Returns 0; -EAGAIN when the neighbour is not known yet; -EADDRNOTAVAIL; or as
