@@ -188,16 +188,25 @@ struct state_write {
     enum xenbus_state to;
 };
 
-/* What the hotplug script waits for and passes on. Always written together with InitWait. */
+/* What our hotplug scripts wait for and pass on. Always written together with InitWait. A script of Xen's own looks at none of it, and fails for want of
+ * the device it expects, often without a word; what the toolstack tells its user then is `hotplug-error`. */
 static int write_outcome(struct xendev_backend *device, xendev_txn txn)
 {
     struct xendev_store *store = device->bus->store;
 
     if (device->view.refused) {
         int result = xendev_store_write(store, txn, device->path, "ringback-error", "%s", device->error);
+        if (result == 0)
+            result = xendev_store_write(store, txn, device->path, "hotplug-error", "%s", device->error);
         return result < 0 ? result : xendev_store_write(store, txn, device->path, "ringback-status", "error");
     }
-    int result = xendev_store_remove(store, txn, device->path, "ringback-error");
+    char *refusal = NULL;
+    int result = xendev_store_read(store, txn, device->path, "ringback-error", &refusal);
+    if (result == 0) /* what a script wrote is not ours to remove */
+        result = xendev_store_remove(store, txn, device->path, "hotplug-error");
+    free(refusal);
+    if (result == 0 || result == -ENOENT)
+        result = xendev_store_remove(store, txn, device->path, "ringback-error");
     if (result == 0)
         result = xendev_store_remove(store, txn, device->path, "error");
     return result < 0 ? result : xendev_store_write(store, txn, device->path, "ringback-status", "ready");

@@ -255,6 +255,19 @@ static int detach(const struct vif *vif)
     return closed ? 0 : fail(vif, "the back end did not close; removed all the same");
 }
 
+/* As libxl: with what the script left, or the back end before it. */
+static void script_fail(const struct vif *vif)
+{
+    char path[256], what[VALUE_MAX];
+    char *error;
+
+    snprintf(path, sizeof(path), "%s/hotplug-error", vif->back);
+    error = xs_read(vif->xs, XBT_NULL, path, NULL);
+    snprintf(what, sizeof(what), "the hotplug script failed%s%s", error ? ": " : "", error ? error : "");
+    (void)fail(vif, what);
+    free(error);
+}
+
 static int attach(const struct vif *vif)
 {
     if (state_read(vif) != 0)
@@ -267,7 +280,7 @@ static int attach(const struct vif *vif)
         return 1;
     }
     if (!script_run(vif, "online")) {
-        (void)fail(vif, "the hotplug script failed");
+        script_fail(vif);
         (void)detach(vif);
         return 1;
     }

@@ -52,6 +52,7 @@ refused() {
     wait_until "$LIMIT_ATTACH" "the card to be refused: $reason" says 1 ringback-error
     expect "the reason" "$reason" "$(said 1 ringback-error)"
     expect "what the toolstack is told" error "$(said 1 ringback-status)"
+    expect "what xl tells its user" "$reason" "$(said 1 hotplug-error)"
     expect "the state" 2 "$(said 1 state)"
     forget 1
 }

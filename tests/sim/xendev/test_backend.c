@@ -280,11 +280,44 @@ static void a_refused_device_tells_why(void **state)
     assert_string_equal(own_state(), "2");
     assert_string_equal(rig_read(&stage.rig, back, "ringback-status"), "error");
     assert_string_equal(rig_read(&stage.rig, back, "ringback-error"), "vhd: no?footer");
+    assert_string_equal(rig_read(&stage.rig, back, "hotplug-error"), "vhd: no?footer");
     assert_string_equal(rig_read(&stage.rig, back, "error"), "vhd: no?footer");
     assert_string_equal(xendev_backend_error(only_device()), "vhd: no?footer");
     detach();
     assert_string_equal(effects(), "D");
     assert_string_equal(own_state(), "6");
+}
+
+static void a_new_life_may_be_accepted(void **state)
+{
+    (void)state;
+    stage.refuse = "no image";
+    attach();
+    assert_string_equal(effects(), "P");
+    assert_string_equal(rig_read(&stage.rig, back, "hotplug-error"), "no image");
+    stage.refuse = NULL;
+    guest("6");
+    assert_string_equal(effects(), "D");
+    guest("1");
+    assert_string_equal(effects(), "P");
+    assert_string_equal(own_state(), "2");
+    assert_string_equal(rig_read(&stage.rig, back, "ringback-status"), "ready");
+    assert_string_equal(rig_read(&stage.rig, back, "ringback-error"), "");
+    assert_string_equal(rig_read(&stage.rig, back, "hotplug-error"), "");
+    assert_string_equal(rig_read(&stage.rig, back, "error"), "");
+}
+
+static void a_script_keeps_its_error(void **state)
+{
+    (void)state;
+    attach();
+    assert_string_equal(effects(), "P");
+    rig_write(&stage.rig, back, "hotplug-error", "no such bridge");
+    guest("6");
+    assert_string_equal(effects(), "D");
+    guest("1");
+    assert_string_equal(effects(), "P");
+    assert_string_equal(rig_read(&stage.rig, back, "hotplug-error"), "no such bridge");
 }
 
 static void a_new_life_clears_the_error(void **state)
@@ -785,6 +818,8 @@ int main(void)
         TEST(the_hotplug_script_is_waited_for),
         TEST(keys_older_than_the_daemon_count),
         TEST(a_refused_device_tells_why),
+        TEST(a_new_life_may_be_accepted),
+        TEST(a_script_keeps_its_error),
         TEST(a_new_life_clears_the_error),
         TEST(a_front_end_begins_anew),
         TEST(a_beginning_that_was_missed_is_a_new_life),
