@@ -49,6 +49,11 @@ static void prepare(struct vif *vif)
     struct backend_error error;
     int err = make(vif, &error);
 
+    if (err == -EEXIST) {
+        vif_name_is_taken(vif, error.text);
+        return;
+    }
+    waiting_end(vif);
     if (err < 0)
         device_give_up(&vif->device, err, "%s", error.text);
     else

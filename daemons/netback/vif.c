@@ -294,6 +294,29 @@ static void discard(struct device *device)
 
 /* ---- On the way up. ------------------------------------------------------------------------------------------------------------ */
 
+/* The toolstack's script, which is run at InitWait, would take whatever bears the tap's own name for the tap: it would put it into a bridge, and report
+ * success. So a card waits for that name, InitWait unwritten, until the toolstack gives it up. By `vifname` a script only renames a tap. */
+static bool is_seized_by_script(const struct vif *vif)
+{
+    char name[TAP_NAME_SIZE + 16];
+
+    snprintf(name, sizeof(name), "vif%" PRIu32 ".%" PRIu32, vif->device.guest->domid, vif->device.devid);
+    return !vif->card.switched && strcmp(name, vif->card.netdev) == 0;
+}
+
+void vif_name_is_taken(struct vif *vif, const char *reason)
+{
+    struct device *device = &vif->device;
+
+    if (!is_seized_by_script(vif)) {
+        waiting_end(vif);
+        device_give_up(device, -EEXIST, "%s", reason);
+    } else if (vif->step != VIF_STEP_NAMING) {
+        waiting_begin(vif, VIF_STEP_NAMING);
+        log_error(&device->log, "waits: %s", reason);
+    }
+}
+
 static void prepare(struct device *device)
 {
     struct vif *vif = vif_of(device);
@@ -302,16 +325,23 @@ static void prepare(struct device *device)
     int err = read_card(vif, NULL, &error);
 
     if (err < 0) {
+        waiting_end(vif);
         device_give_up(device, err, "%s", error.text);
         return;
     }
     namesake = find_namesake(vif);
     if (namesake != NULL) {
-        device_give_up(device, -EEXIST, "%s is the name of card %" PRIu32 "/%" PRIu32 " already", vif->card.netdev,
-                       namesake->guest->domid, namesake->devid);
+        (void)reason_fail(&error, -EEXIST, "%s is the name of card %" PRIu32 "/%" PRIu32 " already", vif->card.netdev,
+                          namesake->guest->domid, namesake->devid);
+        vif_name_is_taken(vif, error.text);
         return;
     }
     vif->port->prepare(vif);
+}
+
+void vif_prepare_again(struct vif *vif)
+{
+    prepare(&vif->device);
 }
 
 static int offer(struct device *device)
@@ -504,7 +534,7 @@ void vif_port_failed(struct vif *vif, const char *reason)
 
 static const char *activity(const struct device *device)
 {
-    static const char *const names[] = {"preparing", "waiting-for-switch", "waiting-for-port"};
+    static const char *const names[] = {"preparing", "waiting-for-switch", "waiting-for-port", "waiting-for-name"};
     _Static_assert(sizeof(names) / sizeof(names[0]) == VIF_STEPS, "one name a step");
 
     return names[vif_of_const(device)->step];

@@ -25,6 +25,7 @@ enum vif_step {
     VIF_STEP_NONE,
     VIF_STEP_ATTACHING,  /* PREPARING, ACQUIRING, RESUMING: until tapbridged has made the port */
     VIF_STEP_FORWARDING, /* ACQUIRING: until the tap's bridge forwards */
+    VIF_STEP_NAMING,     /* PREPARING: until no other network device has the tap's name */
     VIF_STEPS
 };
 
@@ -61,8 +62,13 @@ struct netback *vif_netback(const struct vif *vif);
 /* Some network device of the host may have changed: goes on with cards that wait for theirs. */
 void vif_netdevs_changed(struct netback *netback);
 
+/* PREPARING: looks again whether the card can be served. */
+void vif_prepare_again(struct vif *vif);
+
 /* ---- For ports. ---- */
 
+/* PREPARING: some other device has the name of the card's tap, as the reason says. */
+void vif_name_is_taken(struct vif *vif, const char *reason);
 void vif_close_fds(struct vif *vif);
 /* The port, which served it, is no more: it is closed for that reason. */
 void vif_port_failed(struct vif *vif, const char *reason);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What is prepared has a limit, for a toolstack waits for that and then takes the device away: whoever attaches the card is better told what is
- * missing. What is connected waits as long as its guest does.
+ * missing. Only for a name that another device has it waits as long as the toolstack does (vif.c). What is connected waits as long as its guest does.
  */
 #include "waiting.h"
 
@@ -35,12 +35,18 @@ static bool is_in_vain(const struct vif *vif)
 
 static void look(struct vif *vif)
 {
-    const bool forwards = vif->step == VIF_STEP_FORWARDING;
+    static const char *const others[] = {
+        [VIF_STEP_ATTACHING] = "tapbridged",
+        [VIF_STEP_FORWARDING] = "its bridge to forward",
+        [VIF_STEP_NAMING] = "its tap's name",
+    };
+    const enum vif_step step = vif->step;
 
     if (is_in_vain(vif)) {
         waiting_end(vif);
-        device_give_up(&vif->device, -ECANCELED, "no longer wanted while it waited for %s",
-                       forwards ? "its bridge to forward" : "tapbridged");
+        device_give_up(&vif->device, -ECANCELED, "no longer wanted while it waited for %s", others[step]);
+    } else if (step == VIF_STEP_NAMING) {
+        vif_prepare_again(vif);
     } else if (vif->device.state == DEVICE_PREPARING && clock_now_ms() - vif->waits_since_ms >= PREPARE_LIMIT_MS) {
         waiting_end(vif);
         device_give_up(&vif->device, -ETIMEDOUT, "tapbridged, whose bridge %s is, %s", vif->card.bridge,

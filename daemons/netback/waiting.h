@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Cards that wait for somebody else on their way up: for tapbridged, or for a bridge to forward. Meanwhile nobody tells them that they are no longer
- * wanted, so they are looked at.
+ * Cards that wait for somebody else on their way up: for tapbridged, for a bridge to forward, or for the name of their tap. Meanwhile nobody tells
+ * them that they are no longer wanted, so they are looked at.
  */
 #ifndef NETBACK_WAITING_H
 #define NETBACK_WAITING_H

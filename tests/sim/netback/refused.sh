@@ -119,6 +119,38 @@ for name in theirs theirs1 theirs2; do
     [ -d "/sys/class/net/$name" ] || fail "the host's $name is gone"
 done
 
+say "--- the name that xl's scripts look for"
+ip link add "vif$domain.1" type bridge
+links=$((links + 1))
+card_nodes 1
+wait_until "$LIMIT_ATTACH" "the card to wait for its name" card_is "$domain/1" .activity waiting-for-name
+expect "the state of a card that waits" 1 "$(said 1 state)"
+grep -qF "vif $domain/1: waits: there is a network device vif$domain.1 that is not ours" "$DAEMON_LOG" || fail "the log does not tell"
+links=$((links - 1))
+ip link delete "vif$domain.1"
+wait_until "$LIMIT_ATTACH" "the card to be ready once the name is free" state_is "$domain" 1 2
+expect "what the toolstack is told" ready "$(said 1 ringback-status)"
+forget 1
+ip link add "vif$domain.1" type bridge
+links=$((links + 1))
+card_nodes 1
+wait_until "$LIMIT_ATTACH" "the card to wait for its name" card_is "$domain/1" .activity waiting-for-name
+xenstore-write "/local/domain/0/backend/vif/$domain/1/online" 0 "/local/domain/0/backend/vif/$domain/1/state" 5
+wait_until "$LIMIT_ATTACH" "a card that waited to be closed" state_is "$domain" 1 6
+xenstore-rm "/local/domain/0/backend/vif/$domain/1"
+xenstore-rm "/local/domain/$domain/device/vif/1"
+[ -d "/sys/class/net/vif$domain.1/bridge" ] || fail "the host's vif$domain.1 is gone"
+ip link delete "vif$domain.1"
+links=$((links - 1))
+taken=$(simxen create)
+wait_until "$LIMIT_ATTACH" "nothing to be left of card 1" nothing_is_left 1
+card_attach "$domain" 1 --vifname "vif$taken.0"
+simxen vif-attach "$taken" 0 --bridge br0 --wait 1 && fail "a card was attached whose tap would be another's"
+grep -qF "vif $taken/0: waits: vif$taken.0 is the name of card $domain/1 already" "$DAEMON_LOG" || fail "the log does not tell"
+card_detach "$domain" 1
+simxen destroy "$taken"
+wait_until "$LIMIT_ATTACH" "nothing to be left of card 1" nothing_is_left 1
+
 say "--- what the front end says"
 front_refused "the front end's request-rx-copy is not 1: pages are copied, never flipped" request-rx-copy -
 front_refused "the front end's request-rx-copy is not 1: pages are copied, never flipped" request-rx-copy 0
