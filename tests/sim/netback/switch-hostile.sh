@@ -120,7 +120,7 @@ far_up=$started
 wait_until "$LIMIT_ATTACH" "the second guest to be connected" card_is "$far/0" .activity connected
 net_start "$near" udp --address 10.0.0.1 --address fd00::1 --capture "$WORK/near.pcap" --time 600 --rate 200 --window 1 0 10.0.0.2
 near_udp=$started
-net_start "$hub" up --address 10.0.0.4 0
+net_start "$hub" up --address 10.0.0.4 --capture "$WORK/hub.pcap" 0
 hub_up=$started
 wait_until "$LIMIT_ATTACH" "the guest behind a tap to be known" is_behind "$(mac_of "$hub" 0)" out1
 card_detach "$bad" 0
@@ -195,7 +195,7 @@ for domain in "$near" "$far"; do
     expect "restarts of guest $domain's worker" 0 "$(card_field "$domain/0" .worker.guest_restarts)"
 done
 expect "restarts of the offender's worker" 0 "$(card_field "$bad/0" .worker.guest_restarts)"
-for file in near far; do
+for file in near far hub; do
     [ "$(wc -c <"$WORK/$file.pcap")" -gt 10000 ] || fail "nothing was captured by $file"
     ! marked "$WORK/$file.pcap" || fail "a forged frame reached guest $file"
 done
