@@ -18,7 +18,7 @@
  * TURNS_MAX turns, then other queues and cards get theirs.
  *
  * A queue whose port has no room looks at its transmit ring no more until the port says that there is some.
- * A queue without credit (rate.h) holds one packet and looks at its transmit ring no more until a timer says so.
+ * A queue without credit (bucket.h) holds one packet and looks at its transmit ring no more until a timer says so.
  */
 #include "queue.h"
 

@@ -14,9 +14,9 @@
 #include "state.h"
 #include "../counters.h"
 
+struct bucket;
 struct capture;
 struct port;
-struct rate;
 struct queue;
 
 /* All of it stays the caller's and must outlive the queue. */
@@ -27,7 +27,7 @@ struct queue_params {
     unsigned index;
     struct port *port;
     struct frames *frames;
-    struct rate *rate;
+    struct bucket *rate;
     struct multicast *multicast;
     struct capture *capture;
     struct netback_counters *counters;

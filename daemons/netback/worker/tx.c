@@ -15,12 +15,12 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include <backend/worker/bucket.h>
 #include <xendev/grant.h>
 
 #include "capture.h"
 #include "multicast.h"
 #include "port.h"
-#include "rate.h"
 
 /* Bytes of a segment: smaller ones make whoever cuts the packet work out of all proportion, and no TCP needs them. */
 #define GSO_SIZE_MIN 48u
@@ -117,13 +117,15 @@ static int collect(struct tx *tx, bool draining, uint64_t now_ns)
         if (packet->fault == NETIF_FAULT_NONE && packet->crashes >= tx->params.attempts_max && packet->crashes > 0)
             packet->fault = NETIF_FAULT_CRASH;
         if (packet->fault == NETIF_FAULT_NONE && packet->length > 0 && !draining)
-            tx->wait_ns = rate_take(tx->params.rate, packet->length, now_ns);
+            tx->wait_ns = bucket_wait(tx->params.rate, packet->length, now_ns);
         if (tx->wait_ns > 0) {
             tx->params.counters->tx_waits += !(waited && batch->count == 0);
             batch->packets[BATCH_PACKETS] = *packet;
             batch->held = true;
             break;
         }
+        if (packet->fault == NETIF_FAULT_NONE && !draining)
+            bucket_take(tx->params.rate, packet->length);
         if (packet->fault == NETIF_FAULT_NONE)
             add_copies(batch, packet);
         batch->count++;

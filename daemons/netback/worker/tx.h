@@ -16,7 +16,7 @@
 struct capture;
 struct multicast;
 struct port;
-struct rate;
+struct bucket;
 struct tx_batch;
 struct xendev_grants;
 
@@ -26,7 +26,7 @@ struct tx_params {
     uint32_t domid;
     struct port *port;
     unsigned queue;
-    struct rate *rate;                      /* of the card */
+    struct bucket *rate;                    /* of the card */
     struct multicast *multicast;            /* the same */
     struct capture *capture;                /* the same */
     struct netback_counters *card_counters; /* the same */

@@ -19,6 +19,7 @@
 #include <event2/event.h>
 
 #include <backend/clock.h>
+#include <backend/worker/bucket.h>
 #include <backend/worker/map.h>
 #include <ring/back.h>
 #include <supervise/channel.h>
@@ -29,10 +30,12 @@
 #include "ctrl.h"
 #include "port.h"
 #include "queue.h"
-#include "rate.h"
 #include "route.h"
 #include "rx.h"
 
+#define RATE_BURST_MIN 131072u /* bytes: the largest packet passes, whatever the rate is */
+
+static_assert(RATE_BURST_MIN >= NETIF_LENGTH_MAX, "the largest packet passes");
 static_assert(FRAMES_HEADROOM >= PORT_HEADROOM, "a port finds its headroom");
 static_assert(WORKER_HELD_FDS_MAX >= NETBACK_QUEUES_MAX, "a port's descriptors can be told");
 static_assert(CHANNEL_FDS_MAX >= NETBACK_FD_PORT + NETBACK_QUEUES_MAX, "...and handed over");
@@ -48,7 +51,7 @@ struct vif {
     struct netback_counters *counters;
     struct port *port;
     struct frames *frames;
-    struct rate rate;
+    struct bucket rate;
     struct route route;
     struct capture capture;
     struct queue *queues[NETBACK_QUEUES_MAX]; /* queue_count of them */
@@ -205,12 +208,22 @@ static void on_say_again(evutil_socket_t fd, short what, void *arg)
     vif_say_carrier(arg);
 }
 
+/* ---- The rate. ------------------------------------------------------------------------------------------------------- */
+
+/* As Linux's back end has it: what is not used is kept for one window. */
+static void set_rate(struct vif *vif)
+{
+    const uint64_t bytes = vif->tuning.rate_bytes, window_ns = UINT64_C(1000) * vif->tuning.rate_us;
+
+    bucket_set(&vif->rate, bytes, window_ns, RATE_BURST_MIN, clock_now_ns());
+}
+
 /* ---- What is asked for. ---------------------------------------------------------------------------------------------- */
 
 void vif_tune(struct vif *vif, const struct netback_tuning *tuning)
 {
     vif->tuning = *tuning;
-    rate_set(&vif->rate, tuning->rate_bytes, tuning->rate_us, clock_now_ns());
+    set_rate(vif);
     for (unsigned i = 0; i < vif->order.connection.queue_count; i++)
         queue_wake(vif->queues[i]);
     vif->said_stalled = false;
@@ -284,7 +297,7 @@ static int prepare(struct vif *vif, char ret_reason[BACKEND_REASON_SIZE])
         snprintf(ret_reason, BACKEND_REASON_SIZE, "out of memory");
         return -ENOMEM;
     }
-    rate_set(&vif->rate, vif->tuning.rate_bytes, vif->tuning.rate_us, clock_now_ns());
+    set_rate(vif);
     route_init(&vif->route, &vif->order.connection, &vif->tuning, vif->state, vif->port->sources == 1, key);
     return 0;
 }
