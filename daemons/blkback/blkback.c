@@ -11,6 +11,7 @@
 #include <service/service.h>
 #include <supervise/rundir.h>
 
+#include "limits.h"
 #include "mappings.h"
 #include "vbd.h"
 
@@ -56,6 +57,11 @@ bool blkback_goes_on(void *arg)
     const struct blkback *blkback = arg;
 
     return backend_goes_on(&blkback->backend);
+}
+
+void blkback_reloaded(void *arg)
+{
+    limits_reloaded(arg);
 }
 
 void blkback_stop(void *arg)

@@ -11,6 +11,7 @@
  *   frontend.c   what the guest says about its ring
  *   offer.c      what a front end finds in xenstore
  *   mappings.c   how much of guests' memory may be mapped
+ *   limits.c     how fast guests may use their disks
  *   suspects.c   requests that crash workers
  *   report.c     what ringctl and /metrics show
  */
@@ -25,6 +26,8 @@
 #include <backend/backend.h>
 #include <backend/guest.h>
 
+#include "protocol.h"
+
 struct service;
 
 struct blkback_config {
@@ -35,6 +38,8 @@ struct blkback_config {
     uint64_t persistent_grants; /* most references of a disk that are kept mapped; 0: none are offered */
     uint64_t grant_budget;      /* of all disks together */
     uint64_t attempts_max;      /* crashes after which a request is not executed again */
+    /* Of each disk of which xenstore says nothing. */
+    struct blkback_limits limits;
 };
 
 struct blkback {
@@ -77,6 +82,8 @@ static inline const struct blkback_guest *blkback_guest_of_const(const struct gu
 int blkback_start(struct service *service, void *arg);
 /* For the watchdog: see backend_goes_on(). */
 bool blkback_goes_on(void *arg);
+/* The configuration was read again. */
+void blkback_reloaded(void *arg);
 /* Stops; guests keep their workers. */
 void blkback_stop(void *arg);
 

@@ -11,7 +11,7 @@
 #include <ring/blkif.h>
 
 #define BLKBACK_COUNTERS_MAGIC   0x72626263u /* "rbbc" */
-#define BLKBACK_COUNTERS_VERSION 2u
+#define BLKBACK_COUNTERS_VERSION 3u
 
 enum blkback_counted_op { BLKBACK_COUNTED_READ, BLKBACK_COUNTED_WRITE, BLKBACK_COUNTED_FLUSH, BLKBACK_COUNTED_OPS };
 
@@ -28,6 +28,8 @@ struct blkback_counters {
     uint64_t polls_missed;                  /* the same, in vain */
     uint64_t requests_mapped; /* served straight from or to the guest's memory; the others with data were copied */
     uint64_t grants_mapped;   /* references kept mapped now */
+    uint64_t throttled;       /* times the disk's limits made requests wait on the ring */
+    uint64_t throttled_ns;    /* how long they did in all */
     uint64_t recovery_ns;     /* the last recovery: from the worker being told to the guest being notified */
     /* The ring when the worker last went idle or last finished a batch. */
     uint64_t req_prod, req_event, rsp_prod, rsp_event, req_cons, in_flight, slots;

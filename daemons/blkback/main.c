@@ -8,6 +8,8 @@
 
 #include "blkback.h"
 
+#define LIMIT_MAX ((uint64_t)INT64_MAX / 2)
+
 static const struct config_key keys[] = {
     {.name = "device-kind",
      .type = CONFIG_STRING,
@@ -63,6 +65,34 @@ static const struct config_key keys[] = {
      .min = 2,
      .max = 1000,
      .help = "park a disk when one of its requests crashed so many workers"},
+    {.name = "iops-total",
+     .type = CONFIG_NUMBER,
+     .offset = offsetof(struct blkback_config, limits.iops),
+     .fallback = "0",
+     .max = LIMIT_MAX,
+     .live = true,
+     .help = "requests a second that a guest may send a disk, unless xenstore says otherwise; 0: any number"},
+    {.name = "iops-total-max",
+     .type = CONFIG_NUMBER,
+     .offset = offsetof(struct blkback_config, limits.iops_max),
+     .fallback = "0",
+     .max = LIMIT_MAX,
+     .live = true,
+     .help = "of these, so many at once after a pause; 0: a tenth of a second's worth"},
+    {.name = "bps-total",
+     .type = CONFIG_SIZE,
+     .offset = offsetof(struct blkback_config, limits.bps),
+     .fallback = "0",
+     .max = LIMIT_MAX,
+     .live = true,
+     .help = "bytes a second that a guest may read and write on a disk, unless xenstore says otherwise; 0: any number"},
+    {.name = "bps-total-max",
+     .type = CONFIG_SIZE,
+     .offset = offsetof(struct blkback_config, limits.bps_max),
+     .fallback = "0",
+     .max = LIMIT_MAX,
+     .live = true,
+     .help = "of these, so many at once after a pause; 0: a tenth of a second's worth"},
 };
 
 int main(int argc, char **argv)
@@ -78,6 +108,7 @@ int main(int argc, char **argv)
         .table_count = sizeof(tables) / sizeof(tables[0]),
         .start = blkback_start,
         .stop = blkback_stop,
+        .reloaded = blkback_reloaded,
         .progress = blkback_goes_on,
         .arg = &blkback,
     };

@@ -7,6 +7,7 @@
  *   BLKBACK_CHECK  [image]               ->   opens the disk, looks, closes it
  *                                        <-   BLKBACK_CHECKED
  *   BACKEND_CONNECT [image, journal, counters] ->
+ *   BLKBACK_THROTTLE                     ->   from now on, and until the next; not answered
  *                                        <-   BACKEND_HELD [image]: the description it works with, so its lock is kept
  */
 #ifndef BLKBACK_PROTOCOL_H
@@ -20,7 +21,7 @@
 
 /* Of messages. To be counted up with every change of one: a worker of another version is drained, not talked to. */
 #ifndef BLKBACK_PROTOCOL_VERSION
-#define BLKBACK_PROTOCOL_VERSION 2u /* tests build others */
+#define BLKBACK_PROTOCOL_VERSION 3u /* tests build others */
 #endif
 /* Of recorded connections. */
 #define BLKBACK_CONNECTION_VERSION 1u
@@ -29,6 +30,7 @@
 enum blkback_message_type {
     BLKBACK_CHECK = BACKEND_OWN,
     BLKBACK_CHECKED,
+    BLKBACK_THROTTLE,
 };
 
 /* The image behind a device. */
@@ -54,9 +56,18 @@ struct blkback_connection {
     struct blkback_image image;
 };
 
+/* How much a guest may do in a second, whatever it is. 0: there is no such limit. */
+struct blkback_limits {
+    uint64_t iops;     /* requests */
+    uint64_t iops_max; /* that go at once after a pause; 0: a tenth of a second's worth */
+    uint64_t bps;      /* bytes read and written */
+    uint64_t bps_max;
+};
+
 /* How to connect. */
 struct blkback_order {
     struct blkback_connection connection;
+    struct blkback_limits limits;
     uint32_t recover;      /* 1: the journal holds the requests of a dead worker... */
     uint32_t crashed;      /* ...1: that crashed: by its own doing, not by somebody's who killed it */
     uint32_t pardon;       /* 1: forget what crashed before */
@@ -97,6 +108,7 @@ struct blkback_message {
             uint32_t physical_sector_size;
         } checked;
         struct blkback_order connect;
+        struct blkback_limits throttle;
         struct blkback_suspects suspects; /* CONNECTED with result 0, when told to recover */
         struct blkback_request parked;    /* PARKED: what is not executed again */
     };

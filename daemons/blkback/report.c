@@ -15,6 +15,7 @@
 #include <xendev/xenbus.h>
 
 #include "counters.h"
+#include "limits.h"
 #include "suspects.h"
 #include "vbd.h"
 
@@ -148,6 +149,7 @@ json_t *report_vbd(const struct device *device)
     report_put_number(&report, "notifications", counters.notifications);
     report_put(&report, "polls", report_polls(&counters));
     report_put(&report, "grants", report_grants(vbd, &counters));
+    report_put(&report, "throttle", limits_report(vbd, &counters));
     report_put_number(&report, "recovery_ns", counters.recovery_ns);
     report_put(&report, "worker", report_worker(device));
     report_put(&report, "crash", report_crash(device, vbd->suspects.count, report_suspects(&vbd->suspects)));
@@ -219,6 +221,24 @@ static void sample_requests_mapped(struct evbuffer *out, const struct device *de
     control_metric_sample(out, "ringback_blkback_requests_mapped_total", labels, counters.requests_mapped);
 }
 
+static void sample_throttled(struct evbuffer *out, const struct device *device, const char *name)
+{
+    const char *const labels[] = {"device", name, NULL};
+    struct blkback_counters counters;
+
+    read_counters(device, &counters);
+    control_metric_sample(out, "ringback_blkback_throttled_total", labels, counters.throttled);
+}
+
+static void sample_throttled_ns(struct evbuffer *out, const struct device *device, const char *name)
+{
+    const char *const labels[] = {"device", name, NULL};
+    struct blkback_counters counters;
+
+    read_counters(device, &counters);
+    control_metric_sample(out, "ringback_blkback_throttled_ns_total", labels, counters.throttled_ns);
+}
+
 static void sample_restarts(struct evbuffer *out, const struct device *device, const char *name)
 {
     const char *const labels[] = {"device", name, NULL};
@@ -249,6 +269,12 @@ void report_metrics(struct evbuffer *out, const struct backend *backend)
     control_metric_describe(out, "ringback_blkback_polls_total", "counter",
                             "Times an idle disk was watched, and a request came or not.");
     report_each_device(backend, out, sample_polls);
+    control_metric_describe(out, "ringback_blkback_throttled_total", "counter",
+                            "Times the disk's limits made requests wait.");
+    report_each_device(backend, out, sample_throttled);
+    control_metric_describe(out, "ringback_blkback_throttled_ns_total", "counter",
+                            "Nanoseconds for which requests waited for the disk's limits.");
+    report_each_device(backend, out, sample_throttled_ns);
     control_metric_describe(out, "ringback_blkback_worker_restarts_total", "counter",
                             "Workers that ended under a connected device.");
     report_each_device(backend, out, sample_restarts);

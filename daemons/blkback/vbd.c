@@ -33,6 +33,7 @@
 #include "blkback.h"
 #include "counters.h"
 #include "frontend.h"
+#include "limits.h"
 #include "lock.h"
 #include "mappings.h"
 #include "offer.h"
@@ -194,6 +195,7 @@ static int vbd_init(struct device *device)
 
     vbd->image_fd = -1;
     suspects_load(vbd);
+    limits_init(vbd);
     vbd->lock_timer = evtimer_new(device_backend(device)->base, lock_on_timer, vbd);
     if (vbd->lock_timer == NULL)
         return -ENOMEM;
@@ -206,6 +208,7 @@ static void vbd_fini(struct device *device)
 {
     struct vbd *vbd = vbd_of(device);
 
+    limits_unfollow(vbd);
     opening_cancel(vbd->opening);
     if (vbd->image_fd >= 0)
         close(vbd->image_fd);
@@ -220,6 +223,12 @@ static void vbd_meet(struct device *device)
 
     if (vbd->sectors == 0)
         offer_read_back(vbd);
+    limits_follow(vbd);
+}
+
+static void vbd_part(struct device *device)
+{
+    limits_unfollow(vbd_of(device));
 }
 
 static void vbd_discard(struct device *device)
@@ -391,8 +400,9 @@ static int vbd_message(struct device *device, const struct backend_head *message
 
 static void vbd_connect(struct device *device, const struct serve_order *order)
 {
-    const struct vbd *vbd = vbd_of(device);
+    struct vbd *vbd = vbd_of(device);
     struct blkback_message message = {.connect = {.connection = vbd->connection,
+                                                  .limits = limits_tell(vbd),
                                                   .recover = order->recover,
                                                   .crashed = device->crashed,
                                                   .pardon = device->pardon,
@@ -408,11 +418,18 @@ static int vbd_connected(struct device *device, const struct backend_head *messa
     int err = offer_disk(vbd);
 
     (void)message;
+    limits_served(vbd);
     if (err == 0)
         log_info(&device->log, "connected: %s, %" PRIu64 " bytes%s, ring of %u pages", vbd->image.spec,
                  vbd->sectors * DISK_SECTOR_SIZE, vbd->image.read_only ? ", read-only" : "",
                  1u << vbd->connection.ring_order);
     return err;
+}
+
+static void vbd_recovered(struct device *device, const struct backend_head *message)
+{
+    limits_served(vbd_of(device));
+    suspects_recovered(device, message);
 }
 
 /* What a disk can be behind: a file or a block device, opened to read. Its mode is compared with the device's when that claims it. */
@@ -442,6 +459,8 @@ static void vbd_claim(struct device *device, const int *fds, unsigned fd_count)
     (void)fd_count;
     close_image(vbd);
     vbd->image_fd = fds[0];
+    if (device->state != DEVICE_DISCONNECTING)
+        limits_adopted(vbd);
 }
 
 /* Tells the worker whose disks it serves, and within which bounds. */
@@ -507,6 +526,7 @@ const struct backend_kind vbd_kind = {
     .init = vbd_init,
     .fini = vbd_fini,
     .meet = vbd_meet,
+    .part = vbd_part,
     .discard = vbd_discard,
 
     .prepare = vbd_prepare,
@@ -524,7 +544,7 @@ const struct backend_kind vbd_kind = {
     .message = vbd_message,
     .connect = vbd_connect,
     .connected = vbd_connected,
-    .recovered = suspects_recovered,
+    .recovered = vbd_recovered,
     .parked = suspects_parked,
     .held_check = vbd_held_check,
     .held_is_own = vbd_held_is_own,

@@ -11,6 +11,7 @@
 #include <backend/device.h>
 
 #include "image.h"
+#include "limits.h"
 #include "protocol.h"
 
 struct blkback;
@@ -39,6 +40,7 @@ struct vbd {
     uint64_t sectors; /* of 512 bytes; 0: not known yet */
     uint32_t sector_size;
     uint32_t physical_sector_size;
+    struct limits limits;
     struct blkback_suspects suspects; /* as of the last crash */
 };
 

@@ -84,6 +84,11 @@ static enum ringctl_exit run_capture(const struct ringctl_options *options, char
     return ringctl_capture(options, operands[0], operands[1]);
 }
 
+static enum ringctl_exit run_throttle(const struct ringctl_options *options, char **operands)
+{
+    return ringctl_throttle(options, operands[0], operands[1]);
+}
+
 struct command {
     const char *name;
     const char *operands; /* a line for each form of them */
@@ -127,6 +132,11 @@ static const struct command commands[] = {
      "Limit what a guest may send by a network card, from now on: 10Mb/s, or\n"
      "250KB/s@20ms, which says in which steps; none: no limit.",
      run_rate},
+    {"throttle", "DOM/DEV [none|default]", 1, 2, "kiIbB",
+     "Limit how fast a guest may use a disk, from now on. A limit that is not named\n"
+     "stays. N or BYTES may be none: no limit; or default: what is configured. For\n"
+     "both limits at once there is 'none' or 'default' behind the disk.",
+     run_throttle},
     {"capture", "DOM/vifN FILE", 2, 2, "cnT",
      "Write every frame that a guest sends and receives by a network card to a pcap\n"
      "file, until interrupted; FILE - is standard output, as for tcpdump -r -.",
@@ -141,6 +151,10 @@ static const struct option long_options[] = {
     {"count", required_argument, NULL, 'c'},
     {"snaplen", required_argument, NULL, 'n'},
     {"time", required_argument, NULL, 'T'},
+    {"iops", required_argument, NULL, 'i'},
+    {"iops-burst", required_argument, NULL, 'I'},
+    {"bandwidth", required_argument, NULL, 'b'},
+    {"bandwidth-burst", required_argument, NULL, 'B'},
     {"json", no_argument, NULL, 'j'},
     {"socket", required_argument, NULL, 's'},
     {"help", no_argument, NULL, 'h'},
@@ -198,6 +212,13 @@ static void print_command_help(const struct command *command)
         printf("  --count=N        end after so many frames\n"
                "  --snaplen=BYTES  write no more of each frame\n"
                "  --time=SECS      end after so long\n");
+    if (strchr(command->allowed, 'i') != NULL)
+        printf("  --iops=N         requests a second\n"
+               "  --iops-burst=N   so many at once after a pause (a tenth of a second's worth)\n"
+               "  --bandwidth=BYTES\n"
+               "                   bytes a second, with K, M, G or T\n"
+               "  --bandwidth-burst=BYTES\n"
+               "                   as --iops-burst\n");
 }
 
 static const struct command *find_command(const char *name)
@@ -234,7 +255,7 @@ enum wish { WISH_NOTHING, WISH_HELP, WISH_VERSION };
 /* Whether the option may stand where it does: after a command, or before it (`command` NULL). */
 static bool option_is_allowed(const struct command *command, int code)
 {
-    if (strchr("rktcnT", code) != NULL)
+    if (strchr("rktcnTiIbB", code) != NULL)
         return command != NULL && strchr(command->allowed, code) != NULL;
     return code != 'v' || command == NULL;
 }
@@ -278,6 +299,18 @@ static enum ringctl_exit parse_options(const struct command *command, int argc, 
         case 'T':
             if (parse_number("time", optarg, INT_MAX, &options->seconds) != RINGCTL_OK)
                 return RINGCTL_USAGE;
+            break;
+        case 'i':
+            options->throttle.iops = optarg;
+            break;
+        case 'I':
+            options->throttle.iops_burst = optarg;
+            break;
+        case 'b':
+            options->throttle.bandwidth = optarg;
+            break;
+        case 'B':
+            options->throttle.bandwidth_burst = optarg;
             break;
         case 'j':
             options->json = true;

@@ -67,6 +67,12 @@ static const struct line disk_lines[] = {
     {"requests", "pages mapped", "grants.mapped", false},
     {"requests", "polls hit", "polls.hit", false},
     {"requests", "polls missed", "polls.missed", false},
+    {"limits", "requests/s", "throttle.iops_total", false},
+    {"limits", "at once", "throttle.iops_total_max", false},
+    {"limits", "bytes/s", "throttle.bps_total", true},
+    {"limits", "at once", "throttle.bps_total_max", true},
+    {"limits", "waits", "throttle.waits", false},
+    {"limits", "waited (ns)", "throttle.waited_ns", false},
 };
 
 /* "write of 3 sectors at 2048, id 0x11, 3 attempts" */

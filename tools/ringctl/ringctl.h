@@ -16,6 +16,12 @@ enum ringctl_exit {
     RINGCTL_TIMEOUT = 5,   /* not done within --timeout */
 };
 
+/* What was said of a disk's limits, unread; NULL: nothing. */
+struct ringctl_throttle_options {
+    const char *iops, *iops_burst;
+    const char *bandwidth, *bandwidth_burst;
+};
+
 struct ringctl_options {
     const char *socket; /* the daemon's control socket; NULL: that of the device's class */
     const char *kind;   /* of backend nodes; NULL: that of the device's class */
@@ -23,6 +29,7 @@ struct ringctl_options {
     unsigned count;     /* frames; 0: any number */
     unsigned snaplen;   /* bytes of a frame; 0: all */
     unsigned seconds;   /* how long to capture; 0: until it is interrupted */
+    struct ringctl_throttle_options throttle;
     bool json;
     bool read_only;
 };
@@ -42,5 +49,7 @@ enum ringctl_exit ringctl_bridge(const struct ringctl_options *options, const ch
 enum ringctl_exit ringctl_detach(const struct ringctl_options *options, const char *target);
 enum ringctl_exit ringctl_capture(const struct ringctl_options *options, const char *target, const char *path);
 enum ringctl_exit ringctl_rate(const struct ringctl_options *options, const char *target, const char *rate);
+/* `word` is NULL when there was none. */
+enum ringctl_exit ringctl_throttle(const struct ringctl_options *options, const char *target, const char *word);
 
 #endif

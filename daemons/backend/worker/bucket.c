@@ -40,9 +40,7 @@ void bucket_set_rate(struct bucket *bucket, uint64_t per_second, uint64_t burst,
         amount = 1;
         window_ns = (SECOND_NS + per_second / 2) / per_second;
     }
-    if (burst == 0)
-        burst = per_second / 10;
-    bucket_set(bucket, amount, window_ns, at_least(burst, per_second / 100), now_ns);
+    bucket_set(bucket, amount, window_ns, bucket_burst(per_second, burst), now_ns);
 }
 
 static void fill(struct bucket *bucket, uint64_t now_ns)

@@ -24,8 +24,18 @@ struct bucket {
  * there is none. */
 void bucket_set(struct bucket *bucket, uint64_t amount, uint64_t window_ns, uint64_t burst, uint64_t now_ns);
 
-/* The same, by units a second, in windows as short as they can be without an error of more than 0.05 %. `burst` 0: a tenth of a second's worth. It is
- * a hundredth at least, so that a timer that is late by milliseconds does not lower the rate. */
+/* What is kept of so many units a second when `burst` is asked for, 0 standing for a tenth of a second's worth: a hundredth at least, so that a timer
+ * that is late by milliseconds does not lower the rate; and not nothing. */
+static inline uint64_t bucket_burst(uint64_t per_second, uint64_t burst)
+{
+    const uint64_t least = per_second < 100 ? 1 : per_second / 100;
+
+    if (burst == 0)
+        burst = per_second / 10;
+    return burst < least ? least : burst;
+}
+
+/* As bucket_set(), by units a second, in windows as short as they can be without an error of more than 0.05 %; `burst` as above. */
 void bucket_set_rate(struct bucket *bucket, uint64_t per_second, uint64_t burst, uint64_t now_ns);
 
 /* Returns 0: there is credit for `need`, at most the burst; or after how many nanoseconds to ask again. */

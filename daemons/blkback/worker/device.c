@@ -19,6 +19,7 @@
 #include <xendev/grant.h>
 
 #include "queue.h"
+#include "throttle.h"
 
 struct device {
     const struct device_host *host;
@@ -30,6 +31,7 @@ struct device {
     size_t journal_size;
     struct blkback_counters *counters;
     void *ring_pages;
+    struct throttle throttle;
     struct queue *queue;
 };
 
@@ -127,6 +129,7 @@ static int open_queue(struct device *device, const struct blkback_order *order, 
         .disk = device->disk,
         .counters = device->counters,
         .caution = device->host->caution,
+        .throttle = &device->throttle,
         .domid = device->host->domid,
         .event_channel = connection->event_channel,
         .abi = (enum blkif_abi)connection->abi,
@@ -168,6 +171,8 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
     device->devid = devid;
     device->connection = *connection;
     device->image = fcntl(files->image, F_DUPFD_CLOEXEC, 0);
+    throttle_init(&device->throttle);
+    throttle_set(&device->throttle, &order->limits, started);
 
     int result = open_disk(host, &connection->image, connection->image.read_only != 0, files->image, depth,
                            &device->disk, ret_error);
@@ -201,6 +206,11 @@ void device_drain(struct device *device)
 void device_undrain(struct device *device)
 {
     queue_undrain(device->queue);
+}
+
+void device_throttle(struct device *device, const struct blkback_limits *limits)
+{
+    throttle_set(&device->throttle, limits, clock_now_ns());
 }
 
 uint64_t device_generation(const struct device *device)

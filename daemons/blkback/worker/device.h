@@ -55,6 +55,9 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
 void device_drain(struct device *device);
 void device_undrain(struct device *device);
 
+/* Sets the limits, from now on. */
+void device_throttle(struct device *device, const struct blkback_limits *limits);
+
 /* What a new supervisor is told: the connection's generation, and a descriptor of the image that stays the device's. */
 uint64_t device_generation(const struct device *device);
 int device_image(const struct device *device);

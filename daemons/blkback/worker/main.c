@@ -71,6 +71,8 @@ static int fds_due(const struct backend_head *head)
     switch (head->type) {
     case BLKBACK_CHECK:
         return IMAGE_FD_COUNT;
+    case BLKBACK_THROTTLE:
+        return 0;
     case BACKEND_CONNECT:
         return CONNECT_FD_COUNT;
     default:
@@ -78,13 +80,12 @@ static int fds_due(const struct backend_head *head)
     }
 }
 
-static void check(const struct backend_head *head, void *device, const int *fds)
+static void check(const struct backend_head *head, const int *fds)
 {
     struct blkback_message answer = {.head = {.type = BLKBACK_CHECKED, .devid = head->devid}};
     struct disk_info info;
     struct disk_error error;
 
-    (void)device;
     answer.head.result = device_check(&host, &message_of(head)->check, fds[0], &info, &error);
     if (answer.head.result < 0) {
         snprintf(answer.head.reason, sizeof answer.head.reason, "%s", error.text);
@@ -94,6 +95,14 @@ static void check(const struct backend_head *head, void *device, const int *fds)
         answer.checked.physical_sector_size = info.physical_sector_size;
     }
     worker_say(&answer.head);
+}
+
+static void own(const struct backend_head *head, void *device, const int *fds)
+{
+    if (head->type == BLKBACK_CHECK)
+        check(head, fds);
+    else if (device) /* without one it was let go of before it heard that */
+        device_throttle(device, &message_of(head)->throttle);
 }
 
 static int connect_device(const struct backend_head *head, const int *fds, void **ret_device,
@@ -153,7 +162,7 @@ static const struct worker_kind kind = {
     .drain = drain,
     .undrain = undrain,
     .held = held,
-    .own = check,
+    .own = own,
 };
 
 int main(void)

@@ -21,6 +21,8 @@
  * Sleeping: the event channel stays masked from its event until the ring was found empty and re-armed, so an event
  * storm costs nothing while we work. A busy guest is served for TURNS_MAX turns, then the other devices get theirs.
  *
+ * Throttled (throttle.h): new requests stay on the ring, and the queue rests until its gate wakes it. The event channel stays masked meanwhile.
+ *
  * Draining: new requests stay on the ring; each turn only hands out what a dead worker left and answers what the disk has done, until
  * nothing is in flight and the journal can be marked. The successor, or queue_undrain(), finds the new ones by looking at the ring.
  */
@@ -40,6 +42,7 @@
 
 #include "caution.h"
 #include "memory.h"
+#include "throttle.h"
 
 #define BATCH_MAX 16u /* requests in one turn: bounds the pieces of one grant copy */
 #define TURNS_MAX 64u /* turns before other devices are served */
@@ -62,7 +65,8 @@ struct queue {
     struct event *again;      /* fires at once, after the others had their turn */
     struct spin_watch watch;  /* while idle and not asleep */
     struct caution_member caution;
-    bool alone; /* what is in progress was begun alone */
+    struct throttle_gate gate; /* new requests pass it */
+    bool alone;                /* what is in progress was begun alone */
     bool stopped;
     bool draining;
     bool drained; /* the journal is marked */
@@ -138,9 +142,12 @@ static int take_request(struct queue *queue, struct ring_request *ret_request, b
         queue->params.counters->replayed++;
         return 1;
     }
-    if (queue->draining)
+    if (queue->draining || !throttle_gate_lets(&queue->gate, &queue->ring))
         return 0;
-    return ring_back_consume(&queue->ring, ret_request);
+    int got = ring_back_consume(&queue->ring, ret_request);
+    if (got == 1)
+        throttle_gate_pay(&queue->gate, ret_request);
+    return got;
 }
 
 /* Ends a request that memory was found for. */
@@ -269,6 +276,7 @@ void queue_stop(struct queue *queue)
 {
     queue->stopped = true;
     caution_leave(&queue->caution);
+    throttle_gate_close(&queue->gate);
     event_del(queue->again);
     spin_stop(&queue->watch);
     if (queue->disk_event)
@@ -343,7 +351,8 @@ static void run_soon(struct queue *queue)
 {
     static const struct timeval at_once = {0};
 
-    event_add(queue->again, &at_once);
+    if (!queue->stopped)
+        event_add(queue->again, &at_once);
 }
 
 static void finish_draining(struct queue *queue)
@@ -359,7 +368,7 @@ static void finish_draining(struct queue *queue)
 enum turn {
     TURN_IDLE, /* there was nothing to do */
     TURN_BUSY,
-    TURN_WAIT, /* there may be more, which must wait: the disk's descriptor wakes us, or another queue */
+    TURN_WAIT, /* there may be more, which must wait: the disk's descriptor wakes us, or another queue, or the gate */
     TURN_OVER, /* stopped: failed, or parked */
 };
 
@@ -382,17 +391,23 @@ static enum turn turn(struct queue *queue)
     publish(queue);
     caution_update(&queue->caution,
                    ring_back_suspects(&queue->ring) > 0 || (queue->alone && queue->caution.executing > 0));
-    if ((taken > 0 || finished > 0) && spin_busy(&queue->watch))
+    const bool busy = taken > 0 || finished > 0, held = !busy && !queue->draining && queue->gate.wait_ns > 0;
+    if ((busy || held) && spin_busy(&queue->watch))
         queue->params.counters->polls_hit++;
     if (caution_ask(&queue->caution) == CAUTION_WAIT)
         return TURN_WAIT;
-    return taken > 0 || finished > 0 ? TURN_BUSY : TURN_IDLE;
+    if (held) {
+        note_indices(queue);
+        throttle_gate_rest(&queue->gate);
+        return TURN_WAIT;
+    }
+    return busy ? TURN_BUSY : TURN_IDLE;
 }
 
 /* Until there is nothing to do: then it is watched for a while, or else slept on. */
 static void run(struct queue *queue)
 {
-    if (queue->drained)
+    if (queue->stopped || queue->drained)
         return;
     for (unsigned i = 0; i < TURNS_MAX; i++) {
         enum turn result = turn(queue);
@@ -446,8 +461,7 @@ static void on_event(void *arg)
 
     queue->params.counters->events++;
     queue->asleep = false;
-    if (!queue->stopped)
-        run(queue);
+    run(queue);
 }
 
 static void on_again(evutil_socket_t fd, short what, void *arg)
@@ -456,15 +470,13 @@ static void on_again(evutil_socket_t fd, short what, void *arg)
 
     (void)fd;
     (void)what;
-    if (!queue->stopped)
-        run(queue);
+    run(queue);
 }
 
 void queue_drain(struct queue *queue)
 {
     queue->draining = true;
-    if (!queue->stopped)
-        run_soon(queue);
+    run_soon(queue);
 }
 
 void queue_undrain(struct queue *queue)
@@ -472,8 +484,7 @@ void queue_undrain(struct queue *queue)
     if (queue->drained)
         ring_back_undrain(&queue->ring);
     queue->draining = queue->drained = false;
-    if (!queue->stopped)
-        run_soon(queue);
+    run_soon(queue);
 }
 
 /* ---- Open and close. ------------------------------------------------------------------------------------------------- */
@@ -500,7 +511,9 @@ static int allocate(struct queue *queue, uint32_t slots)
     queue->again = evtimer_new(params->base, on_again, queue);
     if (!queue->slots || !queue->again)
         return -ENOMEM;
-    int result = memory_open(&memory, &queue->memory);
+    int result = throttle_gate_open(&queue->gate, params->throttle, params->base);
+    if (result == 0)
+        result = memory_open(&memory, &queue->memory);
     if (result < 0)
         return result;
 
@@ -535,6 +548,7 @@ int queue_open(const struct queue_params *params, struct queue **ret_queue, stru
     if (!queue)
         goto failed;
     queue->params = *params;
+    queue->gate = (struct throttle_gate){.counters = params->counters, .abi = params->abi, .wake = wake, .arg = queue};
     queue->watch = (struct spin_watch){.spin = params->spin, .look = on_look, .give_up = on_give_up, .arg = queue};
     disk_get_info(params->disk, &info);
     queue->limits = (struct blkif_limits){
@@ -582,6 +596,7 @@ void queue_close(struct queue *queue)
         return;
     spin_stop(&queue->watch);
     caution_leave(&queue->caution);
+    throttle_gate_close(&queue->gate);
     xendev_channel_close(queue->channel);
     if (queue->disk_event)
         event_free(queue->disk_event);

@@ -18,6 +18,7 @@
 struct caution;
 struct event_base;
 struct spin;
+struct throttle;
 struct xendev_channel;
 struct xendev_events;
 struct xendev_grants;
@@ -32,7 +33,8 @@ struct queue_params {
     struct xendev_grants *grants;
     struct disk *disk;
     struct blkback_counters *counters;
-    struct caution *caution; /* of all queues of the process */
+    struct caution *caution;   /* of all queues of the process */
+    struct throttle *throttle; /* of all queues of the disk */
     uint32_t domid;
     uint32_t event_channel;
     enum blkif_abi abi;

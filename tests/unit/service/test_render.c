@@ -23,6 +23,8 @@ static const char device_text[] =
     "\"rsp_prod\":6,\"req_event\":8,"
     "\"rsp_event\":7,\"in_flight\":1},\"requests\":{\"read\":4,\"write\":2,\"flush\":1},\"bytes\":{\"read\":1536,"
     "\"write\":8192,\"flush\":0},"
+    "\"throttle\":{\"iops_total\":500,\"iops_total_max\":50,\"bps_total\":null,\"bps_total_max\":null,\"waits\":3,"
+    "\"waited_ns\":1234567},"
     "\"errors\":{\"operation\":5,\"range\":0},\"replayed\":1,\"events\":9,\"notifications\":8,\"polls\":{\"hit\":6,"
     "\"missed\":2},\"worker\":{\"state\":"
     "\"served\",\"pid\":42,\"version\":\"1.2.3\",\"origin\":\"adopted\",\"restarts\":1,"
@@ -73,6 +75,8 @@ static void a_device_is_told_whole(void **state)
                                         "  req_prod        7\n",
                                         "  replayed        1\n",
                                         "  polls missed    2\n",
+                                        "limits\n  requests/s      500\n  at once         50\n  bytes/s         -\n",
+                                        "  waits           3\n  waited (ns)     1234567\n",
                                         "  bytes read      1.5K (1536 bytes)\n",
                                         "errors\n  operation               5\n",
                                         "  version         1.2.3\n",

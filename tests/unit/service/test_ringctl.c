@@ -210,6 +210,8 @@ static void a_daemon_that_is_not_running_has_its_status(void **state)
     assert_int_equal(run(fixture, "show 3/vif0"), RINGCTL_NO_DAEMON);
     assert_int_equal(run(fixture, "attach nic 3 script=none"), RINGCTL_NO_DAEMON);
     assert_int_equal(run(fixture, "rate 3/vif0 none"), RINGCTL_NO_DAEMON);
+    assert_int_equal(run(fixture, "throttle 3/xvda none"), RINGCTL_NO_DAEMON);
+    assert_int_equal(run(fixture, "throttle 3/xvda --iops=5 --bandwidth=4194303T"), RINGCTL_NO_DAEMON);
     assert_int_equal(run(fixture, "detach 3/vif0"), RINGCTL_NO_DAEMON);
     assert_non_null(strstr(fixture->output, "is netbackd running?"));
 }
@@ -242,6 +244,26 @@ static void wrong_command_lines_have_their_status(void **state)
         "rate 3/vif0 1Mb/s 2Mb/s",
         "rate 3/xvda 1Mb/s",
         "rate --timeout=1 3/vif0 none",
+        "throttle 3/xvda",
+        "throttle 3/xvda slow",
+        "throttle 3/vif0 none",
+        "throttle 3/xvda none --iops=5",
+        "throttle 3/xvda --iops=",
+        "throttle 3/xvda --iops=-5",
+        "throttle 3/xvda --iops=5K",
+        "throttle 3/xvda --iops=0",
+        "throttle 3/xvda --iops=4611686018427387904",
+        "throttle 3/xvda --iops=99999999999999999999",
+        "throttle 3/xvda --bandwidth=4194304T",
+        "throttle 3/xvda --bandwidth=5KB",
+        "throttle 3/xvda --bandwidth=K",
+        "throttle 3/xvda --iops-burst=5",
+        "throttle 3/xvda --iops=none --iops-burst=5",
+        "throttle 3/xvda --iops=default --iops-burst=5",
+        "throttle 3/xvda --iops=5 --iops-burst=none",
+        "throttle 3/xvda --iops=5 --bandwidth-burst=5",
+        "show --iops=5 3/xvda",
+        "--iops=5 throttle 3/xvda",
         "resume 3/vif0",
         "show 3/vif",
         "show 3/vif01",
