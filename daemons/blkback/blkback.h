@@ -5,6 +5,7 @@
  *   blkback.c    start and stop
  *   vbd.c        one disk: its image, opened, looked at and locked, and the worker's orders about it
  *   image.c      what a disk's configuration names
+ *   chain.c      the parents of an image
  *   opening.c    images opened away from the loop
  *   lock.c       ...which nobody else uses
  *   ram.c        RAM disks: where they are, and their end

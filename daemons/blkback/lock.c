@@ -2,11 +2,13 @@
 /*
  * An image belongs to whoever has its lock (libdisk's disk_source_lock(), flock). During a migration to the same host both ends name it for a
  * moment, and the second waits; so does a recovery, for the kernel to let go of what a dead worker held. Nobody tells when a lock is free, so it
- * is tried again and again.
+ * is tried again and again. Parents are locked as by any reader.
  */
 #include "lock.h"
 
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -30,7 +32,7 @@ static bool is_same_file(int one, int other)
     return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-/* Whether the image may be one that is served: between the worker of an earlier supervisor and ours nobody locks it. */
+/* Whether the image, or a parent, may be one that is served: between the worker of an earlier supervisor and ours nobody locks it. */
 static bool is_promised(const struct vbd *vbd)
 {
     const struct backend *backend = device_backend(&vbd->device);
@@ -40,7 +42,8 @@ static bool is_promised(const struct vbd *vbd)
     for (const struct device *other = device_first(backend); other != NULL; other = device_next(other)) {
         if (other->state == DEVICE_ADOPTING || other->state == DEVICE_RESUMING)
             return true;
-        if (other->state == DEVICE_RECOVERING && is_same_file(vbd_of_const(other)->image_fd, vbd->image_fd))
+        if (other->state == DEVICE_RECOVERING &&
+            (is_same_file(vbd_of_const(other)->image_fd, vbd->image_fd) || chain_clashes(vbd_of_const(other), vbd)))
             return true;
     }
     return false;
@@ -49,29 +52,32 @@ static bool is_promised(const struct vbd *vbd)
 void lock_image(struct vbd *vbd)
 {
     struct device *device = &vbd->device;
+    char path[PATH_MAX];
     int err = -EWOULDBLOCK;
 
     event_del(vbd->lock_timer);
+    snprintf(path, sizeof(path), "%s", vbd->image.source.path);
     if (device->state != DEVICE_ACQUIRING || !is_promised(vbd))
         err = disk_source_lock(vbd->image_fd, vbd->image.read_only);
+    if (err == 0)
+        err = chain_lock(vbd, path);
 
     if (err == -EWOULDBLOCK && device->effect && !device_is_wanted(device)) {
         vbd->lock_missed = false;
         device_give_up(device, -ECANCELED, "no longer wanted while its image was in use elsewhere");
     } else if (err == -EWOULDBLOCK) {
         if (!vbd->lock_missed)
-            log_warning(&device->log, "waits for %s, which somebody else uses or may go on using",
-                        vbd->image.source.path);
+            log_warning(&device->log, "waits for %s, which somebody else uses or may go on using", path);
         vbd->lock_us = vbd->lock_missed ? 2 * vbd->lock_us : LOCK_PERIOD_MIN_US;
         if (vbd->lock_us > LOCK_PERIOD_MAX_US)
             vbd->lock_us = LOCK_PERIOD_MAX_US;
         vbd->lock_missed = true;
         event_add(vbd->lock_timer, &(const struct timeval){.tv_usec = vbd->lock_us});
     } else if (err < 0) {
-        device_give_up(device, err, "%s cannot be locked: %s", vbd->image.source.path, strerror(-err));
+        device_give_up(device, err, "%s cannot be locked: %s", path, strerror(-err));
     } else {
         if (vbd->lock_missed)
-            log_info(&device->log, "has %s now", vbd->image.source.path);
+            log_info(&device->log, "has what it waited for");
         vbd->lock_missed = false;
         vbd_locked(vbd);
     }

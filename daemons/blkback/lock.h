@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The lock of a disk's image: nobody else uses what a guest writes to.
+ * The locks of a disk's image and its parents: nobody else uses what a guest writes to, and nobody writes to what shows through.
  */
 #ifndef BLKBACK_LOCK_H
 #define BLKBACK_LOCK_H
@@ -11,7 +11,7 @@
 
 struct vbd;
 
-/* Goes on by vbd_locked() if the image, which is open, is ours, else tries again later; gives the device up when it cannot be, or is not
+/* Goes on by vbd_locked() if the image, which is open with those of its parents that are known, is ours, else tries again later; gives the device up when it cannot be, or is not
  * wanted any more. */
 void lock_image(struct vbd *vbd);
 /* Tries no longer. */

@@ -6,6 +6,7 @@
 #include "opening.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 
 #include <event2/event.h>
 
+#include <disk/parent.h>
 #include <supervise/channel.h>
 
 struct opening {
@@ -29,6 +31,8 @@ struct job {
     int channel;
     bool read_only;
     struct disk_source source;
+    int child; /* -1: the source is opened; else the parent of this */
+    struct disk_parent parent;
 };
 
 /* One packet, with the descriptor when the result is 0. */
@@ -39,11 +43,35 @@ struct outcome {
 
 /* ---- The thread. ---------------------------------------------------------------------------------------------------------- */
 
+static int open_parent(const struct job *job, struct disk_error *ret_error)
+{
+    const int folder = disk_folder_open(job->child, ret_error);
+    int parents_folder = -1;
+    unsigned locator;
+    int fd;
+
+    if (folder < 0)
+        return folder;
+    fd = disk_parent_open(folder, &job->parent, &parents_folder, &locator, ret_error);
+    if (fd >= 0)
+        close(parents_folder); /* it is found again by its image */
+    close(folder);
+    return fd;
+}
+
+static void free_job(struct job *job)
+{
+    if (job->child >= 0)
+        close(job->child);
+    free(job);
+}
+
 static void *run(void *arg)
 {
     struct job *job = arg;
     struct outcome outcome = {0};
-    int fd = disk_source_open(&job->source, job->read_only, &outcome.error);
+    int fd = job->child >= 0 ? open_parent(job, &outcome.error)
+                             : disk_source_open(&job->source, job->read_only, &outcome.error);
 
     outcome.result = fd < 0 ? fd : 0;
     /* Fails only when nobody wants it any more. */
@@ -51,29 +79,23 @@ static void *run(void *arg)
     if (fd >= 0)
         close(fd);
     close(job->channel);
-    free(job);
+    free_job(job);
     return NULL;
 }
 
-/* Runs the job, which takes `channel` over. Returns 0 or -errno. */
-static int start_thread(const struct disk_source *source, bool read_only, int channel)
+/* Runs the job; its channel and itself are the thread's from then on. Returns 0 or -errno. */
+static int start_thread(struct job *job)
 {
-    struct job *job = malloc(sizeof(*job));
     sigset_t all, before;
     pthread_t thread;
     int err;
 
-    if (job == NULL)
-        return -ENOMEM;
-    *job = (struct job){.channel = channel, .read_only = read_only, .source = *source};
     sigfillset(&all); /* signals are the loop's */
     pthread_sigmask(SIG_SETMASK, &all, &before);
     err = -pthread_create(&thread, NULL, run, job);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    if (err < 0) {
-        free(job);
+    if (err < 0)
         return err;
-    }
     pthread_detach(thread);
     return 0;
 }
@@ -98,31 +120,60 @@ static void on_outcome(evutil_socket_t channel, short what, void *arg)
     done(done_arg, outcome.result < 0 ? outcome.result : fds[0], &outcome.error);
 }
 
-int opening_start(struct event_base *base, const struct disk_source *source, bool read_only, opening_done done,
-                  void *arg, struct opening **ret_opening)
+/* Takes the job over, without a channel yet. */
+static int start(struct event_base *base, struct job *job, opening_done done, void *arg, struct opening **ret_opening)
 {
     struct opening *opening = malloc(sizeof(*opening));
     int pair[2];
     int err = -ENOMEM;
 
-    if (opening == NULL)
-        return err;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
-        err = -errno;
+    if (opening == NULL || socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0) {
+        err = opening == NULL ? err : -errno;
+        free_job(job);
         free(opening);
         return err;
     }
+    job->channel = pair[1];
     *opening = (struct opening){.channel = pair[0], .done = done, .arg = arg};
     opening->event = event_new(base, opening->channel, EV_READ, on_outcome, opening);
     if (opening->event != NULL && event_add(opening->event, NULL) == 0)
-        err = start_thread(source, read_only, pair[1]);
+        err = start_thread(job);
     if (err < 0) {
         close(pair[1]);
+        free_job(job);
         opening_cancel(opening);
         return err;
     }
     *ret_opening = opening;
     return 0;
+}
+
+int opening_start(struct event_base *base, const struct disk_source *source, bool read_only, opening_done done,
+                  void *arg, struct opening **ret_opening)
+{
+    struct job *job = malloc(sizeof(*job));
+
+    if (job == NULL)
+        return -ENOMEM;
+    *job = (struct job){.read_only = read_only, .source = *source, .child = -1};
+    return start(base, job, done, arg, ret_opening);
+}
+
+int opening_start_parent(struct event_base *base, int child, const struct disk_parent *parent, opening_done done,
+                         void *arg, struct opening **ret_opening)
+{
+    struct job *job = malloc(sizeof(*job));
+    int copy = fcntl(child, F_DUPFD_CLOEXEC, 0);
+
+    if (job == NULL || copy < 0) {
+        int err = copy < 0 ? -errno : -ENOMEM;
+        if (copy >= 0)
+            close(copy);
+        free(job);
+        return err;
+    }
+    *job = (struct job){.child = copy, .parent = *parent};
+    return start(base, job, done, arg, ret_opening);
 }
 
 void opening_cancel(struct opening *opening)

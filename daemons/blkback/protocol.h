@@ -4,11 +4,14 @@
  *
  *   supervisor                                worker
  *   BACKEND_SERVE  [fence, listener, crash, budget] ->
- *   BLKBACK_CHECK  [image]               ->   opens the disk, looks, closes it
+ *   BLKBACK_CHECK  [image, parents...]   ->   opens the disk, looks, closes it
  *                                        <-   BLKBACK_CHECKED
- *   BACKEND_CONNECT [image, journal, counters] ->
+ *                                        <-   or BLKBACK_PARENT: the last of them is the child of another image, which is wanted, too
+ *   BACKEND_CONNECT [image, journal, counters, parents...] ->
  *   BLKBACK_THROTTLE                     ->   from now on, and until the next; not answered
- *                                        <-   BACKEND_HELD [image]: the description it works with, so its lock is kept
+ *                                        <-   BACKEND_HELD [image, parents...]: the descriptions it works with, so their locks are kept
+ *
+ * Parents are in the order of the chain, the image's own first.
  */
 #ifndef BLKBACK_PROTOCOL_H
 #define BLKBACK_PROTOCOL_H
@@ -16,7 +19,7 @@
 #include <stdint.h>
 
 #include <backend/protocol.h>
-#include <disk/disk.h>
+#include <disk/parent.h>
 #include <ring/blkif.h>
 
 /* Of messages. To be counted up with every change of one: a worker of another version is drained, not talked to. */
@@ -26,17 +29,34 @@
 /* Of recorded connections. */
 #define BLKBACK_CONNECTION_VERSION 1u
 #define BLKBACK_RING_PAGES_MAX     (1u << BLKIF_RING_ORDER_MAX)
+#define BLKBACK_PARENTS_MAX        60u /* with them, a packet's descriptors are CHANNEL_FDS_MAX at most */
+#define BLKBACK_KIND_SIZE          16u /* of the name of a disk kind, its end included */
 
 enum blkback_message_type {
     BLKBACK_CHECK = BACKEND_OWN,
     BLKBACK_CHECKED,
+    BLKBACK_PARENT,
     BLKBACK_THROTTLE,
 };
 
 /* The image behind a device. */
 struct blkback_image {
-    char kind[16]; /* name of the disk kind */
+    char kind[BLKBACK_KIND_SIZE]; /* name of the disk kind */
     uint32_t read_only;
+};
+
+/* What is to be looked at. */
+struct blkback_check {
+    struct blkback_image image;
+    uint32_t parents;                  /* so many came along */
+    char last_kind[BLKBACK_KIND_SIZE]; /* of the last of them, or of the image */
+};
+
+/* What an image says of its parent: of no more worth than anything a worker says. */
+struct blkback_parent {
+    char kind[BLKBACK_KIND_SIZE];
+    uint32_t count;                       /* of the locators, of which no fewer than one is told if there are any */
+    char locators[DISK_LOCATOR_SIZE * 2]; /* each with a NUL behind it, the best first */
 };
 
 /* One connection, complete: see struct backend_connection, with which it begins. */
@@ -72,6 +92,7 @@ struct blkback_order {
     uint32_t crashed;      /* ...1: that crashed: by its own doing, not by somebody's who killed it */
     uint32_t pardon;       /* 1: forget what crashed before */
     uint32_t attempts_max; /* crashes after which a request is not executed again */
+    uint32_t parents;      /* so many came along */
 };
 
 /* A request as it is told of, in the guest's own words: nothing but numbers. */
@@ -92,6 +113,9 @@ struct blkback_suspects {
     struct blkback_request requests[BLKBACK_SUSPECTS_TOLD];
 };
 
+/* What comes with BACKEND_CONNECT before the parents. */
+enum { BLKBACK_CONNECT_IMAGE, BLKBACK_CONNECT_JOURNAL, BLKBACK_CONNECT_COUNTERS, BLKBACK_CONNECT_FDS };
+
 struct blkback_message {
     struct backend_head head;
     union {
@@ -101,12 +125,13 @@ struct blkback_message {
             uint32_t poll_percent;
             uint32_t grant_slot; /* of the budget of mapped references; XENDEV_BUDGET_SLOTS or more: map none */
         } serve;
-        struct blkback_image check;
+        struct blkback_check check;
         struct {
             uint64_t sectors; /* of 512 bytes */
             uint32_t sector_size;
             uint32_t physical_sector_size;
         } checked;
+        struct blkback_parent parent;
         struct blkback_order connect;
         struct blkback_limits throttle;
         struct blkback_suspects suspects; /* CONNECTED with result 0, when told to recover */

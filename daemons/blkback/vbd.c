@@ -8,6 +8,9 @@
  *   RESUMING     OPENING                         the same one is opened again
  *   RECOVERING                                   ...and locked (lock.c), which it still may be by a worker of an earlier supervisor
  *
+ * Whenever a worker looks at an image that is the child of another, that is opened and locked too, and the worker looks again (chain.c); so it is
+ * done in RECOVERING, unless the chain is there still.
+ *
  * The image's description is one for all: the worker's and the supervisor's, a successor's and another supervisor's. So is its lock.
  */
 #include "vbd.h"
@@ -69,6 +72,7 @@ const struct blkback *vbd_daemon(const struct vbd *vbd)
 
 static void close_image(struct vbd *vbd)
 {
+    chain_release(vbd);
     if (vbd->image_fd < 0)
         return;
     /* The worker's copy may live on for a moment, in an io_uring the kernel is taking apart; the next user need not wait for that. */
@@ -178,12 +182,37 @@ static void open_image(struct vbd *vbd)
         device_give_up(device, err, "%s cannot be opened: %s", source->path, strerror(-err));
 }
 
+/* Only images of this kind have parents. */
+static bool may_be_child(const struct vbd *vbd)
+{
+    return strcmp(disk_kind_name(vbd->image.source.kind), "vhd") == 0;
+}
+
 void vbd_locked(struct vbd *vbd)
 {
-    if (vbd->device.state == DEVICE_ACQUIRING)
+    if (vbd->device.state == DEVICE_ACQUIRING || (may_be_child(vbd) && !vbd->chain.complete))
         ask(vbd, VBD_MEASURING);
     else
         serve_secured(&vbd->device);
+}
+
+void vbd_parent_opened(struct vbd *vbd)
+{
+    char path[PATH_MAX];
+    int err;
+
+    if (vbd->device.state != DEVICE_PREPARING) {
+        vbd->step = VBD_LOCKING;
+        lock_image(vbd);
+        return;
+    }
+    err = chain_lock(vbd, path);
+    if (err == -EWOULDBLOCK)
+        device_give_up(&vbd->device, -EBUSY, "the parent %s is being written by somebody else", path);
+    else if (err < 0)
+        device_give_up(&vbd->device, err, "the parent %s cannot be locked: %s", path, strerror(-err));
+    else
+        ask(vbd, VBD_CHECKING);
 }
 
 /* ---- Coming and going. ------------------------------------------------------------------------------------------------------- */
@@ -210,6 +239,7 @@ static void vbd_fini(struct device *device)
 
     limits_unfollow(vbd);
     opening_cancel(vbd->opening);
+    chain_forget(vbd);
     if (vbd->image_fd >= 0)
         close(vbd->image_fd);
     image_fini(&vbd->image);
@@ -284,11 +314,6 @@ static void vbd_acquire(struct device *device)
     open_image(vbd_of(device));
 }
 
-static void vbd_secure(struct device *device)
-{
-    lock_image(vbd_of(device));
-}
-
 static void vbd_cancel(struct device *device)
 {
     struct vbd *vbd = vbd_of(device);
@@ -296,6 +321,12 @@ static void vbd_cancel(struct device *device)
     opening_cancel(vbd->opening);
     vbd->opening = NULL;
     lock_stop(vbd);
+}
+
+static void vbd_secure(struct device *device)
+{
+    vbd_cancel(device); /* a worker may have ended while its parents were looked for */
+    lock_image(vbd_of(device));
 }
 
 static void vbd_let_go(struct device *device)
@@ -353,9 +384,12 @@ static int vbd_reload(struct device *device, const struct backend_connection *re
 static void vbd_ask(struct device *device)
 {
     const struct vbd *vbd = vbd_of(device);
-    struct blkback_message message = {.check = describe_image(vbd)};
+    struct blkback_message message = {.check.image = describe_image(vbd)};
+    int fds[1 + BLKBACK_PARENTS_MAX] = {vbd->image_fd};
 
-    serve_tell(device, BLKBACK_CHECK, &message.head, &vbd->image_fd, 1);
+    chain_describe(vbd, &message.check);
+    memcpy(fds + 1, vbd->chain.parents, vbd->chain.count * sizeof(fds[0]));
+    serve_tell(device, BLKBACK_CHECK, &message.head, fds, 1 + vbd->chain.count);
 }
 
 static bool is_sector_size(uint32_t size)
@@ -383,19 +417,41 @@ static int on_checked(struct vbd *vbd, const struct blkback_message *message)
     vbd->sectors = message->checked.sectors;
     vbd->sector_size = message->checked.sector_size;
     vbd->physical_sector_size = message->checked.physical_sector_size;
+    vbd->chain.complete = true;
     if (device->state == DEVICE_ACQUIRING) {
         serve_acquired(device);
-        return 0;
+    } else if (device->state == DEVICE_RECOVERING) {
+        serve_secured(device);
+    } else {
+        close_image(vbd);
+        device_offer(device);
     }
-    close_image(vbd);
-    device_offer(device);
     return 0;
 }
 
-static int vbd_message(struct device *device, const struct backend_head *message)
+static int on_parent(struct vbd *vbd, const struct blkback_message *message)
 {
-    return message->type == BLKBACK_CHECKED ? on_checked(vbd_of(device), (const struct blkback_message *)message)
-                                            : -EPROTO;
+    struct device *device = &vbd->device;
+
+    if (device->state == DEVICE_DISCONNECTING)
+        return 0; /* overtaken */
+    if (!device->asking || message->head.result != 0)
+        return -EPROTO;
+    return chain_want(vbd, &message->parent);
+}
+
+static int vbd_message(struct device *device, const struct backend_head *head)
+{
+    const struct blkback_message *message = (const struct blkback_message *)head;
+
+    switch (head->type) {
+    case BLKBACK_CHECKED:
+        return on_checked(vbd_of(device), message);
+    case BLKBACK_PARENT:
+        return on_parent(vbd_of(device), message);
+    default:
+        return -EPROTO;
+    }
 }
 
 static void vbd_connect(struct device *device, const struct serve_order *order)
@@ -406,10 +462,12 @@ static void vbd_connect(struct device *device, const struct serve_order *order)
                                                   .recover = order->recover,
                                                   .crashed = device->crashed,
                                                   .pardon = device->pardon,
-                                                  .attempts_max = (uint32_t)vbd_daemon(vbd)->config.attempts_max}};
-    const int fds[] = {vbd->image_fd, order->journal, order->counters};
+                                                  .attempts_max = (uint32_t)vbd_daemon(vbd)->config.attempts_max,
+                                                  .parents = vbd->chain.count}};
+    int fds[BLKBACK_CONNECT_FDS + BLKBACK_PARENTS_MAX] = {vbd->image_fd, order->journal, order->counters};
 
-    serve_tell(device, BACKEND_CONNECT, &message.head, fds, sizeof(fds) / sizeof(fds[0]));
+    memcpy(fds + BLKBACK_CONNECT_FDS, vbd->chain.parents, vbd->chain.count * sizeof(fds[0]));
+    serve_tell(device, BACKEND_CONNECT, &message.head, fds, BLKBACK_CONNECT_FDS + vbd->chain.count);
 }
 
 static int vbd_connected(struct device *device, const struct backend_head *message)
@@ -420,8 +478,8 @@ static int vbd_connected(struct device *device, const struct backend_head *messa
     (void)message;
     limits_served(vbd);
     if (err == 0)
-        log_info(&device->log, "connected: %s, %" PRIu64 " bytes%s, ring of %u pages", vbd->image.spec,
-                 vbd->sectors * DISK_SECTOR_SIZE, vbd->image.read_only ? ", read-only" : "",
+        log_info(&device->log, "connected: %s, %" PRIu64 " bytes%s, %u parents, ring of %u pages", vbd->image.spec,
+                 vbd->sectors * DISK_SECTOR_SIZE, vbd->image.read_only ? ", read-only" : "", vbd->chain.count,
                  1u << vbd->connection.ring_order);
     return err;
 }
@@ -436,10 +494,10 @@ static void vbd_recovered(struct device *device, const struct backend_head *mess
 static bool vbd_held_check(const int *fds, unsigned fd_count)
 {
     struct stat stat;
-    const int flags = fd_count == 1 ? fcntl(fds[0], F_GETFL) : -1;
+    const int flags = fd_count > 0 ? fcntl(fds[0], F_GETFL) : -1;
 
     return flags >= 0 && (flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_WRONLY && fstat(fds[0], &stat) == 0 &&
-           (S_ISREG(stat.st_mode) || S_ISBLK(stat.st_mode));
+           (S_ISREG(stat.st_mode) || S_ISBLK(stat.st_mode)) && chain_held_check(fds + 1, fd_count - 1);
 }
 
 /* As far as it can be told: its path may name another file by now. */
@@ -447,18 +505,17 @@ static bool vbd_held_is_own(const struct device *device, const int *fds, unsigne
 {
     const bool read_only = vbd_of_const(device)->image.read_only;
 
-    (void)fd_count;
     return (fcntl(fds[0], F_GETFL) & O_ACCMODE) == (read_only ? O_RDONLY : O_RDWR) &&
-           disk_source_lock(fds[0], read_only) == 0;
+           disk_source_lock(fds[0], read_only) == 0 && chain_held_is_own(fds + 1, fd_count - 1);
 }
 
 static void vbd_claim(struct device *device, const int *fds, unsigned fd_count)
 {
     struct vbd *vbd = vbd_of(device);
 
-    (void)fd_count;
     close_image(vbd);
     vbd->image_fd = fds[0];
+    chain_claim(vbd, fds + 1, fd_count - 1);
     if (device->state != DEVICE_DISCONNECTING)
         limits_adopted(vbd);
 }

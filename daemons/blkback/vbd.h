@@ -10,6 +10,7 @@
 
 #include <backend/device.h>
 
+#include "chain.h"
 #include "image.h"
 #include "limits.h"
 #include "protocol.h"
@@ -18,12 +19,12 @@ struct blkback;
 struct event;
 struct opening;
 
-/* What is under way while the device is PREPARING, ACQUIRING or RESUMING. */
+/* What is under way while the device is PREPARING, ACQUIRING or RESUMING, or RECOVERING without its chain. */
 enum vbd_step {
-    VBD_OPENING,   /* its image is being opened, or made */
+    VBD_OPENING,   /* its image is being opened, or made; or a parent */
     VBD_CHECKING,  /* prepare: the worker looks at the image */
     VBD_LOCKING,   /* connect: until nobody else uses the image */
-    VBD_MEASURING, /* connect: the worker looks how large it is now */
+    VBD_MEASURING, /* connect: the worker looks how large it is now; recover: what its parents are */
     VBD_STEPS
 };
 
@@ -34,6 +35,7 @@ struct vbd {
     struct image image;
     struct opening *opening; /* VBD_OPENING */
     int image_fd;            /* open while served, and locked; else -1 */
+    struct chain chain;      /* its parents, open with it */
     struct event *lock_timer;
     bool lock_missed;
     int lock_us;      /* until the next try */
@@ -54,9 +56,11 @@ struct vbd *vbd_of(struct device *device);
 const struct vbd *vbd_of_const(const struct device *device);
 const struct blkback *vbd_daemon(const struct vbd *vbd);
 
-/* ---- For lock.c. ---- */
+/* ---- For lock.c and chain.c. ---- */
 
-/* Nobody else uses the image. */
+/* Nobody else uses the image, nor writes its parents. */
 void vbd_locked(struct vbd *vbd);
+/* There is one more of these, not locked yet. */
+void vbd_parent_opened(struct vbd *vbd);
 
 #endif

@@ -9,7 +9,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-#define CHANNEL_FDS_MAX   16u
+#define CHANNEL_FDS_MAX   64u
 #define CHANNEL_WORKER_FD 3 /* where a worker finds its end */
 
 /* Sends one message; the descriptors stay the caller's. Returns 0; -EAGAIN when the peer does not keep up; -EPIPE when it is gone. */

@@ -5,6 +5,7 @@ daemons/blkback/protocol.h on descriptor 3, and daemons/supervise/greeting.h wit
 
 TEST_WORKER_DELAY: seconds each look at an image takes, one after the other.
 TEST_WORKER_HOLD: ends when told to connect; its fence passes when the file of that name with its number (.1, .2, ...) exists.
+TEST_WORKER_PARENT: the image has a parent, and so has that, and so on: this locator, or what see parent_told().
 TEST_WORKER_ADOPTION: says that it serves; how it treats a new supervisor, see adopted().
 """
 import os
@@ -14,8 +15,8 @@ import sys
 import time
 
 SERVE, CONNECT, CONNECTED, FAILED, DISCONNECT, DISCONNECTED, DRAIN, HELD, HELD_ALL = range(1, 10)
-CHECK, CHECKED = 32, 33
-VERSION = 2
+CHECK, CHECKED, PARENT = 32, 33, 34
+VERSION = 3
 HEADER = struct.Struct("=IIIi")
 GENERATION_AT = HEADER.size
 BODY_AT = GENERATION_AT + 8 + 256
@@ -33,6 +34,26 @@ def end_slowly(hold):
         while not os.path.exists(f"{hold}.{number}") and os.path.isdir(os.path.dirname(hold)):
             time.sleep(0.02)
     os._exit(9)
+
+
+def parent_told(answer, how):
+    """Says in `answer` what the parent is called."""
+    locators, count, kind = how.encode() + b"\0", 1, b"vhd"
+    if how == "endless":
+        locators = b"x" * 2048
+    elif how == "long":
+        locators = b"x" * 1024 + b"\0"
+    elif how == "count":
+        count = 2**32 - 1
+    elif how == "kind":
+        kind = b"k" * 16
+    elif how == "unknown-kind":
+        kind = b"tape"
+    elif how == "none":
+        count = 0
+    elif how == "control":
+        locators = b"a\nb\0"
+    struct.pack_into("=16sI2048s", answer, BODY_AT, kind, count, locators)
 
 
 def adopted(listener, how, held):
@@ -93,7 +114,7 @@ def main():
     channel = socket.socket(fileno=3)
     listener = held = None
     while True:
-        message, fds, _, _ = socket.recv_fds(channel, 65536, 8)
+        message, fds, _, _ = socket.recv_fds(channel, 65536, 64)
         if not message:
             if held:
                 adopted(listener, os.environ["TEST_WORKER_ADOPTION"], held)
@@ -107,6 +128,9 @@ def main():
             time.sleep(float(os.environ.get("TEST_WORKER_DELAY", "0")))
             HEADER.pack_into(answer, 0, version, CHECKED, devid, 0)
             struct.pack_into("=QII", answer, BODY_AT, 32768, 512, 512)
+            if "TEST_WORKER_PARENT" in os.environ:
+                HEADER.pack_into(answer, 0, version, PARENT, devid, 0)
+                parent_told(answer, os.environ["TEST_WORKER_PARENT"])
         elif kind == CONNECT and "TEST_WORKER_ADOPTION" in os.environ:
             HEADER.pack_into(answer, 0, version, CONNECTED, devid, 0)
             held = len(message), devid, struct.unpack_from("=Q", message, BODY_AT + 8)[0], fds[0]

@@ -75,6 +75,20 @@ static const struct line disk_lines[] = {
     {"limits", "waited (ns)", "throttle.waited_ns", false},
 };
 
+static void render_parents(const json_t *parents, FILE *stream)
+{
+    size_t index;
+    json_t *path;
+    if (json_array_size(parents) > 0)
+        fputs("parents\n", stream);
+    json_array_foreach(parents, index, path)
+    {
+        fputs("  ", stream);
+        render_value(path, stream);
+        fputc('\n', stream);
+    }
+}
+
 /* "write of 3 sectors at 2048, id 0x11, 3 attempts" */
 static void render_request(const json_t *request, const char *label, FILE *stream)
 {
@@ -119,6 +133,7 @@ void render_disk(const json_t *device, FILE *stream)
 {
     render_device(device, stream);
     render_lines(device, disk_lines, sizeof(disk_lines) / sizeof(disk_lines[0]), stream);
+    render_parents(json_object_get(device, "parents"), stream);
     render_worker(device, stream);
     render_counts("errors", json_object_get(device, "errors"), stream);
     render_parked(json_object_get(device, "parked"), stream);

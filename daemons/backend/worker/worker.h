@@ -38,7 +38,7 @@ struct worker_guest {
 /* Descriptors that come with BACKEND_SERVE to any worker; the kind's own follow. */
 #define WORKER_SERVE_FDS 3u
 /* Descriptors of a device that a new supervisor is told of. */
-#define WORKER_HELD_FDS_MAX 8u
+#define WORKER_HELD_FDS_MAX 64u
 
 /* A kind of worker. Messages are its own struct, that begins with a struct backend_head; descriptors are its own from when it is called.
  * `device` is what its connect() made. */

@@ -25,7 +25,8 @@ struct device {
     const struct device_host *host;
     uint32_t devid;
     struct blkback_connection connection;
-    int image; /* a copy of the disk's descriptor, for a new supervisor; -1: none */
+    int images[1 + BLKBACK_PARENTS_MAX]; /* copies of the disk's descriptors, for a new supervisor */
+    unsigned image_count;
     struct disk *disk;
     void *journal;
     size_t journal_size;
@@ -36,11 +37,14 @@ struct device {
 };
 
 static int open_disk(const struct device_host *host, const struct blkback_image *image, bool read_only, int fd,
-                     unsigned depth, struct disk **ret_disk, struct disk_error *ret_error)
+                     const int *parents, unsigned parent_count, unsigned depth, struct disk **ret_disk,
+                     struct disk_error *ret_error)
 {
     struct disk_params params = {
         .kind = disk_kind_find(image->kind),
         .fd = fd,
+        .parents = parents,
+        .parent_count = parent_count,
         .fence_fd = host->fence_fd,
         .read_only = read_only,
         .depth = depth,
@@ -48,19 +52,42 @@ static int open_disk(const struct device_host *host, const struct blkback_image 
 
     if (!params.kind) {
         snprintf(ret_error->text, sizeof ret_error->text, "unknown kind of disk '%.16s'", image->kind);
-        close(fd);
+        disk_params_close(&params);
         return -EINVAL;
     }
     return disk_open(&params, ret_disk, ret_error);
 }
 
-int device_check(const struct device_host *host, const struct blkback_image *image, int image_fd,
-                 struct disk_info *ret_info, struct disk_error *ret_error)
+/* Whether the last of these images is the child of yet another. As device_check(), but takes nothing over. */
+static int look_for_parent(const struct blkback_check *check, const int *fds, struct disk_parent *ret_parent,
+                           struct disk_error *ret_error)
+{
+    const struct disk_kind *kind = disk_kind_find(check->last_kind);
+    struct disk_error error;
+
+    if (!kind)
+        return 0; /* open_disk() says so */
+    int result = disk_parent_read(kind, fds[check->parents], ret_parent, &error);
+    if (result < 0 && check->parents > 0)
+        snprintf(ret_error->text, sizeof ret_error->text, "parent %u: %.240s", check->parents, error.text);
+    else if (result < 0)
+        *ret_error = error;
+    return result;
+}
+
+int device_check(const struct device_host *host, const struct blkback_check *check, const int *fds,
+                 struct disk_info *ret_info, struct disk_parent *ret_parent, struct disk_error *ret_error)
 {
     struct disk *disk;
 
+    int result = look_for_parent(check, fds, ret_parent, ret_error);
+    if (result != 0) {
+        for (unsigned i = 0; i <= check->parents; i++)
+            close(fds[i]);
+        return result;
+    }
     /* Read-only whatever it will be used for: another guest may hold the image still. */
-    int result = open_disk(host, image, true, image_fd, 1, &disk, ret_error);
+    result = open_disk(host, &check->image, true, fds[0], fds + 1, check->parents, 1, &disk, ret_error);
     if (result < 0)
         return result;
     disk_get_info(disk, ret_info);
@@ -152,6 +179,28 @@ static int open_queue(struct device *device, const struct blkback_order *order, 
     return queue_open(&params, &device->queue, ret_error);
 }
 
+static void close_files(const struct device_files *files)
+{
+    close(files->image);
+    close(files->journal);
+    close(files->counters);
+    for (unsigned i = 0; i < files->parent_count; i++)
+        close(files->parents[i]);
+}
+
+/* Keeps copies of what the disk is about to take over. Returns 0 or -EMFILE. */
+static int copy_images(struct device *device, const struct device_files *files)
+{
+    while (device->image_count <= files->parent_count) {
+        const int fd = device->image_count == 0 ? files->image : files->parents[device->image_count - 1];
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+        if (copy < 0)
+            return -EMFILE;
+        device->images[device->image_count++] = copy;
+    }
+    return 0;
+}
+
 int device_open(const struct device_host *host, uint32_t devid, const struct blkback_order *order,
                 const struct device_files *files, struct device **ret_device, struct disk_error *ret_error)
 {
@@ -162,24 +211,24 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
     struct device *device = calloc(1, sizeof *device);
     if (!device) {
         snprintf(ret_error->text, sizeof ret_error->text, "out of memory");
-        close(files->image);
-        close(files->journal);
-        close(files->counters);
+        close_files(files);
         return -ENOMEM;
     }
     device->host = host;
     device->devid = devid;
     device->connection = *connection;
-    device->image = fcntl(files->image, F_DUPFD_CLOEXEC, 0);
     throttle_init(&device->throttle);
     throttle_set(&device->throttle, &order->limits, started);
 
-    int result = open_disk(host, &connection->image, connection->image.read_only != 0, files->image, depth,
-                           &device->disk, ret_error);
-    if (result == 0 && device->image < 0) {
+    int result = copy_images(device, files);
+    if (result < 0) {
         snprintf(ret_error->text, sizeof ret_error->text, "too many files are open");
-        result = -EMFILE;
+        close_files(files);
+        device_close(device, true);
+        return result;
     }
+    result = open_disk(host, &connection->image, connection->image.read_only != 0, files->image, files->parents,
+                       files->parent_count, depth, &device->disk, ret_error);
     if (result == 0)
         result = map_files(device, files, ret_error);
     close(files->journal);
@@ -218,9 +267,10 @@ uint64_t device_generation(const struct device *device)
     return device->connection.generation;
 }
 
-int device_image(const struct device *device)
+unsigned device_images(const struct device *device, int ret_fds[1 + BLKBACK_PARENTS_MAX])
 {
-    return device->image;
+    memcpy(ret_fds, device->images, device->image_count * sizeof ret_fds[0]);
+    return device->image_count;
 }
 
 void device_suspects(const struct device *device, struct blkback_suspects *ret_suspects)
@@ -238,8 +288,8 @@ void device_close(struct device *device, bool recoverable)
             ring_journal_retire(device->journal, device->journal_size);
     }
     disk_close(device->disk);
-    if (device->image >= 0)
-        close(device->image);
+    for (unsigned i = 0; i < device->image_count; i++)
+        close(device->images[i]);
     queue_close(device->queue);
     if (device->ring_pages)
         xendev_grants_unmap(device->host->grants, device->ring_pages, 1u << device->connection.ring_order);

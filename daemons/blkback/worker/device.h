@@ -40,12 +40,14 @@ struct device_files {
     int image;
     int journal;
     int counters;
+    const int *parents;
+    unsigned parent_count;
 };
 
-/* Opens the image just to look at it, changing nothing. Takes `image_fd` over. Returns 0, or -errno with `ret_error`
- * filled. */
-int device_check(const struct device_host *host, const struct blkback_image *image, int image_fd,
-                 struct disk_info *ret_info, struct disk_error *ret_error);
+/* Opens the image just to look at it, changing nothing. `fds` are it and its parents, which are taken over. Returns 0; 1 when one more parent is
+ * needed, which `ret_parent` tells; or -errno with `ret_error` filled. */
+int device_check(const struct device_host *host, const struct blkback_check *check, const int *fds,
+                 struct disk_info *ret_info, struct disk_parent *ret_parent, struct disk_error *ret_error);
 
 /* Connects and serves. Takes the files over, also when it fails. Returns 0, or -errno with `ret_error` filled. */
 int device_open(const struct device_host *host, uint32_t devid, const struct blkback_order *order,
@@ -58,9 +60,9 @@ void device_undrain(struct device *device);
 /* Sets the limits, from now on. */
 void device_throttle(struct device *device, const struct blkback_limits *limits);
 
-/* What a new supervisor is told: the connection's generation, and a descriptor of the image that stays the device's. */
+/* What a new supervisor is told: the connection's generation, and descriptors of the image and its parents that stay the device's. Returns how many. */
 uint64_t device_generation(const struct device *device);
-int device_image(const struct device *device);
+unsigned device_images(const struct device *device, int ret_fds[1 + BLKBACK_PARENTS_MAX]);
 
 /* As queue_suspects(). */
 void device_suspects(const struct device *device, struct blkback_suspects *ret_suspects);

@@ -2,8 +2,10 @@
 /*
  * blkbackd-worker: serves the disks of one guest. What it is beside that, all workers are (backend/worker/worker.h).
  */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -12,8 +14,7 @@
 
 #include "device.h"
 
-#define IMAGE_FD_COUNT   1
-#define CONNECT_FD_COUNT 3
+static_assert(WORKER_HELD_FDS_MAX >= 1 + BLKBACK_PARENTS_MAX, "a chain can be held");
 
 static struct caution caution = {.members = LIST_HEAD_INITIALIZER(caution.members)};
 static struct device_host host = {.caution = &caution};
@@ -66,17 +67,40 @@ static void serve(const struct worker_host *worker, const struct backend_head *h
     join_budget(fds[0], message_of(head)->serve.grant_slot);
 }
 
+static int parents_due(uint32_t parents)
+{
+    if (parents > BLKBACK_PARENTS_MAX)
+        worker_die("the supervisor handed over an impossible chain", EPROTO);
+    return (int)parents;
+}
+
 static int fds_due(const struct backend_head *head)
 {
     switch (head->type) {
     case BLKBACK_CHECK:
-        return IMAGE_FD_COUNT;
+        return 1 + parents_due(message_of(head)->check.parents);
     case BLKBACK_THROTTLE:
         return 0;
     case BACKEND_CONNECT:
-        return CONNECT_FD_COUNT;
+        return BLKBACK_CONNECT_FDS + parents_due(message_of(head)->connect.parents);
     default:
         return -1;
+    }
+}
+
+/* Says as many of the locators as there is room for. */
+static void tell_parent(const struct disk_parent *parent, struct blkback_parent *ret_told)
+{
+    char *at = ret_told->locators, *const end = at + sizeof ret_told->locators;
+
+    snprintf(ret_told->kind, sizeof ret_told->kind, "%s", disk_kind_name(parent->kind));
+    for (; ret_told->count < parent->count; ret_told->count++) {
+        const char *locator = parent->locators[ret_told->count];
+        size_t size = strlen(locator) + 1;
+        if (size > (size_t)(end - at))
+            break;
+        memcpy(at, locator, size);
+        at += size;
     }
 }
 
@@ -84,10 +108,15 @@ static void check(const struct backend_head *head, const int *fds)
 {
     struct blkback_message answer = {.head = {.type = BLKBACK_CHECKED, .devid = head->devid}};
     struct disk_info info;
+    struct disk_parent parent;
     struct disk_error error;
 
-    answer.head.result = device_check(&host, &message_of(head)->check, fds[0], &info, &error);
-    if (answer.head.result < 0) {
+    answer.head.result = device_check(&host, &message_of(head)->check, fds, &info, &parent, &error);
+    if (answer.head.result > 0) {
+        answer.head.type = BLKBACK_PARENT;
+        answer.head.result = 0;
+        tell_parent(&parent, &answer.parent);
+    } else if (answer.head.result < 0) {
         snprintf(answer.head.reason, sizeof answer.head.reason, "%s", error.text);
     } else {
         answer.checked.sectors = info.size / DISK_SECTOR_SIZE;
@@ -108,8 +137,12 @@ static void own(const struct backend_head *head, void *device, const int *fds)
 static int connect_device(const struct backend_head *head, const int *fds, void **ret_device,
                           struct backend_head *ret_answer, char ret_reason[BACKEND_REASON_SIZE])
 {
-    struct device_files files = {.image = fds[0], .journal = fds[1], .counters = fds[2]};
     const struct blkback_order *order = &message_of(head)->connect;
+    struct device_files files = {.image = fds[BLKBACK_CONNECT_IMAGE],
+                                 .journal = fds[BLKBACK_CONNECT_JOURNAL],
+                                 .counters = fds[BLKBACK_CONNECT_COUNTERS],
+                                 .parents = fds + BLKBACK_CONNECT_FDS,
+                                 .parent_count = order->parents};
     const struct blkback_connection *connection = &order->connection;
     struct disk_error error;
     struct device *device;
@@ -145,8 +178,7 @@ static void undrain(void *device)
 static unsigned held(void *device, struct backend_head *ret_message, int ret_fds[WORKER_HELD_FDS_MAX])
 {
     ret_message->generation = device_generation(device);
-    ret_fds[0] = device_image(device);
-    return IMAGE_FD_COUNT;
+    return device_images(device, ret_fds);
 }
 
 static const struct worker_kind kind = {

@@ -17,6 +17,8 @@
 
 #include <supervise/channel.h>
 
+#define FDS_MOST 253 /* the kernel's limit of one packet, FDS_MOST */
+
 struct message {
     char text[40];
 };
@@ -114,7 +116,7 @@ static void as_many_descriptors_as_allowed_arrive(void **state)
 static void send_raw(size_t size, unsigned fd_count)
 {
     static char bytes[4096];
-    char control[CMSG_SPACE(64 * sizeof(int))];
+    char control[CMSG_SPACE(FDS_MOST * sizeof(int))];
     struct iovec iov = {.iov_base = bytes, .iov_len = size};
     struct msghdr header = {.msg_iov = &iov, .msg_iovlen = 1};
 
@@ -158,7 +160,7 @@ static void too_many_descriptors_are_refused_and_leak_nothing(void **state)
     (void)state;
     send_raw(sizeof(struct message), CHANNEL_FDS_MAX + 1);
     assert_int_equal(receive(&received, fds, &count), -EBADMSG);
-    send_raw(sizeof(struct message), 64);
+    send_raw(sizeof(struct message), FDS_MOST);
     assert_int_equal(receive(&received, fds, &count), -EBADMSG);
     assert_still_works();
 }

@@ -16,7 +16,7 @@
 
 static const char device_text[] =
     "{\"domid\":3,\"devid\":51728,\"name\":\"xvdb\",\"kind\":\"vhd\",\"source\":\"vhd:/srv/"
-    "a.vhd\",\"mode\":\"rw\",\"size\":67108864,\"sector_size\":512,"
+    "a.vhd\",\"parents\":[\"/srv/b.vhd\",\"/srv/c.raw\"],\"mode\":\"rw\",\"size\":67108864,\"sector_size\":512,"
     "\"physical_sector_size\":4096,\"state\":\"Connected\",\"front_state\":\"Connected\",\"activity\":\"connected\","
     "\"last_error\":null,"
     "\"ring\":{\"protocol\":\"x86_64-abi\",\"order\":0,\"slots\":32,\"event_channel\":5,\"req_prod\":7,\"req_cons\":7,"
@@ -72,6 +72,7 @@ static void a_device_is_told_whole(void **state)
     static const char *const lines[] = {"  name            xvdb\n",
                                         "  last error      -\n",
                                         "  size            64M (67108864 bytes)\n",
+                                        "parents\n  /srv/b.vhd\n  /srv/c.raw\n",
                                         "  req_prod        7\n",
                                         "  replayed        1\n",
                                         "  polls missed    2\n",

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The parents of a disk's image: the chain whose content shows through it.
+ */
+#ifndef BLKBACK_CHAIN_H
+#define BLKBACK_CHAIN_H
+
+#include <limits.h>
+#include <stdbool.h>
+
+#include <jansson.h>
+
+#include "protocol.h"
+
+struct vbd;
+
+struct chain {
+    int parents[BLKBACK_PARENTS_MAX]; /* descriptors, the image's own parent first */
+    unsigned count;
+    unsigned locked;                   /* the first of them: against whoever would write them */
+    bool complete;                     /* a worker has looked, and none is missing */
+    char last_kind[BLKBACK_KIND_SIZE]; /* of the last image of the chain, while that is not complete */
+};
+
+/* The worker wants the parent of the last image: goes on by chain_added(), or gives the device up. Returns 0, or -EPROTO when the worker
+ * cannot have meant it. */
+int chain_want(struct vbd *vbd, const struct blkback_parent *parent);
+/* Locks those parents that are not locked yet. Returns 0; -EWOULDBLOCK when somebody writes to one, whose path is in `ret_path` then; another
+ * -errno. Does not wait. */
+int chain_lock(struct vbd *vbd, char ret_path[PATH_MAX]);
+/* Whether one of the disks writes to an image that is a parent of the other's, or may be. */
+bool chain_clashes(const struct vbd *one, const struct vbd *other);
+
+/* What a worker is told: as the last images are. */
+void chain_describe(const struct vbd *vbd, struct blkback_check *ret_check);
+/* Of parents that a worker holds. */
+bool chain_held_check(const int *fds, unsigned count);
+bool chain_held_is_own(const int *fds, unsigned count);
+/* They are the disk's from then on. */
+void chain_claim(struct vbd *vbd, const int *fds, unsigned count);
+
+/* Lets go of all of it, and of the locks; or of the descriptors alone, because a worker goes on with the chain. */
+void chain_release(struct vbd *vbd);
+void chain_forget(struct vbd *vbd);
+
+/* The paths of the parents, as they are now. */
+json_t *chain_report(const struct vbd *vbd);
+
+#endif
