@@ -13,13 +13,19 @@
 #define BLKBACK_COUNTERS_MAGIC   0x72626263u /* "rbbc" */
 #define BLKBACK_COUNTERS_VERSION 3u
 
-enum blkback_counted_op { BLKBACK_COUNTED_READ, BLKBACK_COUNTED_WRITE, BLKBACK_COUNTED_FLUSH, BLKBACK_COUNTED_OPS };
+enum blkback_counted_op {
+    BLKBACK_COUNTED_READ,
+    BLKBACK_COUNTED_WRITE,
+    BLKBACK_COUNTED_FLUSH,
+    BLKBACK_COUNTED_DISCARD,
+    BLKBACK_COUNTED_OPS
+};
 
 struct blkback_counters {
     uint32_t magic;
     uint32_t version;
     uint64_t requests[BLKBACK_COUNTED_OPS]; /* accepted */
-    uint64_t bytes[BLKBACK_COUNTED_OPS];    /* read and written; of completed requests */
+    uint64_t bytes[BLKBACK_COUNTED_OPS];    /* read, written and discarded; of completed requests */
     uint64_t faults[BLKIF_FAULTS];          /* refused or failed requests by reason */
     uint64_t replayed;                      /* requests executed again after a worker's death */
     uint64_t events;                        /* received from the guest */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * `params` names the image; `mode` holds a 'w' when it may be written; `script` is the hotplug script xl runs. With script=block-ringback
+ * `params` names the image; `mode` holds a 'w' when it may be written; `discard-enable` is 0 when the guest may not discard, and missing
+ * means that it may; `script` is the hotplug script xl runs. With script=block-ringback
  * (or none, for tools without scripts) the image is what params says. With any other, such as xl's stock `block`, the disk exists only
  * when the script is done, and `physical-device-path`, if the script wrote it, is the device it made.
  *
@@ -25,7 +26,7 @@ struct record {
     uint32_t version; /* RECORD_VERSION */
     uint32_t read_only;
     uint32_t by_script;
-    uint32_t reserved;
+    uint32_t discard; /* 0, too, of one that was connected by a version without */
     uint64_t generation;
     char vdev[64]; /* longer ones are cut off */
     char spec[XENDEV_VALUE_MAX + 1];
@@ -62,7 +63,7 @@ static bool script_is_foreign(const char *script)
 static int read_keys(struct xendev_store *store, const char *directory, struct image *image,
                      struct disk_error *ret_error)
 {
-    char *mode = NULL, *script = NULL;
+    char *mode = NULL, *script = NULL, *discard = NULL;
     int err = read_string(store, directory, "params", NULL, &image->spec, ret_error);
 
     if (err == 0)
@@ -71,10 +72,14 @@ static int read_keys(struct xendev_store *store, const char *directory, struct i
         err = read_string(store, directory, "mode", "r", &mode, ret_error);
     if (err == 0)
         err = read_string(store, directory, "script", "", &script, ret_error);
+    if (err == 0)
+        err = read_string(store, directory, "discard-enable", "1", &discard, ret_error);
     if (err == 0) {
         image->read_only = strchr(mode, 'w') == NULL;
+        image->discard = strcmp(discard, "0") != 0;
         image->by_script = script_is_foreign(script);
     }
+    free(discard);
     free(script);
     free(mode);
     return err;
@@ -113,6 +118,7 @@ int image_save(int dir, const char *name, const struct image *image)
     struct record record = {.version = RECORD_VERSION,
                             .read_only = image->read_only,
                             .by_script = image->by_script,
+                            .discard = image->discard,
                             .generation = image->generation};
 
     if (strlen(image->spec) >= sizeof(record.spec) || strlen(image->origin) >= sizeof(record.origin))
@@ -138,6 +144,7 @@ int image_load(int dir, const char *name, const char *ram_path, struct image *im
     image_fini(image);
     image->read_only = record.read_only != 0;
     image->by_script = record.by_script != 0;
+    image->discard = record.discard != 0;
     image->generation = record.generation;
     image->vdev = strdup(record.vdev);
     image->spec = strdup(record.spec);

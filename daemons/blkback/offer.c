@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The keys a back end writes, in two steps: what any front end may use, before it writes its part; and what the disk is, in one transaction,
- * before Connected. Names and meanings: xen/io/blkif.h. Multiple queues, indirect requests and discard are not offered: their keys are
- * not written.
+ * before Connected. Names and meanings: xen/io/blkif.h. Multiple queues and indirect requests are not offered: their keys are not written.
+ *
+ * Discards are offered of a disk that may be written, unless the toolstack said discard-enable=0: of any range, the sooner of use the more whole
+ * multiples of the granularity are in it. They are never secure: what was discarded may still be in the image, a parent, or the file system.
  */
 #include "offer.h"
 
@@ -27,6 +29,20 @@ static int write_number(struct xendev_store *store, xendev_txn txn, const struct
     return xendev_store_write(store, txn, xendev_backend_path(vbd->device.backend), key, "%" PRIu64, value);
 }
 
+static int write_discard(struct xendev_store *store, xendev_txn txn, const struct vbd *vbd)
+{
+    int err = write_number(store, txn, vbd, "feature-discard", vbd->discard_granularity > 0);
+
+    if (err < 0 || vbd->discard_granularity == 0)
+        return err;
+    err = write_number(store, txn, vbd, "discard-granularity", vbd->discard_granularity);
+    if (err == 0)
+        err = write_number(store, txn, vbd, "discard-alignment", 0);
+    if (err == 0)
+        err = write_number(store, txn, vbd, "discard-secure", 0);
+    return err;
+}
+
 static int write_disk(struct xendev_store *store, xendev_txn txn, void *arg)
 {
     const struct vbd *vbd = arg;
@@ -37,6 +53,8 @@ static int write_disk(struct xendev_store *store, xendev_txn txn, void *arg)
         err = write_number(store, txn, vbd, "feature-barrier", 0);
     if (err == 0)
         err = write_number(store, txn, vbd, "feature-persistent", vbd_daemon(vbd)->config.persistent_grants > 0);
+    if (err == 0)
+        err = write_discard(store, txn, vbd);
     if (err == 0)
         err = write_number(store, txn, vbd, "sectors", vbd->sectors);
     if (err == 0)
@@ -62,4 +80,5 @@ void offer_read_back(struct vbd *vbd)
     (void)xendev_store_read_u64(store, XENDEV_NO_TXN, path, "sectors", &vbd->sectors);
     (void)xendev_store_read_u32(store, XENDEV_NO_TXN, path, "sector-size", &vbd->sector_size);
     (void)xendev_store_read_u32(store, XENDEV_NO_TXN, path, "physical-sector-size", &vbd->physical_sector_size);
+    (void)xendev_store_read_u32(store, XENDEV_NO_TXN, path, "discard-granularity", &vbd->discard_granularity);
 }

@@ -93,6 +93,7 @@ struct blkback_order {
     uint32_t pardon;       /* 1: forget what crashed before */
     uint32_t attempts_max; /* crashes after which a request is not executed again */
     uint32_t parents;      /* so many came along */
+    uint32_t discard;      /* 1: the guest may discard, if the disk can and may be written */
 };
 
 /* A request as it is told of, in the guest's own words: nothing but numbers. */
@@ -130,6 +131,7 @@ struct blkback_message {
             uint64_t sectors; /* of 512 bytes */
             uint32_t sector_size;
             uint32_t physical_sector_size;
+            uint32_t discard_granularity; /* bytes; 0: it does not discard */
         } checked;
         struct blkback_parent parent;
         struct blkback_order connect;

@@ -19,7 +19,7 @@
 #include "suspects.h"
 #include "vbd.h"
 
-static const char *const op_names[] = {"read", "write", "flush"};
+static const char *const op_names[] = {"read", "write", "flush", "discard"};
 _Static_assert(sizeof(op_names) / sizeof(op_names[0]) == BLKBACK_COUNTED_OPS, "one name an operation");
 
 /* The counters of a device; all zero when there are none. */
@@ -137,6 +137,7 @@ json_t *report_vbd(const struct device *device)
     report_put_number(&report, "size", vbd->sectors * DISK_SECTOR_SIZE);
     report_put_number(&report, "sector_size", vbd->sector_size);
     report_put_number(&report, "physical_sector_size", vbd->physical_sector_size);
+    report_put_number(&report, "discard_granularity", vbd->discard_granularity);
     report_put_text(&report, "state", xenbus_state_name(device_own_state(device)));
     report_put_text(&report, "front_state", xenbus_state_name(device_front_state(device)));
     report_put_text(&report, "activity", device_activity(device));

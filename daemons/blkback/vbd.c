@@ -417,6 +417,7 @@ static int on_checked(struct vbd *vbd, const struct blkback_message *message)
     vbd->sectors = message->checked.sectors;
     vbd->sector_size = message->checked.sector_size;
     vbd->physical_sector_size = message->checked.physical_sector_size;
+    vbd->discard_granularity = vbd->image.discard && !vbd->image.read_only ? message->checked.discard_granularity : 0;
     vbd->chain.complete = true;
     if (device->state == DEVICE_ACQUIRING) {
         serve_acquired(device);
@@ -463,7 +464,8 @@ static void vbd_connect(struct device *device, const struct serve_order *order)
                                                   .crashed = device->crashed,
                                                   .pardon = device->pardon,
                                                   .attempts_max = (uint32_t)vbd_daemon(vbd)->config.attempts_max,
-                                                  .parents = vbd->chain.count}};
+                                                  .parents = vbd->chain.count,
+                                                  .discard = vbd->image.discard}};
     int fds[BLKBACK_CONNECT_FDS + BLKBACK_PARENTS_MAX] = {vbd->image_fd, order->journal, order->counters};
 
     memcpy(fds + BLKBACK_CONNECT_FDS, vbd->chain.parents, vbd->chain.count * sizeof(fds[0]));

@@ -10,6 +10,7 @@
  *   io_uring   Requests are not seen by seccomp, and a disk attached later needs a new ring, so io_uring_setup stays allowed. A ring can
  *              open paths (there are none), make sockets (of an empty network namespace) and use the descriptors the worker holds anyway:
  *              also to cut or punch files, which by themselves no call may; whoever reads these files expects it.
+ *   fallocate  Only to make holes, and only where it has disks to discard.
  *   ioctl      Only the commands of event channel and grant devices, and the questions asked of block devices.
  *   mmap       Never executable.
  *   fcntl      Not to make a descriptor block that did not: the other end may share it, and must never wait for a worker.
@@ -281,7 +282,13 @@ static int allow_conditional(scmp_filter_ctx filter)
     return err;
 }
 
-int sandbox_close(const char **ret_step)
+static int allow_punching(scmp_filter_ctx filter)
+{
+    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(fallocate), 1,
+                            SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE));
+}
+
+int sandbox_close(bool punches, const char **ret_step)
 {
     const char *step = "filter rules";
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -303,6 +310,8 @@ int sandbox_close(const char **ret_step)
         err = allow_fcntls(filter);
     if (err == 0)
         err = allow_conditional(filter);
+    if (err == 0 && punches)
+        err = allow_punching(filter);
     if (err == 0) {
         step = "filter load";
         err = seccomp_load(filter);

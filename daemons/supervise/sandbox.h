@@ -8,8 +8,11 @@
 #ifndef SUPERVISE_SANDBOX_H
 #define SUPERVISE_SANDBOX_H
 
+#include <stdbool.h>
+
 /* Returns 0 or -errno, with the step that failed in *ret_step. */
 int sandbox_enter(const char **ret_step);
-int sandbox_close(const char **ret_step);
+/* `punches`: holes may be made in the files it holds, as a disk does that discards. */
+int sandbox_close(bool punches, const char **ret_step);
 
 #endif

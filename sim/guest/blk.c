@@ -30,6 +30,8 @@ static const char usage[] =
     "  --requests N            so many, and no time limit\n"
     "  --read PCT              share of reads (50)\n"
     "  --flush PCT             share of flushes among the others (2)\n"
+    "  --discard PCT           share of discards among the others (0), if the back end takes them\n"
+    "  --discard-max BYTES     of one (1M)\n"
     "  --from BYTES            where on the disk (0)\n"
     "  --span BYTES            how much of it (to its end, at most 1G)\n"
     "  --seed N                of what is done and written (random; printed)\n"
@@ -51,6 +53,8 @@ enum {
     OPTION_REQUESTS,
     OPTION_READ,
     OPTION_FLUSH,
+    OPTION_DISCARD,
+    OPTION_DISCARD_MAX,
     OPTION_FROM,
     OPTION_SPAN,
     OPTION_SEED,
@@ -73,6 +77,8 @@ static const struct option long_options[] = {
     {"requests", required_argument, NULL, OPTION_REQUESTS},
     {"read", required_argument, NULL, OPTION_READ},
     {"flush", required_argument, NULL, OPTION_FLUSH},
+    {"discard", required_argument, NULL, OPTION_DISCARD},
+    {"discard-max", required_argument, NULL, OPTION_DISCARD_MAX},
     {"from", required_argument, NULL, OPTION_FROM},
     {"span", required_argument, NULL, OPTION_SPAN},
     {"seed", required_argument, NULL, OPTION_SEED},
@@ -135,6 +141,12 @@ static void take_option(struct blk *blk, int key, const char *value)
     case OPTION_FLUSH:
         workload->flush_percent = (unsigned)options_number("--flush", value, 0, 100);
         break;
+    case OPTION_DISCARD:
+        workload->discard_percent = (unsigned)options_number("--discard", value, 0, 100);
+        break;
+    case OPTION_DISCARD_MAX:
+        workload->discard_max = options_size("--discard-max", value);
+        break;
     case OPTION_FROM:
         workload->from = options_size("--from", value);
         break;
@@ -188,6 +200,7 @@ static void parse(struct blk *blk, int argc, char **argv)
                                              .max = UINT64_C(44) << 10,
                                              .read_percent = 50,
                                              .flush_percent = 2,
+                                             .discard_max = UINT64_C(1) << 20,
                                              .seed = guest_now() ^ (uint64_t)getpid()};
     blk->time = 5 * SECOND;
     blk->requests = UINT64_MAX;
@@ -212,7 +225,7 @@ static uint64_t answered_so_far(const struct blk *blk, unsigned *ret_in_flight)
     *ret_in_flight = 0;
     for (unsigned i = 0; i < blk->count; i++) {
         const struct workload_counts *counts = &blk->devices[i].workload.counts;
-        total += counts->reads + counts->writes + counts->flushes;
+        total += counts->reads + counts->writes + counts->flushes + counts->discards;
         *ret_in_flight += blk->devices[i].front.in_flight;
     }
     return total;
@@ -393,12 +406,12 @@ static void print_text(const struct blk *blk, bool ok)
     for (unsigned i = 0; i < blk->count; i++) {
         const struct blk_device *device = &blk->devices[i];
         const struct workload_counts *counts = &device->workload.counts;
-        printf("vbd %u: %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64
-               " flushes; %.1f MB written, %.1f MB read and verified; "
+        printf("vbd %u: %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64 " flushes, %" PRIu64
+               " discards; %.1f MB written, %.1f MB read and verified; "
                "%" PRIu64 " errors, %" PRIu64 " mismatches; longest wait %" PRIu64 " ms\n",
-               device->devid, counts->reads, counts->writes, counts->flushes, (double)counts->bytes_written / 1e6,
-               (double)counts->sectors_verified * BLKIF_SECTOR_SIZE / 1e6, counts->errors, counts->mismatches,
-               device->front.longest / 1000000);
+               device->devid, counts->reads, counts->writes, counts->flushes, counts->discards,
+               (double)counts->bytes_written / 1e6, (double)counts->sectors_verified * BLKIF_SECTOR_SIZE / 1e6,
+               counts->errors, counts->mismatches, device->front.longest / 1000000);
     }
     printf("%s (seed %" PRIu64 ")\n", ok ? "ok" : "FAILED", blk->workload.seed);
 }
@@ -410,12 +423,12 @@ static void print_json(const struct blk *blk, bool ok)
         const struct blk_device *device = &blk->devices[i];
         const struct workload_counts *counts = &device->workload.counts;
         printf("%s{\"devid\": %u, \"reads\": %" PRIu64 ", \"writes\": %" PRIu64 ", \"flushes\": %" PRIu64
-               ", \"bytes_read\": %" PRIu64 ", \"bytes_written\": %" PRIu64 ", \"sectors_verified\": %" PRIu64
-               ", \"errors\": %" PRIu64 ", \"mismatches\": %" PRIu64 ", \"longest_wait_ms\": %" PRIu64
-               ", \"ring_slots\": %u}",
-               i == 0 ? "" : ", ", device->devid, counts->reads, counts->writes, counts->flushes, counts->bytes_read,
-               counts->bytes_written, counts->sectors_verified, counts->errors, counts->mismatches,
-               device->front.longest / 1000000, device->front.ring.layout.slots);
+               ", \"discards\": %" PRIu64 ", \"bytes_read\": %" PRIu64 ", \"bytes_written\": %" PRIu64
+               ", \"bytes_discarded\": %" PRIu64 ", \"sectors_verified\": %" PRIu64 ", \"errors\": %" PRIu64
+               ", \"mismatches\": %" PRIu64 ", \"longest_wait_ms\": %" PRIu64 ", \"ring_slots\": %u}",
+               i == 0 ? "" : ", ", device->devid, counts->reads, counts->writes, counts->flushes, counts->discards,
+               counts->bytes_read, counts->bytes_written, counts->bytes_discarded, counts->sectors_verified,
+               counts->errors, counts->mismatches, device->front.longest / 1000000, device->front.ring.layout.slots);
     }
     printf("]}\n");
 }

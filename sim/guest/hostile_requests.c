@@ -32,6 +32,7 @@ enum bad_need {
     NEED_NO_INDIRECT,
     NEED_NO_BARRIER,
     NEED_NO_DISCARD,
+    NEED_DISCARD,
 };
 
 struct bad_request {
@@ -41,6 +42,8 @@ struct bad_request {
     uint8_t first, last;
     bool bad_ref;
     enum bad_need need;
+    uint64_t discarded; /* sectors; 0: a page */
+    bool secure;
     int status; /* the answer it must get */
 };
 
@@ -57,6 +60,8 @@ static bool is_met(const struct blkfront_disk *disk, enum bad_need need)
         return !disk->barrier;
     case NEED_NO_DISCARD:
         return !disk->discard;
+    case NEED_DISCARD:
+        return disk->discard;
     default:
         return true;
     }
@@ -94,8 +99,10 @@ static enum hostile_result run_bad_request(struct hostile *hostile, const void *
         message.inner = BLKIF_CODE_READ;
         message.indirect_grefs[0] = blkfront_ref(&hostile->front, 1, 0);
     }
-    if (bad->code == BLKIF_CODE_DISCARD)
-        message.discard_sectors = BLKIF_SECTORS_PER_PAGE;
+    if (bad->code == BLKIF_CODE_DISCARD) {
+        message.discard_sectors = bad->discarded != 0 ? bad->discarded : BLKIF_SECTORS_PER_PAGE;
+        message.discard_flag = bad->secure;
+    }
     return hostile_is_answered(hostile, 1, &message, bad->status) ? HOSTILE_OK : HOSTILE_FAILED;
 }
 
@@ -317,6 +324,19 @@ const struct hostile_case hostile_request_cases[] = {
      BAD(BLKIF_CODE_INDIRECT, .segments = 12, WHOLE, .need = NEED_NO_INDIRECT, UNKNOWN)},
     {"barrier", "a barrier that was not offered", BAD(BLKIF_CODE_BARRIER, ONE, .need = NEED_NO_BARRIER, UNKNOWN)},
     {"discard", "a discard that was not offered", BAD(BLKIF_CODE_DISCARD, ONE, .need = NEED_NO_DISCARD, UNKNOWN)},
+    {"discard-past-end", "a discard of sectors there are not",
+     BAD(BLKIF_CODE_DISCARD, PLACE_END, .need = NEED_DISCARD, REFUSED)},
+    {"discard-across-end", "a discard across the end",
+     BAD(BLKIF_CODE_DISCARD, PLACE_ACROSS, .need = NEED_DISCARD, REFUSED)},
+    {"discard-wraps", "a discard from near 2^64", BAD(BLKIF_CODE_DISCARD, PLACE_WRAP, .need = NEED_DISCARD, REFUSED)},
+    {"discard-shifts-out", "a discard whose byte offset is 2^64",
+     BAD(BLKIF_CODE_DISCARD, PLACE_SHIFT, .need = NEED_DISCARD, REFUSED)},
+    {"discard-all-there-is", "a discard of 2^64 - 1 sectors",
+     BAD(BLKIF_CODE_DISCARD, .discarded = UINT64_MAX, .need = NEED_DISCARD, REFUSED)},
+    {"discard-secure", "a secure discard, which was not offered",
+     BAD(BLKIF_CODE_DISCARD, .secure = true, .need = NEED_DISCARD, UNKNOWN)},
+    {"discard-read-only", "a discard on a read-only disk (XSA-142)",
+     BAD(BLKIF_CODE_DISCARD, .need = NEED_READ_ONLY, .status = HOSTILE_ANY_ERROR)},
     {"write-read-only", "a write to a read-only disk (XSA-142)",
      BAD(BLKIF_CODE_WRITE, ONE, .need = NEED_READ_ONLY, REFUSED)},
     {"flush-read-only", "a flush of a read-only disk (XSA-142)",

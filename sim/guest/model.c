@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The model is an array of eight bytes a sector behind a header page, in memory or in a mapped file: a file is right also when the
+ * The model is an array of twelve bytes a sector behind a header page, in memory or in a mapped file: a file is right also when the
  * guest is killed, for a write is entered before it is sent and acknowledged after it was answered.
  */
 #include <errno.h>
@@ -16,7 +16,7 @@
 #include "model.h"
 #include "sector.h"
 
-#define MODEL_MAGIC 0x314c45444f4d4252u /* "RBMODEL1" */
+#define MODEL_MAGIC 0x324c45444f4d4252u /* "RBMODEL2" */
 #define MODEL_HEAD  4096u
 
 struct model_head {
@@ -31,6 +31,7 @@ struct model_entry {
     uint32_t acked;
     uint32_t issued : 31;
     uint32_t busy : 1;
+    uint32_t discarded; /* the version issued when it was discarded last, plus one; 0: never */
 };
 
 struct model {
@@ -190,17 +191,32 @@ void model_written(struct model *model, uint64_t sector, bool acknowledged)
         entry->acked = entry->issued;
 }
 
+void model_discard(struct model *model, uint64_t sector)
+{
+    struct model_entry *entry = entry_of(model, sector);
+
+    entry->busy = 1;
+    entry->discarded = entry->issued + 1u;
+}
+
+void model_discarded(struct model *model, uint64_t sector)
+{
+    entry_of(model, sector)->busy = 0;
+}
+
 uint32_t model_floor(const struct model *model, uint64_t sector)
 {
     return entry_of(model, sector)->acked;
 }
 
-/* Whether each word is that of some version in floor..issued. */
-static bool is_mixed(const struct model *model, uint64_t sector, uint32_t floor, uint32_t issued,
+/* Whether each word is that of some version in floor..issued, or zero if it may be discarded. */
+static bool is_mixed(const struct model *model, uint64_t sector, uint32_t floor, uint32_t issued, bool discarded,
                      const uint64_t words[SECTOR_WORDS])
 {
     uint64_t known = 0; /* bit n: word n is explained */
 
+    for (unsigned i = 0; i < SECTOR_WORDS && discarded; i++)
+        known |= (uint64_t)(words[i] == 0) << i;
     for (uint32_t version = floor; version <= issued; version++) {
         uint64_t candidate[SECTOR_WORDS];
         content(model, sector, version, candidate);
@@ -223,7 +239,8 @@ bool model_check(const struct model *model, uint64_t sector, uint32_t floor, con
         return true;
     if (!ours && floor == 0 && !model->head->blank)
         return true;
-    if (is_mixed(model, sector, floor, entry->issued, words))
+    /* No write that came after the discard was acknowledged when this read was sent. */
+    if (is_mixed(model, sector, floor, entry->issued, entry->discarded > floor, words))
         return true;
 
     if (ours)

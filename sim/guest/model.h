@@ -4,6 +4,8 @@
  *
  * Versions count from 1 in each sector; 0 is what was there before. A write that was not acknowledged (it failed, or its connection ended) leaves
  * its sector anywhere between the two, until the next write of it is acknowledged. The guest never has two writes of a sector in flight.
+ *
+ * A sector that was discarded holds zeros or what it held before, or some of both, until the next write of it is acknowledged; never anything older.
  */
 #ifndef GUEST_MODEL_H
 #define GUEST_MODEL_H
@@ -33,13 +35,17 @@ void model_close(struct model *model);
 uint64_t model_first(const struct model *model);
 uint64_t model_count(const struct model *model);
 
-/* Whether a write to one of these sectors is in flight. */
+/* Whether a write or discard of one of these sectors is in flight. */
 bool model_busy(const struct model *model, uint64_t sector, unsigned count);
 
 /* Starts a write of one sector: gives it its next version and content. */
 void model_write(struct model *model, uint64_t sector, void *ret_bytes);
 /* Ends it: acknowledged, or not. */
 void model_written(struct model *model, uint64_t sector, bool acknowledged);
+
+/* Starts a discard of one sector, and ends it, however it was answered. */
+void model_discard(struct model *model, uint64_t sector);
+void model_discarded(struct model *model, uint64_t sector);
 
 /* The oldest version that a read sent now may return. */
 uint32_t model_floor(const struct model *model, uint64_t sector);

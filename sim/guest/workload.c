@@ -78,6 +78,17 @@ static void plan_segments(struct workload *workload, struct workload_request *re
     }
 }
 
+/* What a request does that is no read. */
+static uint8_t choose_change(struct workload *workload)
+{
+    const struct workload_config *config = &workload->config;
+    uint64_t chance = random_below(&workload->random, 100);
+
+    if (chance < config->flush_percent)
+        return BLKIF_CODE_FLUSH;
+    return chance < config->flush_percent + config->discard_percent ? BLKIF_CODE_DISCARD : BLKIF_CODE_WRITE;
+}
+
 /* Chooses what a random request does; false when nothing fits just now. */
 static bool plan_mixed(struct workload *workload, struct workload_request *request)
 {
@@ -93,9 +104,13 @@ static bool plan_mixed(struct workload *workload, struct workload_request *reque
     if (poisoned)
         request->code = BLKIF_CODE_WRITE;
     else if (random_below(random, 100) >= config->read_percent)
-        request->code = random_below(random, 100) < config->flush_percent ? BLKIF_CODE_FLUSH : BLKIF_CODE_WRITE;
+        request->code = choose_change(workload);
     if (request->code == BLKIF_CODE_FLUSH)
         return true;
+    if (request->code == BLKIF_CODE_DISCARD) {
+        min = 1;
+        max = config->discard_max / BLKIF_SECTOR_SIZE;
+    }
     for (unsigned tries = 0; tries < PLACE_TRIES; tries++) {
         request->count = (unsigned)(min + random_below(random, max - min + 1));
         if (poisoned)
@@ -131,7 +146,8 @@ static bool plan(struct workload *workload, struct workload_request *request)
     } else {
         return false;
     }
-    plan_segments(workload, request);
+    if (request->code != BLKIF_CODE_DISCARD)
+        plan_segments(workload, request);
     return true;
 }
 
@@ -143,12 +159,15 @@ static uint8_t *sector_at(struct workload *workload, unsigned tag, unsigned segm
     return page + (size_t)sector * BLKIF_SECTOR_SIZE;
 }
 
-/* Writes: the sectors' new content. Reads: the pattern everywhere. */
+/* Writes: the sectors' new content, which the model learns as it does of discards. Reads: the pattern everywhere. */
 static void prepare_pages(struct workload *workload, unsigned tag)
 {
     struct workload_request *request = &workload->requests[tag];
     unsigned done = 0;
 
+    if (request->code == BLKIF_CODE_DISCARD)
+        for (unsigned i = 0; i < request->count; i++)
+            model_discard(workload->model, request->sector + i);
     for (unsigned i = 0; i < request->segment_count; i++) {
         if (request->code == BLKIF_CODE_READ)
             memset(sector_at(workload, tag, i, 0), GUARD_BYTE, XENDEV_PAGE_SIZE);
@@ -167,6 +186,7 @@ static void send(struct workload *workload, unsigned tag)
     struct blkif_message message = {.code = request->code,
                                     .segment_count = (uint16_t)request->segment_count,
                                     .sector = request->sector,
+                                    .discard_sectors = request->count,
                                     .handle = (uint16_t)workload->front->config.devid};
 
     for (unsigned i = 0; i < request->segment_count; i++)
@@ -248,6 +268,14 @@ static void end_write(struct workload *workload, const struct workload_request *
         workload->counts.bytes_written += (uint64_t)request->count * BLKIF_SECTOR_SIZE;
 }
 
+static void end_discard(struct workload *workload, const struct workload_request *request, bool acknowledged)
+{
+    for (unsigned i = 0; i < request->count; i++)
+        model_discarded(workload->model, request->sector + i);
+    if (acknowledged)
+        workload->counts.bytes_discarded += (uint64_t)request->count * BLKIF_SECTOR_SIZE;
+}
+
 static void answered(void *arg, unsigned tag, int16_t status)
 {
     struct workload *workload = arg;
@@ -261,6 +289,9 @@ static void answered(void *arg, unsigned tag, int16_t status)
     } else if (request->code == BLKIF_CODE_WRITE) {
         workload->counts.writes++;
         end_write(workload, request, okay);
+    } else if (request->code == BLKIF_CODE_DISCARD) {
+        workload->counts.discards++;
+        end_discard(workload, request, okay);
     } else {
         workload->counts.flushes++;
     }
@@ -315,6 +346,8 @@ int workload_open(struct workload *workload, struct blkfront *front, const struc
         workload->config.read_percent = 100;
     if (!front->disk.flush)
         workload->config.flush_percent = 0;
+    if (!front->disk.discard)
+        workload->config.discard_percent = 0;
 
     int rc = workload_open_model(workload);
     if (rc < 0) {
@@ -377,6 +410,8 @@ void workload_abandon(struct workload *workload)
     for (unsigned tag = 0; tag < front->config.depth; tag++) {
         if (front->tags[tag].id != 0 && workload->requests[tag].code == BLKIF_CODE_WRITE)
             end_write(workload, &workload->requests[tag], false);
+        if (front->tags[tag].id != 0 && workload->requests[tag].code == BLKIF_CODE_DISCARD)
+            end_discard(workload, &workload->requests[tag], false);
         front->tags[tag].id = 0;
     }
     front->in_flight = 0;

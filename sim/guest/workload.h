@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Verified I/O on one front end: random reads, writes and flushes at a given depth, every sector read checked against a model of the disk.
+ * Verified I/O on one front end: random reads, writes, flushes and discards at a given depth, every sector read checked against a model of the disk.
  */
 #ifndef GUEST_WORKLOAD_H
 #define GUEST_WORKLOAD_H
@@ -16,7 +16,9 @@ struct workload_config {
     uint64_t min, max;   /* bytes of a request, multiples of 512, at most 44K */
     uint64_t from, span; /* bytes of the disk used; span 0: to its end, at most WORKLOAD_SPAN_MAX */
     unsigned read_percent;
-    unsigned flush_percent; /* of the others */
+    unsigned flush_percent;   /* of the others */
+    unsigned discard_percent; /* the same */
+    uint64_t discard_max;     /* bytes of a discard, a multiple of 512 */
     uint64_t seed;
     const char *state; /* file of the model, NULL: none */
     bool blank;        /* the disk is known to be zeroes */
@@ -29,8 +31,8 @@ struct workload_config {
 #define WORKLOAD_SPAN_MAX (UINT64_C(1) << 30)
 
 struct workload_counts {
-    uint64_t reads, writes, flushes, errors;
-    uint64_t bytes_read, bytes_written;
+    uint64_t reads, writes, flushes, discards, errors;
+    uint64_t bytes_read, bytes_written, bytes_discarded;
     uint64_t sectors_verified;
     uint64_t mismatches;
 };

@@ -26,11 +26,12 @@
 static enum ringctl_exit attach_create(const struct change *change, const char *source)
 {
     char virtual_device[16];
+    const char *discard = change->options->read_only || change->options->no_discard ? "0" : "1";
     snprintf(virtual_device, sizeof(virtual_device), "%u", change->target.devid);
     const char *const backend_keys[] = {
-        "params",      source,       "removable",      "0",   "bootable",      "1",
-        "dev",         change->name, "type",           "phy", "mode",          change->options->read_only ? "r" : "w",
-        "device-type", "disk",       "discard-enable", "0",   "specification", "xen",
+        "params",      source,       "removable",      "0",     "bootable",      "1",
+        "dev",         change->name, "type",           "phy",   "mode",          change->options->read_only ? "r" : "w",
+        "device-type", "disk",       "discard-enable", discard, "specification", "xen",
         NULL};
     const char *const frontend_keys[] = {"virtual-device", virtual_device, "device-type", "disk", NULL};
     int result = xendev_toolstack_attach(change->store, change->kind, change->target.domid, change->target.devid,

@@ -54,8 +54,8 @@ static enum ringctl_exit run_attach(const struct ringctl_options *options, char 
         return attach_disk(options, operands + 1);
     if (strcmp(operands[0], "nic") != 0)
         return ringctl_fail(RINGCTL_USAGE, "only a disk or a nic can be attached, not a '%s'", operands[0]);
-    if (options->read_only)
-        return ringctl_fail(RINGCTL_USAGE, "--ro is for disks");
+    if (options->read_only || options->no_discard)
+        return ringctl_fail(RINGCTL_USAGE, "--ro and --no-discard are for disks");
     return ringctl_attach_nic(options, operands[1], operands + 2);
 }
 
@@ -106,7 +106,7 @@ static const struct command commands[] = {
      "running, or those of the one at --socket.",
      run_list},
     {"show", "DOM/DEV", 1, 1, "", "Show all there is to know about one disk or network card.", run_show},
-    {"attach", "disk DOM DEV SPEC\nnic DOM [KEY=VALUE,...]", 2, OPERANDS_MANY, "rkt",
+    {"attach", "disk DOM DEV SPEC\nnic DOM [KEY=VALUE,...]", 2, OPERANDS_MANY, "rDkt",
      "Give domain DOM (number or name) a disk as DEV (xvdb, sda, hda or a number).\n"
      "SPEC says what is behind it: vhd:/PATH, raw:/PATH, ram:SIZE or /PATH.\n\n"
      "Or give it a network card, with xl's words:\n"
@@ -146,6 +146,7 @@ static const struct command commands[] = {
 
 static const struct option long_options[] = {
     {"ro", no_argument, NULL, 'r'},
+    {"no-discard", no_argument, NULL, 'D'},
     {"device-kind", required_argument, NULL, 'k'},
     {"timeout", required_argument, NULL, 't'},
     {"count", required_argument, NULL, 'c'},
@@ -203,7 +204,8 @@ static void print_command_help(const struct command *command)
     printf("\n%s\n\n", command->help);
     print_common_options();
     if (strchr(command->allowed, 'r') != NULL)
-        printf("  --ro             a disk: read-only\n");
+        printf("  --ro             a disk: read-only\n"
+               "  --no-discard     a disk: its guest may not discard\n");
     if (strchr(command->allowed, 'k') != NULL)
         printf("  --device-kind=KIND\n                   of the backend nodes in xenstore (vbd, vif)\n");
     if (strchr(command->allowed, 't') != NULL)
@@ -255,7 +257,7 @@ enum wish { WISH_NOTHING, WISH_HELP, WISH_VERSION };
 /* Whether the option may stand where it does: after a command, or before it (`command` NULL). */
 static bool option_is_allowed(const struct command *command, int code)
 {
-    if (strchr("rktcnTiIbB", code) != NULL)
+    if (strchr("rDktcnTiIbB", code) != NULL)
         return command != NULL && strchr(command->allowed, code) != NULL;
     return code != 'v' || command == NULL;
 }
@@ -280,6 +282,9 @@ static enum ringctl_exit parse_options(const struct command *command, int argc, 
         switch (code) {
         case 'r':
             options->read_only = true;
+            break;
+        case 'D':
+            options->no_discard = true;
             break;
         case 'k':
             options->kind = optarg;

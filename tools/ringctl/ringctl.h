@@ -32,6 +32,7 @@ struct ringctl_options {
     struct ringctl_throttle_options throttle;
     bool json;
     bool read_only;
+    bool no_discard;
 };
 
 /* Prints "ringctl: ..." on standard error and returns `status`. */

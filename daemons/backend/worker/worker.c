@@ -400,7 +400,8 @@ void worker_run(const struct worker_kind *the_kind)
         worker_die("cannot catch signals", result);
     result = sandbox_enter(&step);
     if (result == 0)
-        result = sandbox_close(&step); /* now, not when a guest waits: to make the filter takes milliseconds */
+        result = sandbox_close(kind->punches,
+                               &step); /* now, not when a guest waits: to make the filter takes milliseconds */
     if (result < 0)
         worker_die(step, result);
 

@@ -47,6 +47,7 @@ struct worker_kind {
     uint32_t protocol_version;
     size_t message_size;
     unsigned serve_fds; /* of its own, with BACKEND_SERVE */
+    bool punches;       /* it makes holes in files */
 
     void (*guest)(const struct backend_head *serve, struct worker_guest *ret_guest);
     /* `host` is complete, and stays. `fds`: its own. */

@@ -122,6 +122,7 @@ static void check(const struct backend_head *head, const int *fds)
         answer.checked.sectors = info.size / DISK_SECTOR_SIZE;
         answer.checked.sector_size = info.sector_size;
         answer.checked.physical_sector_size = info.physical_sector_size;
+        answer.checked.discard_granularity = info.discard_granularity;
     }
     worker_say(&answer.head);
 }
@@ -186,6 +187,7 @@ static const struct worker_kind kind = {
     .protocol_version = BLKBACK_PROTOCOL_VERSION,
     .message_size = sizeof(struct blkback_message),
     .serve_fds = 1,
+    .punches = true,
     .guest = guest,
     .serve = serve,
     .fds_due = fds_due,

@@ -41,6 +41,8 @@
 #include <xendev/grant.h>
 
 #include "caution.h"
+#include "describe.h"
+#include "discard.h"
 #include "memory.h"
 #include "throttle.h"
 
@@ -102,8 +104,10 @@ static enum disk_op disk_op_of(enum blkif_code code)
         return DISK_READ;
     case BLKIF_CODE_WRITE:
         return DISK_WRITE;
+    case BLKIF_CODE_DISCARD:
+        return DISK_DISCARD;
     default:
-        return DISK_FLUSH; /* the validator lets nothing else through: barriers and discards are not offered */
+        return DISK_FLUSH; /* the validator lets nothing else through: barriers are not offered */
     }
 }
 
@@ -118,6 +122,8 @@ static struct slot *accept_request(struct queue *queue, const struct ring_reques
     slot->response_code = blkif_response_code(&message);
 
     enum blkif_fault fault = blkif_validate(&message, message.segments, &queue->limits, &slot->job, slot->data.extents);
+    if (fault == BLKIF_FAULT_NONE)
+        fault = discard_judge(&slot->job);
     if (fault != BLKIF_FAULT_NONE) {
         answer(queue, slot, fault);
         return NULL;
@@ -131,6 +137,10 @@ static struct slot *accept_request(struct queue *queue, const struct ring_reques
     memory_bind(queue->memory, request->index, &slot->data);
     slot->io.iov = slot->data.iov;
     slot->io.iov_count = slot->data.iov_count;
+    if (slot->io.op == DISK_DISCARD && !discard_begin(&slot->job, &slot->io)) {
+        answer(queue, slot, BLKIF_FAULT_NONE);
+        return NULL;
+    }
     return slot;
 }
 
@@ -207,9 +217,30 @@ static int start_requests(struct queue *queue, unsigned most)
     return (int)taken;
 }
 
+/* A timer, not event_active(): the loop looks at all its descriptors before it fires. */
+static void run_soon(struct queue *queue)
+{
+    static const struct timeval at_once = {0};
+
+    if (!queue->stopped)
+        event_add(queue->again, &at_once);
+}
+
 /* ---- From the disk to the ring. ------------------------------------------------------------------------------------------ */
 
-/* Hands out the data of the reads of a batch, and answers all of it. */
+/* Goes on with a discard of which a piece is done. Returns false when that was all. */
+static bool discard_on(struct queue *queue, struct slot *slot)
+{
+    struct disk_io *io = &slot->io;
+
+    if (io->op != DISK_DISCARD || io->result != 0 || !discard_next(&slot->job, io))
+        return false;
+    disk_submit(queue->params.disk, &io, 1);
+    run_soon(queue); /* a disk without a descriptor has done it by now */
+    return true;
+}
+
+/* Hands out the data of the reads of a batch, and answers all of it but discards that go on. */
 static void deliver(struct queue *queue, struct disk_io *const *ios, unsigned count)
 {
     struct memory_data *reads[BATCH_MAX];
@@ -224,6 +255,8 @@ static void deliver(struct queue *queue, struct disk_io *const *ios, unsigned co
     for (unsigned i = 0; i < count; i++) {
         struct slot *slot = slot_of_io(ios[i]);
         enum blkif_fault fault = BLKIF_FAULT_NONE;
+        if (discard_on(queue, slot))
+            continue;
         if (ios[i]->result != 0)
             fault = BLKIF_FAULT_IO;
         else if (slot->data.failed)
@@ -296,22 +329,6 @@ static void fail(struct queue *queue)
     queue->params.failed(queue->params.arg, reason);
 }
 
-static void describe(const struct queue *queue, const struct ring_request *request, struct blkback_request *ret_request)
-{
-    struct blkif_message message;
-
-    blkif_decode(queue->params.abi, request->bytes, &message);
-    *ret_request = (struct blkback_request){
-        .id = message.id, .sector = message.sector, .code = message.code, .attempts = request->crashes};
-    if (message.code != BLKIF_CODE_READ && message.code != BLKIF_CODE_WRITE)
-        return;
-    for (unsigned i = 0; i < message.segment_count && i < BLKIF_DIRECT_SEGMENTS; i++) {
-        const struct blkif_segment *segment = &message.segments[i];
-        if (segment->first_sector <= segment->last_sector)
-            ret_request->sectors += (uint32_t)(segment->last_sector - segment->first_sector) + 1;
-    }
-}
-
 void queue_suspects(const struct queue *queue, struct blkback_suspects *ret_suspects)
 {
     struct ring_request requests[BLKBACK_SUSPECTS_TOLD];
@@ -319,7 +336,7 @@ void queue_suspects(const struct queue *queue, struct blkback_suspects *ret_susp
     ret_suspects->count = ring_back_suspects(&queue->ring);
     ret_suspects->told = ring_back_suspects_list(&queue->ring, requests, BLKBACK_SUSPECTS_TOLD);
     for (uint32_t i = 0; i < ret_suspects->told; i++)
-        describe(queue, &requests[i], &ret_suspects->requests[i]);
+        describe_request(queue->params.abi, &requests[i], &ret_suspects->requests[i]);
 }
 
 /* Stops when the next request is one that must not be executed again. */
@@ -330,7 +347,7 @@ static bool park(struct queue *queue)
 
     if (ring_back_peek(&queue->ring, &request) == 0 || !request.proved || request.crashes < queue->params.attempts_max)
         return false;
-    describe(queue, &request, &told);
+    describe_request(queue->params.abi, &request, &told);
     note_indices(queue);
     queue_stop(queue);
     queue->params.parked(queue->params.arg, &told);
@@ -344,15 +361,6 @@ static void go_to_sleep(struct queue *queue)
         return;
     queue->asleep = true;
     xendev_channel_unmask(queue->channel);
-}
-
-/* A timer, not event_active(): the loop looks at all its descriptors before it fires. */
-static void run_soon(struct queue *queue)
-{
-    static const struct timeval at_once = {0};
-
-    if (!queue->stopped)
-        event_add(queue->again, &at_once);
 }
 
 static void finish_draining(struct queue *queue)
@@ -555,6 +563,7 @@ int queue_open(const struct queue_params *params, struct queue **ret_queue, stru
         .sectors = info.size / BLKIF_SECTOR_SIZE,
         .read_only = info.read_only,
         .flush = !info.read_only,
+        .discard = params->discard && !info.read_only && info.discard_granularity > 0,
     };
     params->counters->slots = layout.slots;
 

@@ -47,6 +47,7 @@ struct queue_params {
     bool recover;
     bool crashed, pardon; /* see struct blkback_order */
     uint32_t attempts_max;
+    bool discard; /* it was offered, as far as the disk can */
     /* The guest broke the protocol and the queue has stopped. It may not be closed from within this call. */
     void (*failed)(void *arg, const char *reason);
     /* Everything is answered and the journal is marked drained, as queue_drain() asked. */

@@ -39,8 +39,10 @@ static void map_copy(struct map_file *map, struct file_io *io)
 static void map_start(struct file *file, struct file_io *io)
 {
     struct map_file *map = (struct map_file *)file;
-    io->result = io->op == FILE_PUNCH ? -EOPNOTSUPP : 0; /* all of the memory was promised */
-    if (io->op == FILE_READ || io->op == FILE_WRITE)     /* memory has nothing more stable behind it to sync to */
+    io->result = 0;
+    if (io->op == FILE_PUNCH) /* all of the memory was promised: a hole could not be filled again for certain */
+        memset(map->bytes + io->offset, 0, io->length);
+    if (io->op == FILE_READ || io->op == FILE_WRITE) /* memory has nothing more stable behind it to sync to */
         map_copy(map, io);
     TAILQ_INSERT_TAIL(&file->ended, io, entry);
 }

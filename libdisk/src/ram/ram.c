@@ -3,7 +3,7 @@
  * ram: a disk in memory, that is in a file on a tmpfs, so that its content outlives the process that serves it.
  *
  * The file gets all of its memory when it is made: a tmpfs that is too full is found out when the disk is attached,
- * not by the guest.
+ * not by the guest. So a discard makes zeros, and gives nothing back.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -82,11 +82,16 @@ static int ram_open(const struct disk_params *params, struct disk **ret_disk, st
 {
     struct file *file = NULL;
     int result = map_open(params->fd, params->read_only, &file, ret_error);
-    return result < 0 ? result : raw_open_file(&disk_kind_ram, file, params, ret_disk, ret_error);
+    if (result == 0)
+        result = raw_open_file(&disk_kind_ram, file, params, ret_disk, ret_error);
+    if (result == 0)
+        (*ret_disk)->info.discard_granularity = (*ret_disk)->info.physical_sector_size;
+    return result;
 }
 
 const struct disk_kind disk_kind_ram = {
     .name = "ram",
+    .ops = 1u << DISK_DISCARD,
     .source_parse = ram_source_parse,
     .source_open = ram_source_open,
     .open = ram_open,

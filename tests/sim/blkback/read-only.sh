@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# A read-only disk is read; writes and flushes to it fail, and the image stays as it was.
+# A read-only disk is read; writes, flushes and discards fail, and the image stays as it was.
 . "$(dirname "$0")/../../lib/blkback.sh"
 daemon_start
 domain=$(simxen create)
@@ -12,6 +12,6 @@ before=$(sha256sum <"$WORK/disk.img")
 
 disk_attach "$domain" xvda "raw:$WORK/disk.img" --ro
 guest "$domain" blk --time 1 --blank --state "$WORK/state" --verify-all "$XVDA"
-guest "$domain" hostile "$XVDA" write-read-only flush-read-only bad-segment flip-operation
+guest "$domain" hostile "$XVDA" write-read-only flush-read-only discard-read-only bad-segment flip-operation
 disk_detach "$domain" xvda
 expect "the image" "$before" "$(sha256sum <"$WORK/disk.img")"

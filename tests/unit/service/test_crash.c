@@ -130,7 +130,7 @@ static int run(void (*body)(void), void (*before)(int signal))
     if (child == 0) {
         for (size_t i = 0; i < sizeof(caught) / sizeof(caught[0]); i++)
             signal(caught[i], before); /* a sanitizer has some of them */
-        if (crash_catch() < 0 || sandbox_enter(&step) < 0 || crash_write_to(fd) < 0 || sandbox_close(&step) < 0)
+        if (crash_catch() < 0 || sandbox_enter(&step) < 0 || crash_write_to(fd) < 0 || sandbox_close(false, &step) < 0)
             _exit(CANNOT_ENTER);
         body();
         _exit(0);

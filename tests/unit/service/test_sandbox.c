@@ -41,6 +41,9 @@ static int drop_capabilities(void)
     return (int)syscall(SYS_capset, &header, none);
 }
 
+static bool may_punch;
+static int memfd; /* of a body's */
+
 /* Runs `body` in the sandbox, with the filter closed if `closed`. Returns its exit status, or minus the signal that ended it. */
 static int run(int (*body)(void), int closed)
 {
@@ -55,7 +58,7 @@ static int run(int (*body)(void), int closed)
             fprintf(stderr, "sandbox_enter: %s\n", step);
             _exit(CANNOT_ENTER);
         }
-        if (closed && sandbox_close(&step) < 0) {
+        if (closed && sandbox_close(may_punch, &step) < 0) {
             fprintf(stderr, "sandbox_close: %s\n", step);
             _exit(101);
         }
@@ -167,6 +170,21 @@ static int punches(void)
     return fallocate(0, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096);
 }
 
+static int punches_a_hole(void)
+{
+    return fallocate(memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096);
+}
+
+static int cuts_a_piece_out(void)
+{
+    return fallocate(memfd, FALLOC_FL_COLLAPSE_RANGE, 0, 4096);
+}
+
+static int grows_by_punching(void)
+{
+    return fallocate(memfd, FALLOC_FL_PUNCH_HOLE, 0, 4096);
+}
+
 static int punches_by_memory(void)
 {
     void *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -231,6 +249,23 @@ static void everything_else_is_death(void **state)
         assert_int_equal(run(bodies[i], 1), -SIGSYS);
 }
 
+/* Who has disks may make holes in them, and do nothing else by that call. */
+static void holes_are_made_where_that_is_allowed(void **state)
+{
+    (void)state;
+    memfd = memfd_create("disk", MFD_CLOEXEC);
+    assert_true(memfd >= 0 && ftruncate(memfd, 8192) == 0);
+    may_punch = true;
+    assert_int_equal(run(punches_a_hole, 1), 0);
+    assert_int_equal(run(cuts_a_piece_out, 1), -SIGSYS);
+    assert_int_equal(run(grows_by_punching, 1), -SIGSYS);
+    assert_int_equal(run(punches_by_memory, 1), -SIGSYS);
+    assert_int_equal(run(truncates, 1), -SIGSYS);
+    may_punch = false;
+    assert_int_equal(run(punches_a_hole, 1), -SIGSYS);
+    close(memfd);
+}
+
 static int aborts(void)
 {
     abort();
@@ -262,9 +297,13 @@ static void privilege_is_not_needed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_are_no_files),        cmocka_unit_test(there_are_no_capabilities),
-        cmocka_unit_test(what_a_worker_needs_works), cmocka_unit_test(descriptors_never_come_to_block),
-        cmocka_unit_test(everything_else_is_death),  cmocka_unit_test(its_own_abort_is_seen_as_such),
+        cmocka_unit_test(there_are_no_files),
+        cmocka_unit_test(there_are_no_capabilities),
+        cmocka_unit_test(what_a_worker_needs_works),
+        cmocka_unit_test(descriptors_never_come_to_block),
+        cmocka_unit_test(everything_else_is_death),
+        cmocka_unit_test(holes_are_made_where_that_is_allowed),
+        cmocka_unit_test(its_own_abort_is_seen_as_such),
         cmocka_unit_test(privilege_is_not_needed),
     };
 

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT */
+/* See describe.h: numbers for the operator, taken from bytes that may say anything. */
+#include "describe.h"
+
+void describe_request(enum blkif_abi abi, const struct ring_request *request, struct blkback_request *ret_request)
+{
+    struct blkif_message message;
+
+    blkif_decode(abi, request->bytes, &message);
+    *ret_request = (struct blkback_request){
+        .id = message.id, .sector = message.sector, .code = message.code, .attempts = request->crashes};
+    if (message.code == BLKIF_CODE_DISCARD)
+        ret_request->sectors = message.discard_sectors < UINT32_MAX ? (uint32_t)message.discard_sectors : UINT32_MAX;
+    if (message.code != BLKIF_CODE_READ && message.code != BLKIF_CODE_WRITE)
+        return;
+    for (unsigned i = 0; i < message.segment_count && i < BLKIF_DIRECT_SEGMENTS; i++) {
+        const struct blkif_segment *segment = &message.segments[i];
+        if (segment->first_sector <= segment->last_sector)
+            ret_request->sectors += (uint32_t)(segment->last_sector - segment->first_sector) + 1;
+    }
+}
