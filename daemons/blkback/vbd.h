@@ -42,7 +42,7 @@ struct vbd {
     uint64_t sectors; /* of 512 bytes; 0: not known yet */
     uint32_t sector_size;
     uint32_t physical_sector_size;
-    uint32_t discard_granularity;     /* bytes; 0: its guest may not discard */
+    uint32_t discard_granularity; /* bytes; 0: its guest may not discard */
     struct limits limits;
     struct blkback_suspects suspects; /* as of the last crash */
 };

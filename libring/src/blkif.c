@@ -18,8 +18,6 @@
 
 #include <ring/blkif.h>
 
-#define SEGMENT_SIZE 8u
-
 /* The response's bytes that carry a field: all but byte 9 and what follows the status. */
 #define RESPONSE_MASK 0xdffu
 
@@ -166,7 +164,7 @@ void blkif_encode(enum blkif_abi abi, const struct blkif_message *message, void 
 void blkif_segments_decode(const void *bytes, unsigned count, struct blkif_segment *ret_segments)
 {
     const uint8_t *from = bytes;
-    for (unsigned i = 0; i < count; i++, from += SEGMENT_SIZE)
+    for (unsigned i = 0; i < count; i++, from += BLKIF_SEGMENT_SIZE)
         ret_segments[i] =
             (struct blkif_segment){.gref = get_u32(from), .first_sector = from[4], .last_sector = from[5]};
 }
@@ -174,7 +172,7 @@ void blkif_segments_decode(const void *bytes, unsigned count, struct blkif_segme
 void blkif_segments_encode(const struct blkif_segment *segments, unsigned count, void *ret_bytes)
 {
     uint8_t *to = ret_bytes;
-    for (unsigned i = 0; i < count; i++, to += SEGMENT_SIZE) {
+    for (unsigned i = 0; i < count; i++, to += BLKIF_SEGMENT_SIZE) {
         memcpy(to, &segments[i].gref, sizeof segments[i].gref);
         to[4] = segments[i].first_sector;
         to[5] = segments[i].last_sector;

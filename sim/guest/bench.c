@@ -20,7 +20,7 @@
 
 static const char usage[] = "usage: simguest bench read|write [options] DEVID\n"
                             "Prints requests and bytes a second.\n" OPTIONS_FRONT_USAGE
-                            "  --bs BYTES              of a request, 512 to 44K (4K)\n"
+                            "  --bs BYTES              of a request, 512 to 4K a segment (4K)\n"
                             "  --sequential            one place after the other (random)\n"
                             "  --time S                for so long, after a short warm-up (3)\n"
                             "  --json                  the result as JSON\n";
@@ -81,6 +81,7 @@ static void parse(struct bench *bench, int argc, char **argv, uint32_t *ret_devi
         fputs(usage, stderr);
         exit(EXIT_USAGE);
     }
+    options_front_check_size(&bench->options, "--bs", bench->size);
     bench->code = strcmp(argv[optind], "read") == 0 ? BLKIF_CODE_READ : BLKIF_CODE_WRITE;
     *ret_devid = options_devid(argv[optind + 1]);
 }
@@ -115,14 +116,22 @@ static void make_messages(struct bench *bench)
 {
     for (unsigned tag = 0; tag < bench->front.depth; tag++) {
         struct blkif_message *message = &bench->messages[tag];
+        struct blkif_segment segments[BLKIF_INDIRECT_SEGMENTS];
         uint64_t left = bench->size / BLKIF_SECTOR_SIZE;
+        unsigned segment_count = 0;
         message->code = bench->code;
         message->handle = (uint16_t)bench->front.config.devid;
-        for (unsigned i = 0; left > 0; i++) {
+        for (; left > 0; segment_count++) {
             uint64_t count = left < BLKIF_SECTORS_PER_PAGE ? left : BLKIF_SECTORS_PER_PAGE;
-            message->segments[i] = (struct blkif_segment){blkfront_ref(&bench->front, tag, i), 0, (uint8_t)(count - 1)};
-            message->segment_count++;
+            segments[segment_count] =
+                (struct blkif_segment){blkfront_ref(&bench->front, tag, segment_count), 0, (uint8_t)(count - 1)};
             left -= count;
+        }
+        if (segment_count > BLKIF_DIRECT_SEGMENTS) {
+            blkfront_make_indirect(&bench->front, tag, message, segments, segment_count);
+        } else {
+            memcpy(message->segments, segments, segment_count * sizeof segments[0]);
+            message->segment_count = (uint16_t)segment_count;
         }
     }
 }
@@ -149,7 +158,7 @@ static int measure(struct bench *bench)
 
     bench->places = front->disk.sectors * BLKIF_SECTOR_SIZE / bench->size;
     bench->messages = calloc(front->depth, sizeof *bench->messages);
-    if (bench->messages == NULL || bench->places == 0) {
+    if (bench->messages == NULL || bench->places == 0 || bench->size > (uint64_t)front->segments * XENDEV_PAGE_SIZE) {
         guest_say("vbd %u: nothing to measure", front->config.devid);
         return -EINVAL;
     }

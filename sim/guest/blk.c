@@ -25,7 +25,7 @@
 static const char usage[] =
     "usage: simguest blk [options] DEVID...\n"
     "Does verified I/O on devices of this guest. SIGTERM ends the requests early.\n" OPTIONS_FRONT_USAGE
-    "  --size MIN-MAX          bytes of a request, 512 to 44K (512-44K)\n"
+    "  --size MIN-MAX          bytes of a request, 512 to 4K a segment (512-44K)\n"
     "  --time S                for so long; 0: until SIGTERM (5)\n"
     "  --requests N            so many, and no time limit\n"
     "  --read PCT              share of reads (50)\n"
@@ -197,7 +197,7 @@ static void parse(struct blk *blk, int argc, char **argv)
 
     blk->front = (struct options_front)OPTIONS_FRONT_DEFAULT;
     blk->workload = (struct workload_config){.min = BLKIF_SECTOR_SIZE,
-                                             .max = UINT64_C(44) << 10,
+                                             .max = WORKLOAD_SIZE_DEFAULT,
                                              .read_percent = 50,
                                              .flush_percent = 2,
                                              .discard_max = UINT64_C(1) << 20,
@@ -210,6 +210,7 @@ static void parse(struct blk *blk, int argc, char **argv)
         fputs(usage, stderr);
         exit(EXIT_USAGE);
     }
+    options_front_check_size(&blk->front, "--size", blk->workload.max);
     if ((unsigned)(argc - optind) > BLK_DEVICES_MAX)
         options_die("more than %u devices", BLK_DEVICES_MAX);
     for (; optind < argc; optind++)
@@ -384,7 +385,7 @@ static int run(struct blk *blk)
 
     for (unsigned i = 0; i < blk->count; i++) {
         struct blk_device *device = &blk->devices[i];
-        struct blkfront_config config = options_front_config(&blk->front, device->devid, BLKIF_DIRECT_SEGMENTS);
+        struct blkfront_config config = options_front_config(&blk->front, device->devid, blk->front.segments);
         config.pause = blk->pause;
         rc = blkfront_open(&device->front, &blk->guest, &config);
         if (rc < 0)
@@ -423,12 +424,14 @@ static void print_json(const struct blk *blk, bool ok)
         const struct blk_device *device = &blk->devices[i];
         const struct workload_counts *counts = &device->workload.counts;
         printf("%s{\"devid\": %u, \"reads\": %" PRIu64 ", \"writes\": %" PRIu64 ", \"flushes\": %" PRIu64
-               ", \"discards\": %" PRIu64 ", \"bytes_read\": %" PRIu64 ", \"bytes_written\": %" PRIu64
-               ", \"bytes_discarded\": %" PRIu64 ", \"sectors_verified\": %" PRIu64 ", \"errors\": %" PRIu64
-               ", \"mismatches\": %" PRIu64 ", \"longest_wait_ms\": %" PRIu64 ", \"ring_slots\": %u}",
-               i == 0 ? "" : ", ", device->devid, counts->reads, counts->writes, counts->flushes, counts->discards,
-               counts->bytes_read, counts->bytes_written, counts->bytes_discarded, counts->sectors_verified,
-               counts->errors, counts->mismatches, device->front.longest / 1000000, device->front.ring.layout.slots);
+               ", \"indirect\": %" PRIu64 ", \"discards\": %" PRIu64 ", \"bytes_read\": %" PRIu64
+               ", \"bytes_written\": %" PRIu64 ", \"bytes_discarded\": %" PRIu64 ", \"sectors_verified\": %" PRIu64
+               ", \"errors\": %" PRIu64 ", \"mismatches\": %" PRIu64 ", \"longest_wait_ms\": %" PRIu64
+               ", \"ring_slots\": %u}",
+               i == 0 ? "" : ", ", device->devid, counts->reads, counts->writes, counts->flushes, counts->indirect,
+               counts->discards, counts->bytes_read, counts->bytes_written, counts->bytes_discarded,
+               counts->sectors_verified, counts->errors, counts->mismatches, device->front.longest / 1000000,
+               device->front.ring.layout.slots);
     }
     printf("]}\n");
 }

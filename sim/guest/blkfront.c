@@ -24,7 +24,8 @@
 int blkfront_open(struct blkfront *front, struct guest *guest, const struct blkfront_config *config)
 {
     *front = (struct blkfront){.guest = guest, .config = *config};
-    front->data_pages = config->depth * config->pages;
+    front->tag_pages = config->pages + (config->segments > BLKIF_DIRECT_SEGMENTS);
+    front->data_pages = config->depth * front->tag_pages;
 
     int rc = device_open(&front->device, guest, "vbd", config->devid);
     if (rc < 0)
@@ -61,12 +62,32 @@ void blkfront_close(struct blkfront *front)
 
 uint32_t blkfront_ref(const struct blkfront *front, unsigned tag, unsigned page)
 {
-    return front->data_refs[tag * front->config.pages + page];
+    return front->data_refs[tag * front->tag_pages + page];
 }
 
 void *blkfront_page(const struct blkfront *front, unsigned tag, unsigned page)
 {
-    return front->data + (size_t)(tag * front->config.pages + page) * XENDEV_PAGE_SIZE;
+    return front->data + (size_t)(tag * front->tag_pages + page) * XENDEV_PAGE_SIZE;
+}
+
+uint32_t blkfront_list_ref(const struct blkfront *front, unsigned tag)
+{
+    return blkfront_ref(front, tag, front->config.pages);
+}
+
+void *blkfront_list(const struct blkfront *front, unsigned tag)
+{
+    return blkfront_page(front, tag, front->config.pages);
+}
+
+void blkfront_make_indirect(const struct blkfront *front, unsigned tag, struct blkif_message *message,
+                            const struct blkif_segment *segments, unsigned count)
+{
+    blkif_segments_encode(segments, count, blkfront_list(front, tag));
+    message->inner = message->code;
+    message->code = BLKIF_CODE_INDIRECT;
+    message->segment_count = (uint16_t)count;
+    message->indirect_grefs[0] = blkfront_list_ref(front, tag);
 }
 
 void blkfront_send(struct blkfront *front, unsigned tag, struct blkif_message *message)

@@ -2,7 +2,8 @@
 /*
  * A block front end: its life through xenstore (blkfront_handshake.c), its ring and pages (blkfront.c).
  *
- * Requests are numbered by tags, 0..depth-1, each with pages of its own, granted as long as the front end exists. What the back end may
+ * Requests are numbered by tags, 0..depth-1, each with pages of its own, granted as long as the front end exists: for data, and one for the list of
+ * segments of an indirect request. What the back end may
  * never do (answer what was not asked, answer twice, name another operation, move its index too far) is a complaint, and ends the connection.
  */
 #ifndef GUEST_BLKFRONT_H
@@ -32,9 +33,11 @@ struct blkfront_config {
     uint32_t devid;
     enum blkfront_habit habit;
     enum blkif_abi abi;
-    unsigned order;  /* of the ring; less when the back end offers less */
-    unsigned depth;  /* tags; less when the ring is smaller */
-    unsigned pages;  /* of data for each tag */
+    unsigned order; /* of the ring; less when the back end offers less */
+    unsigned depth; /* tags; less when the ring is smaller */
+    unsigned pages; /* of data for each tag */
+    unsigned
+        segments; /* most of a request: what the back end takes, if it offers more than BLKIF_DIRECT_SEGMENTS and this is more */
     bool persistent; /* promise to use the same grants for ever */
     bool racing; /* requests are rewritten while they are served: the low half of ids and the operation say nothing */
     uint64_t pause; /* nanoseconds without an answer that are told; 0: none */
@@ -69,12 +72,14 @@ struct blkfront {
     struct xendev_channel *channel;
     uint32_t port;
 
-    uint8_t *data; /* tag t owns pages t * config.pages onwards */
+    uint8_t *data; /* tag t owns pages t * tag_pages onwards */
     uint32_t *data_refs;
     unsigned data_pages;
+    unsigned tag_pages; /* config.pages, and the list's */
 
     struct blkfront_tag *tags;
-    unsigned depth; /* tags usable on this ring */
+    unsigned depth;    /* tags usable on this ring */
+    unsigned segments; /* most of a request on this connection */
     unsigned in_flight;
     uint32_t serial;
     uint64_t heard;      /* when the last answer came, or since when one is waited for */
@@ -105,6 +110,13 @@ void blkfront_drop_ring(struct blkfront *front);
 /* The reference and address of one page of a tag. */
 uint32_t blkfront_ref(const struct blkfront *front, unsigned tag, unsigned page);
 void *blkfront_page(const struct blkfront *front, unsigned tag, unsigned page);
+
+/* The page of a tag's list of segments: only with config.segments above BLKIF_DIRECT_SEGMENTS. */
+uint32_t blkfront_list_ref(const struct blkfront *front, unsigned tag);
+void *blkfront_list(const struct blkfront *front, unsigned tag);
+/* Makes a read or write with segments of its own an indirect request for these, whose list is written to the tag's page. */
+void blkfront_make_indirect(const struct blkfront *front, unsigned tag, struct blkif_message *message,
+                            const struct blkif_segment *segments, unsigned count);
 
 /* Puts a request on the ring; its id is filled in. The tag is free and the ring has room: both follow from `depth`. */
 void blkfront_send(struct blkfront *front, unsigned tag, struct blkif_message *message);

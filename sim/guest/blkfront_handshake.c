@@ -168,6 +168,9 @@ static void read_offer(struct blkfront *front)
 
     front->disk.max_order = order > BLKIF_RING_ORDER_MAX ? BLKIF_RING_ORDER_MAX : (uint32_t)order;
     front->disk.indirect_segments = (uint32_t)device_get(&front->device, "feature-max-indirect-segments", 0);
+    if (front->config.segments > BLKIF_DIRECT_SEGMENTS && front->disk.indirect_segments > BLKIF_DIRECT_SEGMENTS)
+        front->segments = front->config.segments < front->disk.indirect_segments ? front->config.segments
+                                                                                 : front->disk.indirect_segments;
 }
 
 static int read_disk(struct blkfront *front)
@@ -207,6 +210,7 @@ int blkfront_connect(struct blkfront *front, bool quiet)
     int rc = 0;
 
     front->disk = (struct blkfront_disk){0};
+    front->segments = BLKIF_DIRECT_SEGMENTS;
     if (front->config.habit == BLKFRONT_LINUX) {
         rc = reset(front);
         if (rc < 0)

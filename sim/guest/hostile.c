@@ -34,8 +34,8 @@ static const struct option long_options[] = {
     {0},
 };
 
-static const struct hostile_case *const tables[] = {hostile_request_cases, hostile_ring_cases, hostile_race_cases,
-                                                    hostile_store_cases};
+static const struct hostile_case *const tables[] = {hostile_request_cases, hostile_indirect_cases, hostile_ring_cases,
+                                                    hostile_race_cases, hostile_store_cases};
 
 #define TABLES (sizeof tables / sizeof tables[0])
 
@@ -285,6 +285,7 @@ int command_hostile(int argc, char **argv)
         return EXIT_USAGE;
     }
     options.depth = HOSTILE_TAGS;
+    options.segments = BLKIF_INDIRECT_SEGMENTS;
     hostile.config = options_front_config(&options, options_devid(argv[optind]), BLKIF_DIRECT_SEGMENTS);
     check_names(argv + optind + 1, argc - optind - 1);
 

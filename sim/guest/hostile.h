@@ -50,6 +50,7 @@ struct hostile_case {
 
 /* The cases, in the order in which they run; each table ends with an entry without a name. */
 extern const struct hostile_case hostile_request_cases[];
+extern const struct hostile_case hostile_indirect_cases[];
 extern const struct hostile_case hostile_ring_cases[];
 extern const struct hostile_case hostile_race_cases[];
 extern const struct hostile_case hostile_store_cases[];

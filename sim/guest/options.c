@@ -81,7 +81,7 @@ uint64_t options_size(const char *name, const char *value)
 void options_size_range(const char *name, const char *value, uint64_t *ret_min, uint64_t *ret_max)
 {
     const char *rest;
-    uint64_t most = (uint64_t)BLKIF_DIRECT_SEGMENTS * BLKIF_SECTORS_PER_PAGE * BLKIF_SECTOR_SIZE;
+    uint64_t most = (uint64_t)BLKIF_INDIRECT_SEGMENTS * BLKIF_SECTORS_PER_PAGE * BLKIF_SECTOR_SIZE;
     uint64_t min = leading_size(name, value, &rest);
     uint64_t max = *rest == '-' ? options_size(name, rest + 1) : min;
 
@@ -141,6 +141,10 @@ void options_front_take(struct options_front *options, int key, const char *valu
     case OPTION_DEPTH:
         options->depth = (unsigned)options_number("--depth", value, 1, RING_SLOTS_MAX);
         break;
+    case OPTION_SEGMENTS:
+        options->segments =
+            (unsigned)options_number("--segments", value, BLKIF_DIRECT_SEGMENTS, BLKIF_INDIRECT_SEGMENTS);
+        break;
     case OPTION_LIMIT:
         options->limit = (unsigned)options_number("--limit", value, 1, 86400);
         break;
@@ -164,5 +168,12 @@ struct blkfront_config options_front_config(const struct options_front *options,
                                     .order = options->order,
                                     .depth = options->depth,
                                     .pages = pages,
+                                    .segments = options->segments,
                                     .persistent = !options->not_persistent};
+}
+
+void options_front_check_size(const struct options_front *options, const char *name, uint64_t size)
+{
+    if (size > (uint64_t)options->segments * BLKIF_SECTORS_PER_PAGE * BLKIF_SECTOR_SIZE)
+        options_die("%s: %" PRIu64 " bytes take more than %u segments: see --segments", name, size, options->segments);
 }

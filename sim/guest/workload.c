@@ -21,7 +21,7 @@
 #define PLACE_TRIES 8
 
 enum {
-    SECTORS_MAX = BLKIF_DIRECT_SEGMENTS * BLKIF_SECTORS_PER_PAGE /* of a request */
+    SECTORS_MAX = BLKIF_INDIRECT_SEGMENTS * BLKIF_SECTORS_PER_PAGE /* of a request */
 };
 
 struct workload_request {
@@ -31,7 +31,7 @@ struct workload_request {
     unsigned segment_count;
     struct {
         uint8_t page, first, last;
-    } segments[BLKIF_DIRECT_SEGMENTS];
+    } segments[BLKIF_INDIRECT_SEGMENTS];
     uint32_t floors[SECTORS_MAX]; /* model_floor() of each sector when sent */
 };
 
@@ -48,12 +48,13 @@ static void fail(struct workload *workload, const char *why)
 /* Cuts a request of `count` sectors into segments, each in a page of its own. */
 static void plan_segments(struct workload *workload, struct workload_request *request)
 {
-    uint8_t pages[BLKIF_DIRECT_SEGMENTS];
+    const unsigned most = workload->front->segments;
+    uint8_t pages[BLKIF_INDIRECT_SEGMENTS];
     unsigned left = request->count;
     unsigned full = (request->count + BLKIF_SECTORS_PER_PAGE - 1) / BLKIF_SECTORS_PER_PAGE;
     bool scatter = workload->config.poison == 0 && random_below(&workload->random, 2) != 0;
 
-    for (unsigned i = 0; i < BLKIF_DIRECT_SEGMENTS; i++)
+    for (unsigned i = 0; i < most; i++)
         pages[i] = (uint8_t)i;
     request->segment_count = 0;
     while (left > 0) {
@@ -62,11 +63,11 @@ static void plan_segments(struct workload *workload, struct workload_request *re
         unsigned first = 0;
         if (scatter) {
             /* A short segment is fine as long as full pages suffice for the rest. */
-            unsigned swap = i + (unsigned)random_below(&workload->random, BLKIF_DIRECT_SEGMENTS - i);
+            unsigned swap = i + (unsigned)random_below(&workload->random, most - i);
             uint8_t page = pages[swap];
             pages[swap] = pages[i];
             pages[i] = page;
-            if (i + full < BLKIF_DIRECT_SEGMENTS)
+            if (i + full < most)
                 length = 1 + (unsigned)random_below(&workload->random, length);
             first = (unsigned)random_below(&workload->random, BLKIF_SECTORS_PER_PAGE - length + 1);
         }
@@ -89,6 +90,12 @@ static uint8_t choose_change(struct workload *workload)
     return chance < config->flush_percent + config->discard_percent ? BLKIF_CODE_DISCARD : BLKIF_CODE_WRITE;
 }
 
+/* Most sectors of one request on this connection. */
+static uint64_t sectors_max(const struct workload *workload)
+{
+    return (uint64_t)workload->front->segments * BLKIF_SECTORS_PER_PAGE;
+}
+
 /* Chooses what a random request does; false when nothing fits just now. */
 static bool plan_mixed(struct workload *workload, struct workload_request *request)
 {
@@ -98,6 +105,10 @@ static bool plan_mixed(struct workload *workload, struct workload_request *reque
     uint64_t total = model_count(workload->model);
     uint64_t min = config->min / BLKIF_SECTOR_SIZE;
     uint64_t max = config->max / BLKIF_SECTOR_SIZE;
+    if (max > sectors_max(workload)) /* where indirect requests are not offered */
+        max = sectors_max(workload);
+    if (min > max)
+        min = max;
     bool poisoned = config->poison != 0 && workload->planned + 1 == config->poison;
 
     request->code = BLKIF_CODE_READ;
@@ -141,7 +152,7 @@ static bool plan(struct workload *workload, struct workload_request *request)
             return false;
         request->code = BLKIF_CODE_READ;
         request->sector = workload->next;
-        request->count = left < SECTORS_MAX ? (unsigned)left : SECTORS_MAX;
+        request->count = (unsigned)(left < sectors_max(workload) ? left : sectors_max(workload));
         workload->next += request->count;
     } else {
         return false;
@@ -180,6 +191,14 @@ static void prepare_pages(struct workload *workload, unsigned tag)
     }
 }
 
+/* Those that are too large to be direct, and some that are not. */
+static bool is_indirect(struct workload *workload, const struct workload_request *request)
+{
+    if (workload->front->segments <= BLKIF_DIRECT_SEGMENTS || request->segment_count == 0)
+        return false;
+    return request->segment_count > BLKIF_DIRECT_SEGMENTS || random_below(&workload->random, 4) == 0;
+}
+
 static void send(struct workload *workload, unsigned tag)
 {
     const struct workload_request *request = &workload->requests[tag];
@@ -188,12 +207,18 @@ static void send(struct workload *workload, unsigned tag)
                                     .sector = request->sector,
                                     .discard_sectors = request->count,
                                     .handle = (uint16_t)workload->front->config.devid};
+    struct blkif_segment segments[BLKIF_INDIRECT_SEGMENTS];
 
     for (unsigned i = 0; i < request->segment_count; i++)
-        message.segments[i] =
-            (struct blkif_segment){.gref = blkfront_ref(workload->front, tag, request->segments[i].page),
-                                   .first_sector = request->segments[i].first,
-                                   .last_sector = request->segments[i].last};
+        segments[i] = (struct blkif_segment){.gref = blkfront_ref(workload->front, tag, request->segments[i].page),
+                                             .first_sector = request->segments[i].first,
+                                             .last_sector = request->segments[i].last};
+    if (is_indirect(workload, request)) {
+        blkfront_make_indirect(workload->front, tag, &message, segments, request->segment_count);
+        workload->counts.indirect++;
+    } else {
+        memcpy(message.segments, segments, request->segment_count * sizeof segments[0]);
+    }
     blkfront_send(workload->front, tag, &message);
 }
 

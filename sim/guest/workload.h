@@ -13,7 +13,8 @@
 #include "random.h"
 
 struct workload_config {
-    uint64_t min, max;   /* bytes of a request, multiples of 512, at most 44K */
+    uint64_t min,
+        max; /* bytes of a request, multiples of 512, at most 4K a segment of the front end's; less where that has fewer */
     uint64_t from, span; /* bytes of the disk used; span 0: to its end, at most WORKLOAD_SPAN_MAX */
     unsigned read_percent;
     unsigned flush_percent;   /* of the others */
@@ -27,11 +28,13 @@ struct workload_config {
         poison; /* this one of the requests is a write of WORKLOAD_POISON bytes in one segment, others are of whole pages; 0: none */
 };
 
-#define WORKLOAD_POISON   UINT64_C(1536)
-#define WORKLOAD_SPAN_MAX (UINT64_C(1) << 30)
+#define WORKLOAD_POISON       UINT64_C(1536)
+#define WORKLOAD_SIZE_DEFAULT (UINT64_C(44) << 10)
+#define WORKLOAD_SPAN_MAX     (UINT64_C(1) << 30)
 
 struct workload_counts {
     uint64_t reads, writes, flushes, discards, errors;
+    uint64_t indirect; /* of the reads and writes */
     uint64_t bytes_read, bytes_written, bytes_discarded;
     uint64_t sectors_verified;
     uint64_t mismatches;

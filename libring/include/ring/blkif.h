@@ -19,7 +19,8 @@
 #define BLKIF_DIRECT_SEGMENTS   11u  /* most in a request itself */
 #define BLKIF_INDIRECT_SEGMENTS 256u /* most in an indirect request */
 #define BLKIF_INDIRECT_PAGES    8u
-#define BLKIF_SEGMENTS_PER_PAGE 512u /* 8-byte segments in one indirect page */
+#define BLKIF_SEGMENT_SIZE      8u   /* bytes of one in an indirect page */
+#define BLKIF_SEGMENTS_PER_PAGE 512u /* of an indirect page */
 #define BLKIF_RING_ORDER_MAX    4u
 
 enum blkif_abi { BLKIF_ABI_X86_32, BLKIF_ABI_X86_64, BLKIF_ABI_ARM, BLKIF_ABIS };
