@@ -25,6 +25,7 @@ struct blkback_counters {
     uint32_t magic;
     uint32_t version;
     uint64_t requests[BLKBACK_COUNTED_OPS]; /* accepted */
+    uint64_t requests_indirect;             /* of these, with their segments in a page of their own */
     uint64_t bytes[BLKBACK_COUNTED_OPS];    /* read, written and discarded; of completed requests */
     uint64_t faults[BLKIF_FAULTS];          /* refused or failed requests by reason */
     uint64_t replayed;                      /* requests executed again after a worker's death */

@@ -97,5 +97,6 @@ bool frontend_connection_is_valid(const struct blkback_connection *connection)
 {
     return connection->version == BLKBACK_CONNECTION_VERSION && connection->abi < BLKIF_ABIS &&
            connection->generation != 0 && connection->ring_order <= BLKIF_RING_ORDER_MAX &&
+           connection->indirect_segments <= BLKIF_INDIRECT_SEGMENTS &&
            memchr(connection->image.kind, '\0', sizeof(connection->image.kind)) != NULL;
 }

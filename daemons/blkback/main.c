@@ -4,6 +4,7 @@
  */
 #include <stddef.h>
 
+#include <ring/blkif.h>
 #include <service/service.h>
 
 #include "blkback.h"
@@ -58,6 +59,12 @@ static const struct config_key keys[] = {
      .fallback = "65536",
      .max = 1000000,
      .help = "most pages that are kept mapped for all disks together"},
+    {.name = "indirect-segments",
+     .type = CONFIG_NUMBER,
+     .offset = offsetof(struct blkback_config, indirect_segments),
+     .fallback = "256",
+     .max = BLKIF_INDIRECT_SEGMENTS,
+     .help = "most pages of data in one request; 0: no more than the 11 that a request itself can name"},
     {.name = "attempts-max",
      .type = CONFIG_NUMBER,
      .offset = offsetof(struct blkback_config, attempts_max),

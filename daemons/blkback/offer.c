@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The keys a back end writes, in two steps: what any front end may use, before it writes its part; and what the disk is, in one transaction,
- * before Connected. Names and meanings: xen/io/blkif.h. Multiple queues and indirect requests are not offered: their keys are not written.
+ * before Connected. Names and meanings: xen/io/blkif.h. Multiple queues are not offered: their keys are not written.
+ *
+ * What was offered before InitWait holds for the connection that follows, whatever the configuration says by then: it is read back.
  *
  * Discards are offered of a disk that may be written, unless the toolstack said discard-enable=0: of any range, the sooner of use the more whole
  * multiples of the granularity are in it. They are never secure: what was discarded may still be in the image, a parent, or the file system.
@@ -17,11 +19,7 @@
 #include "blkback.h"
 #include "vbd.h"
 
-int offer_features(struct vbd *vbd)
-{
-    return xendev_store_write(device_store(&vbd->device), XENDEV_NO_TXN, xendev_backend_path(vbd->device.backend),
-                              "max-ring-page-order", "%u", BLKIF_RING_ORDER_MAX);
-}
+#define INDIRECT_KEY "feature-max-indirect-segments"
 
 static int write_number(struct xendev_store *store, xendev_txn txn, const struct vbd *vbd, const char *key,
                         uint64_t value)
@@ -41,6 +39,28 @@ static int write_discard(struct xendev_store *store, xendev_txn txn, const struc
     if (err == 0)
         err = write_number(store, txn, vbd, "discard-secure", 0);
     return err;
+}
+
+static int write_features(struct xendev_store *store, xendev_txn txn, void *arg)
+{
+    const struct vbd *vbd = arg;
+    int err = write_number(store, txn, vbd, "max-ring-page-order", BLKIF_RING_ORDER_MAX);
+
+    return err < 0 ? err : write_number(store, txn, vbd, INDIRECT_KEY, vbd_daemon(vbd)->config.indirect_segments);
+}
+
+int offer_features(struct vbd *vbd)
+{
+    return xendev_store_transact(device_store(&vbd->device), write_features, vbd);
+}
+
+uint32_t offer_indirect_segments(const struct vbd *vbd)
+{
+    uint32_t segments = 0;
+
+    (void)xendev_store_read_u32(device_store(&vbd->device), XENDEV_NO_TXN, xendev_backend_path(vbd->device.backend),
+                                INDIRECT_KEY, &segments);
+    return segments < BLKIF_INDIRECT_SEGMENTS ? segments : BLKIF_INDIRECT_SEGMENTS;
 }
 
 static int write_disk(struct xendev_store *store, xendev_txn txn, void *arg)

@@ -5,10 +5,14 @@
 #ifndef BLKBACK_OFFER_H
 #define BLKBACK_OFFER_H
 
+#include <stdint.h>
+
 struct vbd;
 
 /* Before InitWait. Returns 0 or -errno. */
 int offer_features(struct vbd *vbd);
+/* What was offered by that: most segments of an indirect request, 0 when there were none. */
+uint32_t offer_indirect_segments(const struct vbd *vbd);
 /* Before Connected. Returns 0 or -errno. */
 int offer_disk(struct vbd *vbd);
 /* Fills sectors and sector sizes of a device from what offer_disk() wrote, for one that was found Connected; what cannot be read stays as it is. */

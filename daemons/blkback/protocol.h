@@ -27,7 +27,7 @@
 #define BLKBACK_PROTOCOL_VERSION 3u /* tests build others */
 #endif
 /* Of recorded connections. */
-#define BLKBACK_CONNECTION_VERSION 1u
+#define BLKBACK_CONNECTION_VERSION 2u
 #define BLKBACK_RING_PAGES_MAX     (1u << BLKIF_RING_ORDER_MAX)
 #define BLKBACK_PARENTS_MAX        60u /* with them, a packet's descriptors are CHANNEL_FDS_MAX at most */
 #define BLKBACK_KIND_SIZE          16u /* of the name of a disk kind, its end included */
@@ -72,7 +72,8 @@ struct blkback_connection {
     uint32_t ring_order;
     uint32_t ring_refs[BLKBACK_RING_PAGES_MAX]; /* 1 << ring_order of them */
     uint32_t event_channel;
-    uint32_t persistent; /* references to keep mapped at most; 0: the front end does not take part in that */
+    uint32_t persistent;        /* references to keep mapped at most; 0: the front end does not take part in that */
+    uint32_t indirect_segments; /* most in an indirect request, as was offered; 0: there are none */
     struct blkback_image image;
 };
 
@@ -100,10 +101,10 @@ struct blkback_order {
 struct blkback_request {
     uint64_t id;
     uint64_t sector;   /* of 512 bytes */
-    uint32_t sectors;  /* 0 where it has none */
-    uint32_t code;     /* enum blkif_code, or anything */
+    uint32_t sectors;  /* 0 where it has none, or where they are not known */
+    uint32_t code;     /* enum blkif_code, or anything; of an indirect request, the inner one */
     uint32_t attempts; /* that ended in a crash */
-    uint32_t reserved;
+    uint32_t segments; /* of an indirect request, else 0 */
 };
 
 /* Requests in flight when a worker crashed, and not answered since. */

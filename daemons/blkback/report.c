@@ -37,9 +37,10 @@ static void read_counters(const struct device *device, struct blkback_counters *
 
 static json_t *report_request(const struct blkback_request *request)
 {
-    return json_pack("{s:s, s:I, s:I, s:o, s:I}", "operation", suspects_operation(request->code), "sector",
-                     (json_int_t)(request->sector & INT64_MAX), "sectors", (json_int_t)request->sectors, "id",
-                     report_hexadecimal(request->id), "attempts", (json_int_t)request->attempts);
+    return json_pack("{s:s, s:I, s:I, s:I, s:o, s:I}", "operation", suspects_operation(request->code), "sector",
+                     (json_int_t)(request->sector & INT64_MAX), "sectors", (json_int_t)request->sectors, "segments",
+                     (json_int_t)request->segments, "id", report_hexadecimal(request->id), "attempts",
+                     (json_int_t)request->attempts);
 }
 
 static json_t *report_suspects(const struct blkback_suspects *suspects)
@@ -119,6 +120,15 @@ static json_t *report_grants(const struct vbd *vbd, const struct blkback_counter
     return grants;
 }
 
+static json_t *report_indirect(const struct vbd *vbd, const struct blkback_counters *counters)
+{
+    json_t *indirect = json_object();
+
+    report_put_number(&indirect, "segments", vbd->connection.indirect_segments);
+    report_put_number(&indirect, "requests", counters->requests_indirect);
+    return indirect;
+}
+
 json_t *report_vbd(const struct device *device)
 {
     const struct vbd *vbd = vbd_of_const(device);
@@ -144,6 +154,7 @@ json_t *report_vbd(const struct device *device)
     report_put_text(&report, "last_error", device_last_error(device));
     report_put(&report, "ring", report_ring(vbd, &counters));
     report_put(&report, "requests", report_operations(counters.requests));
+    report_put(&report, "indirect", report_indirect(vbd, &counters));
     report_put(&report, "bytes", report_operations(counters.bytes));
     report_put(&report, "errors", report_errors(&counters));
     report_put_number(&report, "replayed", counters.replayed);
@@ -223,6 +234,15 @@ static void sample_requests_mapped(struct evbuffer *out, const struct device *de
     control_metric_sample(out, "ringback_blkback_requests_mapped_total", labels, counters.requests_mapped);
 }
 
+static void sample_requests_indirect(struct evbuffer *out, const struct device *device, const char *name)
+{
+    const char *const labels[] = {"device", name, NULL};
+    struct blkback_counters counters;
+
+    read_counters(device, &counters);
+    control_metric_sample(out, "ringback_blkback_requests_indirect_total", labels, counters.requests_indirect);
+}
+
 static void sample_throttled(struct evbuffer *out, const struct device *device, const char *name)
 {
     const char *const labels[] = {"device", name, NULL};
@@ -268,6 +288,9 @@ void report_metrics(struct evbuffer *out, const struct backend *backend)
     control_metric_describe(out, "ringback_blkback_requests_mapped_total", "counter",
                             "Requests served without a copy of their data.");
     report_each_device(backend, out, sample_requests_mapped);
+    control_metric_describe(out, "ringback_blkback_requests_indirect_total", "counter",
+                            "Requests with their segments in a page of their own.");
+    report_each_device(backend, out, sample_requests_indirect);
     control_metric_describe(out, "ringback_blkback_polls_total", "counter",
                             "Times an idle disk was watched, and a request came or not.");
     report_each_device(backend, out, sample_polls);

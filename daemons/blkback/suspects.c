@@ -31,8 +31,6 @@ const char *suspects_operation(uint32_t code)
         return "flush";
     case BLKIF_CODE_DISCARD:
         return "discard";
-    case BLKIF_CODE_INDIRECT:
-        return "indirect";
     default:
         return "unknown";
     }
@@ -64,7 +62,9 @@ void suspects_parked(struct device *device, const struct backend_head *message)
     const struct blkback_request *request = &((const struct blkback_message *)message)->parked;
     char text[128];
 
-    snprintf(text, sizeof(text), "a %s of %" PRIu32 " sectors at %" PRIu64 " ended its worker %" PRIu32 " times",
-             suspects_operation(request->code), request->sectors, request->sector, request->attempts);
+    /* Of an indirect request only the number of segments is known. */
+    snprintf(text, sizeof(text), "a %s of %" PRIu32 " %s at %" PRIu64 " ended its worker %" PRIu32 " times",
+             suspects_operation(request->code), request->segments > 0 ? request->segments : request->sectors,
+             request->segments > 0 ? "segments" : "sectors", request->sector, request->attempts);
     parking_begin(device, request, sizeof(*request), text);
 }

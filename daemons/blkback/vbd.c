@@ -306,6 +306,8 @@ static int vbd_read_front(struct device *device, struct backend_connection *ret_
 
     if (err == 0 && connection->persistent != 0)
         connection->persistent = (uint32_t)vbd_daemon(vbd)->config.persistent_grants;
+    if (err == 0)
+        connection->indirect_segments = offer_indirect_segments(vbd);
     return err < 0 ? err : read_image_for(vbd, ret_error);
 }
 

@@ -60,6 +60,7 @@ static const struct line disk_lines[] = {
     {"requests", "write", "requests.write", false},
     {"requests", "flush", "requests.flush", false},
     {"requests", "discard", "requests.discard", false},
+    {"requests", "indirect", "indirect.requests", false},
     {"requests", "bytes read", "bytes.read", true},
     {"requests", "bytes written", "bytes.write", true},
     {"requests", "bytes discarded", "bytes.discard", true},
@@ -92,14 +93,16 @@ static void render_parents(const json_t *parents, FILE *stream)
     }
 }
 
-/* "write of 3 sectors at 2048, id 0x11, 3 attempts" */
+/* "write of 3 sectors at 2048, id 0x11, 3 attempts"; of an indirect request "32 segments". */
 static void render_request(const json_t *request, const char *label, FILE *stream)
 {
+    const char *unit = json_integer_value(json_object_get(request, "segments")) > 0 ? "segments" : "sectors";
+
     fprintf(stream, "  %-16s", label);
     render_value(json_object_get(request, "operation"), stream);
     fputs(" of ", stream);
-    render_value(json_object_get(request, "sectors"), stream);
-    fputs(" sectors at ", stream);
+    render_value(json_object_get(request, unit), stream);
+    fprintf(stream, " %s at ", unit);
     render_value(json_object_get(request, "sector"), stream);
     fputs(", id ", stream);
     render_value(json_object_get(request, "id"), stream);

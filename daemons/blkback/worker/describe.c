@@ -9,6 +9,10 @@ void describe_request(enum blkif_abi abi, const struct ring_request *request, st
     blkif_decode(abi, request->bytes, &message);
     *ret_request = (struct blkback_request){
         .id = message.id, .sector = message.sector, .code = message.code, .attempts = request->crashes};
+    if (message.code == BLKIF_CODE_INDIRECT) { /* its list is the guest's, and not looked at for this */
+        ret_request->code = message.inner;
+        ret_request->segments = message.segment_count;
+    }
     if (message.code == BLKIF_CODE_DISCARD)
         ret_request->sectors = message.discard_sectors < UINT32_MAX ? (uint32_t)message.discard_sectors : UINT32_MAX;
     if (message.code != BLKIF_CODE_READ && message.code != BLKIF_CODE_WRITE)

@@ -4,7 +4,7 @@
  *
  * One turn moves a batch through the whole path, each step one function on private memory:
  *
- *     take -> accept (decode, validate, bind to memory) -> fetch what is to be written from the guest -> disk_submit
+ *     take -> accept (intake.h: decode, validate, bind to memory) -> fetch what is to be written from the guest -> disk_submit
  *     disk_reap -> deliver what was read to the guest -> answer -> publish
  *
  * A request lives in the slot of the same index as its journal entry, from accept to answer; so the ring bounds everything.
@@ -43,24 +43,15 @@
 #include "caution.h"
 #include "describe.h"
 #include "discard.h"
+#include "intake.h"
 #include "memory.h"
 #include "throttle.h"
 
-#define BATCH_MAX 16u /* requests in one turn: bounds the pieces of one grant copy */
-#define TURNS_MAX 64u /* turns before other devices are served */
-
-/* One request in progress. */
-struct slot {
-    struct disk_io io;
-    uint64_t id;
-    uint8_t response_code;
-    struct blkif_job job;
-    struct memory_data data;
-};
+#define BATCH_MAX INTAKE_MAX /* requests in one turn */
+#define TURNS_MAX 64u        /* turns before other devices are served */
 
 struct queue {
     struct queue_params params;
-    struct blkif_limits limits;
     struct ring_back ring;
     struct xendev_channel *channel;
     struct event *disk_event; /* the disk's descriptor, when it has one */
@@ -74,6 +65,7 @@ struct queue {
     bool drained; /* the journal is marked */
     bool asleep;  /* re-armed: the event channel will tell */
 
+    struct intake intake;
     struct memory *memory;
     struct slot *slots;
 };
@@ -96,53 +88,6 @@ static void answer(struct queue *queue, struct slot *slot, enum blkif_fault faul
 }
 
 /* ---- From the ring to the disk. ------------------------------------------------------------------------------------------ */
-
-static enum disk_op disk_op_of(enum blkif_code code)
-{
-    switch (code) {
-    case BLKIF_CODE_READ:
-        return DISK_READ;
-    case BLKIF_CODE_WRITE:
-        return DISK_WRITE;
-    case BLKIF_CODE_DISCARD:
-        return DISK_DISCARD;
-    default:
-        return DISK_FLUSH; /* the validator lets nothing else through: barriers are not offered */
-    }
-}
-
-/* Decodes and checks one request. Returns its slot, ready to be executed, or NULL when it was answered already. */
-static struct slot *accept_request(struct queue *queue, const struct ring_request *request, bool replayed)
-{
-    struct slot *slot = &queue->slots[request->index];
-    struct blkif_message message;
-
-    blkif_decode(queue->params.abi, request->bytes, &message);
-    slot->id = message.id;
-    slot->response_code = blkif_response_code(&message);
-
-    enum blkif_fault fault = blkif_validate(&message, message.segments, &queue->limits, &slot->job, slot->data.extents);
-    if (fault == BLKIF_FAULT_NONE)
-        fault = discard_judge(&slot->job);
-    if (fault != BLKIF_FAULT_NONE) {
-        answer(queue, slot, fault);
-        return NULL;
-    }
-
-    slot->io.op = disk_op_of(slot->job.code);
-    if (!replayed)
-        queue->params.counters->requests[slot->io.op]++;
-    slot->io.offset = slot->io.op == DISK_FLUSH ? 0 : slot->job.offset;
-    slot->data.extent_count = slot->job.extent_count;
-    memory_bind(queue->memory, request->index, &slot->data);
-    slot->io.iov = slot->data.iov;
-    slot->io.iov_count = slot->data.iov_count;
-    if (slot->io.op == DISK_DISCARD && !discard_begin(&slot->job, &slot->io)) {
-        answer(queue, slot, BLKIF_FAULT_NONE);
-        return NULL;
-    }
-    return slot;
-}
 
 /* The requests of a dead worker first, then new ones. As ring_back_consume(). */
 static int take_request(struct queue *queue, struct ring_request *ret_request, bool *ret_replayed)
@@ -167,6 +112,20 @@ static void finish(struct queue *queue, struct slot *slot, enum blkif_fault faul
     answer(queue, slot, fault);
 }
 
+/* Answers those of a batch that are refused, and those with nothing to be done. Returns how many are left. */
+static unsigned settle(struct queue *queue, struct slot **batch, unsigned count)
+{
+    unsigned kept = 0;
+
+    for (unsigned i = 0; i < count; i++) {
+        if (batch[i]->fault != BLKIF_FAULT_NONE || batch[i]->empty)
+            answer(queue, batch[i], batch[i]->fault);
+        else
+            batch[kept++] = batch[i];
+    }
+    return kept;
+}
+
 /* Brings in the data of the writes of a batch, and answers those whose references are bad. Returns how many requests
  * are left for the disk. */
 static unsigned fetch(struct queue *queue, struct slot **batch, unsigned count)
@@ -189,26 +148,28 @@ static unsigned fetch(struct queue *queue, struct slot **batch, unsigned count)
     return kept;
 }
 
-/* Moves up to `most` requests, BATCH_MAX at most, from the ring to the disk. Returns how many were taken, or -EPROTO. */
+/* Moves up to `most` requests, BATCH_MAX at most, from the ring to the disk; before them those that waited for memory. Returns how many went on, or
+ * -EPROTO. */
 static int start_requests(struct queue *queue, unsigned most)
 {
     struct slot *batch[BATCH_MAX];
     struct disk_io *ios[BATCH_MAX];
     struct ring_request request;
-    unsigned taken = 0, count = 0;
+    unsigned count = intake_resume(&queue->intake, batch);
+    unsigned taken = count;
     bool replayed;
     int got = 0;
 
-    while (taken < most && (got = take_request(queue, &request, &replayed)) == 1) {
+    while (taken < most && intake_has_room(&queue->intake) && (got = take_request(queue, &request, &replayed)) == 1) {
         queue->caution.executing++;
-        struct slot *slot = accept_request(queue, &request, replayed);
-        if (slot)
-            batch[count++] = slot;
+        intake_add(&queue->intake, &request, replayed);
         taken++;
     }
     if (got < 0)
         return got; /* what was taken stays in the journal, unanswered: the device is going away */
 
+    count = intake_accept(&queue->intake, batch, count);
+    count = settle(queue, batch, count);
     count = fetch(queue, batch, count);
     for (unsigned i = 0; i < count; i++)
         ios[i] = &batch[i]->io;
@@ -376,21 +337,21 @@ static void finish_draining(struct queue *queue)
 enum turn {
     TURN_IDLE, /* there was nothing to do */
     TURN_BUSY,
-    TURN_WAIT, /* there may be more, which must wait: the disk's descriptor wakes us, or another queue, or the gate */
+    TURN_WAIT, /* there may be more, which must wait: for memory, then the disk's descriptor wakes us, or for another queue, or the gate */
     TURN_OVER, /* stopped: failed, or parked */
 };
 
 static enum turn turn(struct queue *queue)
 {
     enum caution_verdict verdict = caution_ask(&queue->caution);
-    int taken = 0;
+    int taken;
 
     if (verdict == CAUTION_ALONE && park(queue))
         return TURN_OVER;
-    if (verdict != CAUTION_WAIT) {
+    if (verdict != CAUTION_WAIT)
         queue->alone = verdict == CAUTION_ALONE;
-        taken = start_requests(queue, queue->alone ? 1 : BATCH_MAX);
-    }
+    /* Those that wait for memory have begun: they go on in any case. */
+    taken = start_requests(queue, verdict == CAUTION_WAIT ? 0 : queue->alone ? 1 : BATCH_MAX);
     if (taken < 0) {
         fail(queue);
         return TURN_OVER;
@@ -402,6 +363,8 @@ static enum turn turn(struct queue *queue)
     const bool busy = taken > 0 || finished > 0, held = !busy && !queue->draining && queue->gate.wait_ns > 0;
     if ((busy || held) && spin_busy(&queue->watch))
         queue->params.counters->polls_hit++;
+    if (intake_waits(&queue->intake))
+        return taken > 0 || finished > 0 ? TURN_BUSY : TURN_WAIT;
     if (caution_ask(&queue->caution) == CAUTION_WAIT)
         return TURN_WAIT;
     if (held) {
@@ -513,6 +476,7 @@ static int allocate(struct queue *queue, uint32_t slots)
         .slots = slots,
         .batch = BATCH_MAX,
         .persistent = params->persistent,
+        .indirect = params->indirect,
     };
 
     queue->slots = calloc(slots, sizeof *queue->slots);
@@ -559,17 +523,23 @@ int queue_open(const struct queue_params *params, struct queue **ret_queue, stru
     queue->gate = (struct throttle_gate){.counters = params->counters, .abi = params->abi, .wake = wake, .arg = queue};
     queue->watch = (struct spin_watch){.spin = params->spin, .look = on_look, .give_up = on_give_up, .arg = queue};
     disk_get_info(params->disk, &info);
-    queue->limits = (struct blkif_limits){
-        .sectors = info.size / BLKIF_SECTOR_SIZE,
-        .read_only = info.read_only,
-        .flush = !info.read_only,
-        .discard = params->discard && !info.read_only && info.discard_granularity > 0,
-    };
     params->counters->slots = layout.slots;
+    intake_init(&queue->intake);
 
     result = allocate(queue, layout.slots);
     if (result < 0)
         goto failed;
+    queue->intake.abi = params->abi;
+    queue->intake.limits = (struct blkif_limits){
+        .sectors = info.size / BLKIF_SECTOR_SIZE,
+        .read_only = info.read_only,
+        .flush = !info.read_only,
+        .discard = params->discard && !info.read_only && info.discard_granularity > 0,
+        .indirect_segments = (uint16_t)params->indirect,
+    };
+    queue->intake.counters = params->counters;
+    queue->intake.memory = queue->memory;
+    queue->intake.slots = queue->slots;
     result = take_ring(queue, &layout);
     if (result < 0)
         goto failed;

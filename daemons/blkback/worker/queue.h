@@ -40,6 +40,7 @@ struct queue_params {
     enum blkif_abi abi;
     unsigned ring_order;
     unsigned persistent; /* references to keep mapped at most; 0: the front end did not agree to that */
+    unsigned indirect;   /* most segments of an indirect request; 0: none was offered */
     void *ring_pages;
     void *journal;
     size_t journal_size;
