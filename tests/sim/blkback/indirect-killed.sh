@@ -48,7 +48,7 @@ guest_start "$other" blk --segments 32 --depth 32 --size 4K-128K --time 0 --blan
 ram=$started
 wait_until "$LIMIT_REQUEST" "requests to be served" has_served "$domain/xvda" 50
 say "seed $seed, $kills kills"
-"$LIB/kills.py" "$RUN/blkbackd.sock" $((kills * 8 / 10)) $((kills / 10)) $((kills / 10)) "$seed"
+"$LIB/kills.py" blkback "$RUN" "$seed" worker=$((kills * 8 / 10)) supervisor=$((kills / 10)) both=$((kills / 10))
 guest_stop "$raw"
 guest_stop "$ram"
 disk_detach "$domain" xvda
