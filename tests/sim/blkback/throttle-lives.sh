@@ -78,10 +78,16 @@ kill -USR2 "$proxy"
 wait_until "$LIMIT_DAEMON" "the daemon to find the disk in xenstore" disk_is "$domain/xvda" .state Connected
 held_with 6
 
-# Changed while there is no daemon: the next one tells the worker.
+# Changed while there is no daemon: the next one tells the worker, also one that it hears of late.
+worker=$(worker_pids)
 daemon_end KILL
 xenstore-write "/local/domain/0/backend/vbd/$domain/$XVDA/throttle/bps-total" 0
+kill -STOP "$worker"
 start
+wait_until "$LIMIT_DAEMON" "the daemon to wait for the worker" disk_is "$domain/xvda" '"\(.activity) \(.throttle.bps_total)"' "adopting null"
+kill -CONT "$worker"
+let_go() { [ "$(requests)" -gt 20 ]; }
+wait_until "$LIMIT_REQUEST" "the guest to be let go" let_go
 guest_finish "$user"
 expect "errors" 0 "$(disk_field "$domain/xvda" '.errors | add')"
 
