@@ -76,9 +76,9 @@ struct sweep {
     bool held;
 };
 
-static int sweep_tap(void *arg, int dir, const char *netdev)
+/* Whether the card that the note names is gone. */
+static bool is_of_nobody(const struct backend *backend, int dir, const char *netdev)
 {
-    struct sweep *sweep = arg;
     struct content content;
     uint32_t devid;
     char *space;
@@ -87,17 +87,27 @@ static int sweep_tap(void *arg, int dir, const char *netdev)
     content.text[sizeof(content.text) - 1] = '\0';
     space = err == 0 ? strchr(content.text, ' ') : NULL;
     if (space == NULL)
-        return 0; /* one that is being written */
+        return false; /* one that is being written */
     *space = '\0';
     space[1 + strcspn(space + 1, "\n")] = '\0';
-    if (rundir_device_parse(space + 1, &devid) < 0 || sweep_device_is_alive(sweep->backend, content.text, devid))
+    return rundir_device_parse(space + 1, &devid) == 0 && !sweep_device_is_alive(backend, content.text, devid);
+}
+
+static int sweep_tap(void *arg, int dir, const char *netdev)
+{
+    struct sweep *sweep = arg;
+    const bool was_there = if_nametoindex(netdev) != 0; /* a tap may be noted by two names */
+    int err;
+
+    if (!is_of_nobody(sweep->backend, dir, netdev))
         return 0;
     err = tap_remove(netdev);
     if (err < 0) {
         log_error(NULL, "tap %s, whose card is gone, cannot be removed: %s", netdev, strerror(-err));
         return 0;
     }
-    log_info(NULL, "tap %s removed: its card is gone", netdev);
+    if (was_there)
+        log_info(NULL, "tap %s removed: its card is gone", netdev);
     if (if_nametoindex(netdev) == 0)
         return leftover_forget(dir, netdev);
     sweep->held = true; /* by its card's worker, which is being ended; until it is gone it is to be known as ours */
@@ -116,11 +126,14 @@ int leftover_sweep(int dir, const struct backend *backend, bool *ret_held)
 
 static int forget_gone(void *arg, int dir, const char *netdev)
 {
-    (void)arg;
-    return if_nametoindex(netdev) == 0 ? leftover_forget(dir, netdev) : 0;
+    const struct sweep *sweep = arg;
+
+    return if_nametoindex(netdev) == 0 && is_of_nobody(sweep->backend, dir, netdev) ? leftover_forget(dir, netdev) : 0;
 }
 
-int leftover_forget_gone(int dir)
+int leftover_forget_gone(int dir, const struct backend *backend)
 {
-    return rundir_each(dir, forget_gone, NULL);
+    struct sweep sweep = {.backend = backend};
+
+    return rundir_each(dir, forget_gone, &sweep);
 }

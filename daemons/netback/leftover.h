@@ -23,7 +23,7 @@ int leftover_forget(int dir, const char *netdev);
 /* Removes the taps of cards that are gone. Returns 0, and whether somebody holds some of them still, which are then there until he lets go; or
  * -errno. */
 int leftover_sweep(int dir, const struct backend *backend, bool *ret_held);
-/* Forgets those that are not there. Returns 0 or -errno. */
-int leftover_forget_gone(int dir);
+/* Forgets those that are not there, of cards that are gone: others may be called so later. Returns 0 or -errno. */
+int leftover_forget_gone(int dir, const struct backend *backend);
 
 #endif

@@ -24,8 +24,8 @@ static void on_netdevs_changed(void *arg)
 {
     struct netback *netback = arg;
 
-    if (netback->taps_held)
-        (void)leftover_forget_gone(netback->taps_dir);
+    if (netback->taps_held && netback->backend.store != NULL) /* while xenstore is away nobody can be said to be gone */
+        (void)leftover_forget_gone(netback->taps_dir, &netback->backend);
     vif_netdevs_changed(netback);
 }
 

@@ -4,6 +4,9 @@
  * gone. Its queues are opened for one connection. Only then has it a carrier, and its bridge begins to forward, at once or after a
  * while; Connected has to wait for that, or the guest's first frames would be lost (the start-of-day race of docs/PROTOCOL.md). One that is
  * resumed was Connected, and is not held up.
+ *
+ * With `vifname` it is the script that renames the tap, and one of Xen's fails when there is a device of that name already. So the tap is made by its first
+ * name, noted by both, and looked for by both.
  */
 #include "port.h"
 
@@ -18,6 +21,7 @@
 #include <service/log.h>
 
 #include "leftover.h"
+#include "naming.h"
 #include "netback.h"
 #include "netdev.h"
 #include "reason.h"
@@ -25,32 +29,66 @@
 #include "vif.h"
 #include "waiting.h"
 
-/* Makes the tap, or finds it as it was noted. Returns 0, or -errno with the reason. */
-static int make(struct vif *vif, struct backend_error *ret_error)
+/* ---- Names. -------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_own(const struct vif *vif, const char *name)
+{
+    return leftover_is_of(vif_netback(vif)->taps_dir, name, vif->device.guest->name, vif->device.devid);
+}
+
+/* What the tap is called now, or is to be called when it is made: as scripts expect it, until one has renamed it. */
+static void name_now(const struct vif *vif, bool for_script, char ret_name[TAP_NAME_SIZE])
+{
+    char first[TAP_NAME_SIZE];
+    const char *last = vif->card.netdev;
+    bool is_first;
+
+    naming_first(vif, first);
+    is_first = (if_nametoindex(first) != 0 && is_own(vif, first)) || (for_script && if_nametoindex(last) == 0);
+    snprintf(ret_name, TAP_NAME_SIZE, "%s", is_first ? first : last);
+}
+
+static int note(const struct vif *vif, const char *name)
+{
+    return leftover_note(vif_netback(vif)->taps_dir, name, vif->device.guest->name, vif->device.devid);
+}
+
+/* ---- Making and removing. ------------------------------------------------------------------------------------------------------ */
+
+/* Makes the tap, or finds it as it was noted; `ret_name` is what it is called, also after a failure. Returns 0, or -errno with the reason. */
+static int make(struct vif *vif, bool for_script, char ret_name[TAP_NAME_SIZE], struct backend_error *ret_error)
 {
     const int taps_dir = vif_netback(vif)->taps_dir;
-    const char *name = vif->card.netdev;
-    const bool noted = leftover_is_noted(taps_dir, name);
+    const char *last = vif->card.netdev;
+    bool noted;
     int err;
 
-    if (!noted && if_nametoindex(name) != 0) /* not even when it is such a tap as ours are */
-        return reason_fail(ret_error, -EEXIST, "there is a network device %s that is not ours", name);
-    err = leftover_note(taps_dir, name, vif->device.guest->name, vif->device.devid);
+    name_now(vif, for_script, ret_name);
+    noted = leftover_is_noted(taps_dir, ret_name);
+    if (!noted && if_nametoindex(ret_name) != 0) /* not even when it is such a tap as ours are */
+        return reason_fail(ret_error, -EEXIST, "there is a network device %s that is not ours", ret_name);
+    err = note(vif, ret_name);
+    if (err == 0 && strcmp(ret_name, last) != 0) /* it is to be known as ours when it is called so */
+        err = note(vif, last);
     if (err < 0)
-        return reason_fail(ret_error, err, "tap %s cannot be recorded: %s", name, strerror(-err));
-    err = tap_make(name, ret_error);
-    if (err < 0 && (!noted || err == -EEXIST))
-        (void)leftover_forget(taps_dir, name);
+        return reason_fail(ret_error, err, "tap %s cannot be recorded: %s", ret_name, strerror(-err));
+    err = tap_make(ret_name, ret_error);
+    if (err < 0 && (!noted || err == -EEXIST)) {
+        (void)leftover_forget(taps_dir, ret_name);
+        if (if_nametoindex(last) == 0)
+            (void)leftover_forget(taps_dir, last);
+    }
     return err;
 }
 
 static void prepare(struct vif *vif)
 {
     struct backend_error error;
-    int err = make(vif, &error);
+    char name[TAP_NAME_SIZE];
+    int err = make(vif, true, name, &error);
 
     if (err == -EEXIST) {
-        vif_name_is_taken(vif, error.text);
+        naming_is_taken(vif, name, error.text);
         return;
     }
     waiting_end(vif);
@@ -58,6 +96,33 @@ static void prepare(struct vif *vif)
         device_give_up(&vif->device, err, "%s", error.text);
     else
         device_offer(&vif->device);
+}
+
+static void remove_tap(struct vif *vif, const char *name)
+{
+    int err = tap_remove(name);
+
+    if (err == 0)
+        err = leftover_forget(vif_netback(vif)->taps_dir, name);
+    if (err < 0)
+        log_error(&vif->device.log, "tap %s cannot be removed: %s", name, strerror(-err));
+}
+
+static void discard(struct vif *vif)
+{
+    const char *last = vif->card.netdev;
+    char first[TAP_NAME_SIZE];
+
+    vif_close_fds(vif);
+    naming_first(vif, first);
+    if (strcmp(first, last) != 0 && is_own(vif, first)) {
+        /* It was never renamed, and what bears the other name by now is somebody else's. */
+        if (if_nametoindex(first) != 0 && is_own(vif, last))
+            (void)leftover_forget(vif_netback(vif)->taps_dir, last);
+        remove_tap(vif, first);
+    }
+    if (is_own(vif, last)) /* else it never had one */
+        remove_tap(vif, last);
 }
 
 static struct tap_offload offload_of(const struct netback_connection *connection)
@@ -74,18 +139,22 @@ static struct tap_offload offload_of(const struct netback_connection *connection
 static void check_forwards(struct vif *vif)
 {
     struct netdev netdev;
-    int err = netdev_get(vif_netback(vif)->netdevs, vif->card.netdev, &netdev);
+    char name[TAP_NAME_SIZE];
+    int err;
+
+    name_now(vif, false, name);
+    err = netdev_get(vif_netback(vif)->netdevs, name, &netdev);
 
     if (err < 0) {
         waiting_end(vif);
         vif_close_fds(vif);
-        device_give_up(&vif->device, err, "nothing is known of tap %s: %s", vif->card.netdev, strerror(-err));
+        device_give_up(&vif->device, err, "nothing is known of tap %s: %s", name, strerror(-err));
     } else if (netdev_forwards(&netdev)) {
         waiting_end(vif);
         serve_acquired(&vif->device);
     } else if (vif->step != VIF_STEP_FORWARDING) {
         waiting_begin(vif, VIF_STEP_FORWARDING);
-        log_info(&vif->device.log, "waits for %s: %s", vif->card.netdev,
+        log_info(&vif->device.log, "waits for %s: %s", name,
                  !netdev.up        ? "it is down"
                  : !netdev.running ? "it has no carrier"
                                    : "its bridge does not forward yet");
@@ -97,14 +166,17 @@ static void acquire(struct vif *vif)
     struct device *device = &vif->device;
     struct tap_offload offload = offload_of(&vif->connection);
     const bool resumed = device->state == DEVICE_RESUMING;
-    const bool was_there = if_nametoindex(vif->card.netdev) != 0;
     struct backend_error error;
+    char name[TAP_NAME_SIZE];
+    bool was_there;
     int err;
 
     vif_close_fds(vif);
-    err = make(vif, &error); /* somebody may have removed it */
+    name_now(vif, false, name);
+    was_there = if_nametoindex(name) != 0;
+    err = make(vif, false, name, &error); /* somebody may have removed it */
     if (err == 0)
-        err = tap_open(vif->card.netdev, vif->connection.queue_count, vif->fds, &error);
+        err = tap_open(name, vif->connection.queue_count, vif->fds, &error);
     if (err < 0) {
         device_give_up(device, err, "%s", error.text);
         return;
@@ -113,40 +185,28 @@ static void acquire(struct vif *vif)
     err = tap_set_offload(vif->fds[0], &offload);
     if (err < 0) {
         vif_close_fds(vif);
-        device_give_up(device, err, "tap %s cannot be set up: %s", vif->card.netdev, strerror(-err));
+        device_give_up(device, err, "tap %s cannot be set up: %s", name, strerror(-err));
     } else if (resumed) {
         if (!was_there)
             log_error(
                 &device->log,
                 "%s had vanished and was made anew: its guest has no network until it is put into its bridge again",
-                vif->card.netdev);
+                name);
         serve_acquired(device);
     } else {
         check_forwards(vif);
     }
 }
 
-static void discard(struct vif *vif)
-{
-    const int taps_dir = vif_netback(vif)->taps_dir;
-    int err;
-
-    vif_close_fds(vif);
-    if (!leftover_is_of(taps_dir, vif->card.netdev, vif->device.guest->name, vif->device.devid))
-        return; /* it never had one */
-    err = tap_remove(vif->card.netdev);
-    if (err == 0)
-        err = leftover_forget(taps_dir, vif->card.netdev);
-    if (err < 0)
-        log_error(&vif->device.log, "tap %s cannot be removed: %s", vif->card.netdev, strerror(-err));
-}
-
 static bool held_is_own(const struct vif *vif, const int *fds, unsigned fd_count)
 {
+    char name[TAP_NAME_SIZE];
+
     if (fd_count != vif->connection.queue_count)
         return false;
+    name_now(vif, false, name);
     for (unsigned i = 0; i < fd_count; i++) {
-        if (!tap_is_queue(fds[i], vif->card.netdev))
+        if (!tap_is_queue(fds[i], name))
             return false;
     }
     return true;

@@ -28,6 +28,7 @@
 #include "frontend.h"
 #include "journal.h"
 #include "leftover.h"
+#include "naming.h"
 #include "netback.h"
 #include "offer.h"
 #include "port.h"
@@ -271,19 +272,6 @@ static void fini(struct device *device)
     vif_close_fds(vif_of(device));
 }
 
-/* Another card that bears the same name, which is not for two. */
-static const struct device *find_namesake(const struct vif *vif)
-{
-    const struct backend *backend = device_backend(&vif->device);
-    const struct device *other;
-
-    for (other = device_first(backend); other != NULL; other = device_next(other)) {
-        if (other != &vif->device && strcmp(vif_of_const(other)->card.netdev, vif->card.netdev) == 0)
-            break;
-    }
-    return other;
-}
-
 static void discard(struct device *device)
 {
     struct vif *vif = vif_of(device);
@@ -294,34 +282,12 @@ static void discard(struct device *device)
 
 /* ---- On the way up. ------------------------------------------------------------------------------------------------------------ */
 
-/* The toolstack's script, which is run at InitWait, would take whatever bears the tap's own name for the tap: it would put it into a bridge, and report
- * success. So a card waits for that name, InitWait unwritten, until the toolstack gives it up. By `vifname` a script only renames a tap. */
-static bool is_seized_by_script(const struct vif *vif)
-{
-    char name[TAP_NAME_SIZE + 16];
-
-    snprintf(name, sizeof(name), "vif%" PRIu32 ".%" PRIu32, vif->device.guest->domid, vif->device.devid);
-    return !vif->card.switched && strcmp(name, vif->card.netdev) == 0;
-}
-
-void vif_name_is_taken(struct vif *vif, const char *reason)
-{
-    struct device *device = &vif->device;
-
-    if (!is_seized_by_script(vif)) {
-        waiting_end(vif);
-        device_give_up(device, -EEXIST, "%s", reason);
-    } else if (vif->step != VIF_STEP_NAMING) {
-        waiting_begin(vif, VIF_STEP_NAMING);
-        log_error(&device->log, "waits: %s", reason);
-    }
-}
-
 static void prepare(struct device *device)
 {
     struct vif *vif = vif_of(device);
     const struct device *namesake;
     struct backend_error error;
+    char name[TAP_NAME_SIZE];
     int err = read_card(vif, NULL, &error);
 
     if (err < 0) {
@@ -329,11 +295,11 @@ static void prepare(struct device *device)
         device_give_up(device, err, "%s", error.text);
         return;
     }
-    namesake = find_namesake(vif);
+    namesake = naming_find_namesake(vif, name);
     if (namesake != NULL) {
-        (void)reason_fail(&error, -EEXIST, "%s is the name of card %" PRIu32 "/%" PRIu32 " already", vif->card.netdev,
+        (void)reason_fail(&error, -EEXIST, "%s is the name of card %" PRIu32 "/%" PRIu32 " already", name,
                           namesake->guest->domid, namesake->devid);
-        vif_name_is_taken(vif, error.text);
+        naming_is_taken(vif, name, error.text);
         return;
     }
     vif->port->prepare(vif);

@@ -67,8 +67,6 @@ void vif_prepare_again(struct vif *vif);
 
 /* ---- For ports. ---- */
 
-/* PREPARING: some other device has the name of the card's tap, as the reason says. */
-void vif_name_is_taken(struct vif *vif, const char *reason);
 void vif_close_fds(struct vif *vif);
 /* The port, which served it, is no more: it is closed for that reason. */
 void vif_port_failed(struct vif *vif, const char *reason);

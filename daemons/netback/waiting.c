@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * What is prepared has a limit, for a toolstack waits for that and then takes the device away: whoever attaches the card is better told what is
- * missing. Only for a name that another device has it waits as long as the toolstack does (vif.c). What is connected waits as long as its guest does.
+ * missing. Only for a name that another device has it waits as long as the toolstack does (naming.h). What is connected waits as long as its guest does.
  */
 #include "waiting.h"
 

@@ -229,8 +229,8 @@ static bool script_run(const struct vif *vif, const char *what)
     setenv("XENBUS_TYPE", "vif", 1);
     setenv("XENBUS_BASE_PATH", "backend", 1);
     setenv("script", vif->script, 1);
-    setenv("netdev", vif->vifname ? vif->vifname : name, 1);
-    setenv("vif", vif->vifname ? vif->vifname : name, 1);
+    setenv("netdev", vif->gatewaydev ? vif->gatewaydev : "", 1);
+    setenv("vif", name, 1); /* which the script renames to vifname */
     snprintf(line, sizeof(line), "%s %s type_if=vif", vif->hotplug, what);
     pid_t pid = fork();
     if (pid == 0) {
