@@ -100,6 +100,12 @@ static int refresh_own(struct xendev_backend *device)
 {
     struct hop_view *view = &device->view;
 
+    /* The state before `online`: a toolstack that detaches writes both, the latter not last, and who saw its state with the `online` of before would
+     * prepare the device once more. */
+    enum xenbus_state own = XENBUS_UNKNOWN;
+    int result = xenbus_state_read(device->bus->store, XENDEV_NO_TXN, device->path, &own);
+    if (result < 0 && result != -ENOENT)
+        return result;
     /* Another front end means another device of the same name: this one is gone. */
     int there = own_key_is(device, "frontend", device->front);
     if (there < 0)
@@ -113,10 +119,6 @@ static int refresh_own(struct xendev_backend *device)
     int script = connected ? 1 : own_key_is(device, "script", NULL);
     if (script < 0)
         return script;
-    enum xenbus_state own = XENBUS_UNKNOWN;
-    int result = xenbus_state_read(device->bus->store, XENDEV_NO_TXN, device->path, &own);
-    if (result < 0 && result != -ENOENT)
-        return result;
 
     view->node_there = there;
     view->online = online;

@@ -29,6 +29,7 @@ static struct stage {
     const char *refuse;             /* prepare fails with this reason */
     const char *break_connect;      /* connect and resume do */
     bool busy;                      /* an effect is under way */
+    bool overtaken;                 /* the toolstack detaches once the back end has read `online`, next time */
 } stage;
 
 static char back[64], front[64];
@@ -144,6 +145,23 @@ static void attach(void)
 static void detach(void)
 {
     assert_int_equal(xendev_toolstack_detach(stage.rig.other, "vbd", domid, DEVID), 0);
+}
+
+/* Stands before libxendev's own function, by the linker. */
+int __real_xendev_store_read(struct xendev_store *store, xendev_txn txn, const char *dir, const char *key,
+                             char **ret_value);
+int __wrap_xendev_store_read(struct xendev_store *store, xendev_txn txn, const char *dir, const char *key,
+                             char **ret_value);
+int __wrap_xendev_store_read(struct xendev_store *store, xendev_txn txn, const char *dir, const char *key,
+                             char **ret_value)
+{
+    int result = __real_xendev_store_read(store, txn, dir, key, ret_value);
+
+    if (stage.overtaken && key != NULL && strcmp(key, "online") == 0) {
+        stage.overtaken = false;
+        detach();
+    }
+    return result;
 }
 
 /* After the back end's directory was removed alone. */
@@ -285,6 +303,19 @@ static void a_refused_device_tells_why(void **state)
     assert_string_equal(xendev_backend_error(only_device()), "vhd: no?footer");
     detach();
     assert_string_equal(effects(), "D");
+    assert_string_equal(own_state(), "6");
+}
+
+static void a_detach_overtakes_a_look(void **state)
+{
+    (void)state;
+    stage.refuse = "no image";
+    attach();
+    assert_string_equal(effects(), "P");
+    stage.overtaken = true;
+    rig_write(&stage.rig, back, "hotplug-status", "connected");
+    assert_string_equal(effects(), "D");
+    assert_false(stage.overtaken);
     assert_string_equal(own_state(), "6");
 }
 
@@ -818,6 +849,7 @@ int main(void)
         TEST(the_hotplug_script_is_waited_for),
         TEST(keys_older_than_the_daemon_count),
         TEST(a_refused_device_tells_why),
+        TEST(a_detach_overtakes_a_look),
         TEST(a_new_life_may_be_accepted),
         TEST(a_script_keeps_its_error),
         TEST(a_new_life_clears_the_error),
