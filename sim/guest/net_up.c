@@ -183,6 +183,7 @@ static bool report(struct net *net)
     net_report("missing", missing);
     net_report_numbers(net);
     net_report("streams", up != NULL ? up->accepted : 0);
+    net->stack.on_tcp = NULL; /* frames come until the card is let go of */
     for (unsigned i = 0; up != NULL && i < STREAMS_MAX; i++)
         free(up->streams[i].bytes);
     return numbers->corrupt == 0 && numbers->received >= net->options.expect &&
