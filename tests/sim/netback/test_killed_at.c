@@ -7,8 +7,9 @@
  * the worker, and not a place in its code; the table of them follows a frame's way in either direction, store by store. What leaves no trace, the
  * beginning of a copy, and an event that is not sent yet, are placed by the simulator's faults.
  *
- * Of each point: every slot is answered, and none twice. A frame from the guest arrives once, or, when the guest had not seen it answered, once more. One for the guest
- * arrives once and in order, or, when the dead worker had read it and not announced it, perhaps never. None is torn.
+ * Of each point: every slot is answered, and none twice. A frame from the guest arrives once, or, when the guest had not seen it answered, once
+ * more. One for the guest arrives once and in order, or, when the dead worker had read it and not announced it, perhaps never. None is torn.
+ * Each page and slot of the guest's is used again.
  */
 #include "rig.h"
 
@@ -378,7 +379,8 @@ static const struct point {
     {"for the guest: announced, one out of the journal", DELIVERED, .of_rx = freed_one},
     {"for the guest: announced, one left in the journal", DELIVERED, .of_rx = freed_all_but_one},
     {"for the guest: announced, out of the journal", DELIVERED, .of_rx = freed_all},
-    {"both: before the event", .fault = "notify:kill@1"},
+    {"both: before the event of the answers", .fault = "notify:kill@1"},
+    {"both: before the event of the frames", .fault = "notify:kill@2"},
 };
 #define POINTS (sizeof points / sizeof points[0])
 
@@ -466,7 +468,7 @@ static void begin(void)
     memset(&sent, 0, sizeof sent);
     memset(&written, 0, sizeof written);
     rig_start(0);
-    card_make(0, NETBACK_PORT_TAP, 1, &card);
+    card_make(0, NETBACK_PORT_TAP, 2, &card); /* each ring has its channel; the frames are those of one queue */
     card.queues[0].came = on_received;
     card_post(&card, 0, POSTED);
     assert_int_equal(card_connect(&card, false, false), 0);
