@@ -11,7 +11,8 @@ first_guest card_attach
 first_guest_goes
 guest_pair tcp card_attach
 guest_pair udp card_attach
-kill_all worker=$((kills * 8 / 10)) supervisor=$((kills / 10)) both=$((kills / 10))
+each=$((kills / 10)) # of those that netbackd is one of
+kill_all worker=$((kills - 2 * each)) supervisor=$each both=$each
 streams_end
 guests_go
 until_held nothing "everything to go with the last card"

@@ -22,7 +22,8 @@ wait_until "$LIMIT_DAEMON" "tapbridged to serve again" is_on_lan
 first_guest_goes
 guest_pair tcp on_lan
 guest_pair udp on_lan
-kill_all worker=$((kills * 6 / 10)) switch=$((kills * 2 / 10)) supervisor=$((kills / 15)) both=$((kills / 15)) all=$((kills / 15))
+each=$((kills / 15)) # of those that netbackd is one of
+kill_all worker=$((kills - kills / 5 - 3 * each)) switch=$((kills / 5)) supervisor=$each both=$each all=$each
 streams_end
 guests_go
 until_held nothing "everything to go with the last card"
