@@ -7,14 +7,15 @@ usage: kills.py FAMILY RUN SEED KIND=COUNT...
 FAMILY is blkback or netback, RUN the run directory. So many of each kind: `worker`; `supervisor`; `both` at once; of netback also `switch`,
 which is tapbridged, and `all` three at once. Each guest's next kill is due at random; which kind it is, is drawn from those that are left. A
 third of the workers of disks and a sixth of those of cards are killed from outside at whatever they do just then, the rest at a random one
-of the next pieces of data that they copy (simxen fault): the worker of a RAM disk often has nothing to do, and then its death proves little;
-one in six of the latter workers of cards when it is about to send an event instead: it has announced answers then. A worker is killed when its guest
-has been served since the last time, so that guests get on; a supervisor whenever it answers. Somebody else starts the supervisor and the
-switch again, as systemd does. Workers are looked up at the supervisor and known by pidfd: no process is killed that has only the number of one.
+of the next pieces of data that they copy (simxen fault): the worker of a RAM disk often has nothing to do, and then its death proves little.
+One in six of the rest of those of cards dies when it is about to send an event instead: it has announced answers then. A worker is killed when
+its guest has been served since the last time, so that guests get on; a supervisor whenever it answers. Somebody else starts the supervisor and
+the switch again, as systemd does. Workers are looked up at the supervisor and known by pidfd: no process is killed that has only the number
+of one.
 
-A kill found requests in flight when the successor executed some again; of a network card, also when the worker died where it copied: a frame for the guest
-is not sent again. When the supervisor was killed before that could be seen it does
-not count. Images grow while they are written: told is how many kills had that before and after them.
+A kill found requests in flight when the successor executed some again; of a network card also when the worker died where it copied, since
+a frame for the guest is not sent again. When the supervisor was killed before that could be seen it does not count. Images grow while they
+are written: told is how many kills had that before and after them.
 
 The last line of the output is the sum. The status is 0 when at least half of the workers had requests in flight; where it is less, because
 guests have little time on a busy machine, workers are killed until it is half, twice as many as were asked for at most.
