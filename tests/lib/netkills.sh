@@ -66,10 +66,11 @@ all_connected() {
     done
 }
 
-# held_by_all: as held, of whichever netbackd there is now; and which processes serve, and what tapbridged holds.
+# held_by_all: as held, of whichever netbackd there is now; and what tapbridged holds. Workers are counted, whoever started them: those that were
+# adopted are no children of who adopted them.
 held_by_all() {
     local process
-    daemon_pid=$(cat "$WORK/netbackd.pid") held
+    daemon_pid=$(cat "$WORK/netbackd.pid") held | sed '/^processes of the daemon/d'
     for process in /proc/[0-9]*; do
         if [ "$(readlink "$process/exe")" = "$worker_program" ] && tr '\0' '\n' <"$process/environ" | grep -cx "SIMXEN_DIR=$SIMXEN_DIR" >/dev/null; then
             say "a worker"
