@@ -85,7 +85,8 @@ nic_served() {
 # nic_up NAME DEV N [MTU]: gives the card of that name in the guest its address, and waits until dom0 answers.
 nic_up() {
     local dev=$2
-    guest "$1" "until [ -e /sys/class/net/$dev ]; do sleep 0.1; done; ip link set $dev ${4:+mtu $4} up && ip address add $network.$3/24 dev $dev"
+    # A device that is being made is in /sys before it can be used.
+    guest "$1" "until ip link show $dev >/dev/null 2>&1; do sleep 0.1; done; ip link set $dev ${4:+mtu $4} up && ip address add $network.$3/24 dev $dev"
     guest "$1" "until ping -c 1 -W 1 -I $dev $network.1 >/dev/null; do sleep 0.1; done"
 }
 
