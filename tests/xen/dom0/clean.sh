@@ -58,6 +58,11 @@ make_clean() {
     for what in $(netdevs); do
         [[ $what != xenbr* ]] || ip link delete "$what"
     done
+    if [ -e /run/bed/conf ]; then # a bridge of tapbridged
+        mv /run/bed/conf /etc/ringback/ringback.conf
+        systemctl reload tapbridged.service
+        ip link delete lan0
+    fi
     [ -z "$(await_clean)" ] && return
     for what in blkbackd netbackd; do
         systemctl stop "$what.service"

@@ -47,6 +47,40 @@ ovs_remove() {
     systemctl stop openvswitch-switch.service ovs-vswitchd.service ovsdb-server.service
 }
 
+# switch_new NAME; switch_remove NAME: a bridge of tapbridged, with dom0's leg on the tap NAME0. The configuration as installed is in /run/bed/conf meanwhile.
+switch_new() {
+    cp /etc/ringback/ringback.conf /run/bed/conf
+    printf '\n[bridge %s]\ntaps = %s0\n' "$1" "$1" >>/etc/ringback/ringback.conf
+    systemctl reload tapbridged.service
+    await "tap ${1}0" 60 test -e "/sys/class/net/${1}0"
+    dom0_leg "${1}0" 1500
+}
+
+switch_remove() {
+    await "the guests' ports of $1 to go" 60 no_memory_ports "$1"
+    mv /run/bed/conf /etc/ringback/ringback.conf
+    systemctl reload tapbridged.service
+    ip link delete "${1}0"
+}
+
+no_memory_ports() { [ -z "$(switch_ports "$1" | jq 'select(.kind == "memory")')" ]; }
+
+# switch_ports NAME: an object each; switch_port NAME PORT FIELD: of one.
+switch_ports() { ringctl bridge ports "$1" --json | jq '.port_list[]'; }
+
+switch_port() { switch_ports "$1" | jq -r "select(.name == \"$2\") | $3"; }
+
+switch_pid() { systemctl show -P MainPID tapbridged.service; }
+
+other_switch() { local pid; pid=$(switch_pid) && [ "$pid" != 0 ] && [ "$pid" != "$1" ]; } # than PID
+
+kill_switch() {
+    local pid
+    pid=$(switch_pid)
+    kill -KILL "$pid"
+    await "another tapbridged than $pid" 60 other_switch "$pid"
+}
+
 # --- Cards ------------------------------------------------------------------------------------------------------------
 
 # nic N [BRIDGE [WORD...]]: xl's words for one, for guest_start; guest_start tells them from disks by "mac=".
@@ -88,6 +122,12 @@ nic_up() {
     # A device that is being made is in /sys before it can be used.
     guest "$1" "until ip link show $dev >/dev/null 2>&1; do sleep 0.1; done; ip link set $dev ${4:+mtu $4} up && ip address add $network.$3/24 dev $dev"
     guest "$1" "until ping -c 1 -W 1 -I $dev $network.1 >/dev/null; do sleep 0.1; done"
+}
+
+# nic_rebind NAME DEVID: the guest's driver lets go of the card, which lasts until the back end has closed it, however long that is, and takes it again.
+nic_rebind() {
+    guest "$1" "echo vif-$2 >/sys/bus/xen/drivers/vif/unbind && [ ! -e /sys/class/net/eth$2 ]"
+    guest "$1" "echo vif-$2 >/sys/bus/xen/drivers/vif/bind"
 }
 
 # nic_queues NAME DEVID COUNT: both ends agree on so many.
