@@ -6,11 +6,12 @@
  *                                              an emulated processor
  *   payload receive tcp PORT                   one stream, to its end
  *   payload send udp HOST PORT COUNT MIN-MAX USECS
- *                                              numbered datagrams of those sizes, so far apart; COUNT 0: until SIGTERM
+ *                                              numbered datagrams of those sizes, so far apart, or as fast as they go; COUNT 0: until SIGTERM
  *   payload receive udp PORT                   until the sender has told that it is done, or SIGTERM
  *   payload probe HOST PORT MSECS              asks that often until SIGTERM; tells of each wait for an answer
  *   payload ask HOST PORT SECONDS              asks again as soon as it is answered; tells how many answers came
  *   payload echo PORT                          answers, until SIGTERM
+ *   payload flood DEV COUNT                    frames to nobody, each from another address, as fast as they go (root)
  *
  * "-d" before all that forbids to fragment.
  *
@@ -23,6 +24,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <linux/if_packet.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
 #include <signal.h>
@@ -272,7 +275,8 @@ static int send_datagrams(const char *host, const char *port, uint64_t count, co
     int fd = open_client(SOCK_DGRAM, host, port);
     for (; !stopped && (count == 0 || number < count); number++) {
         send_datagram(fd, number, least + (uint32_t)(mix(number) % (most - least + 1)), false);
-        pause_us(usecs);
+        if (usecs > 0)
+            pause_us(usecs);
     }
     for (int tries = 0; tries < LAST_TRIES; tries++) {
         send_datagram(fd, number, sizeof(struct header), true);
@@ -401,6 +405,29 @@ static int echo(const char *port)
     return 0;
 }
 
+/* flood: a full queue of our own is waited for. */
+static int flood(const char *device, uint64_t count)
+{
+    uint8_t frame[60] = {[12] = 0x88, [13] = 0xb6}; /* for local experiments */
+    const uint64_t seed = now_ms(CLOCK_REALTIME);
+    struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(device)};
+    int fd = socket(AF_PACKET, SOCK_RAW, 0);
+    if (fd < 0 || to.sll_ifindex == 0)
+        die(device);
+    for (uint64_t number = 0; !stopped && number < count; number++) {
+        fill(frame, 12, seed, 16 * number);
+        frame[0] = frame[6] = 0x02; /* nobody's, not a group's */
+        while (sendto(fd, frame, sizeof(frame), 0, (struct sockaddr *)&to, sizeof(to)) < 0) {
+            if (errno == ENOBUFS || errno == EAGAIN)
+                pause_us(1000);
+            else if (errno != EINTR)
+                die("sendto");
+        }
+    }
+    printf("sent %" PRIu64 " frames\n", count);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct sigaction stop = {.sa_handler = on_stop};
@@ -427,6 +454,8 @@ int main(int argc, char **argv)
         return ask(argv[2], argv[3], number_of(argv[4]));
     if (argc == 3 && strcmp(verb, "echo") == 0)
         return echo(argv[2]);
+    if (argc == 4 && strcmp(verb, "flood") == 0)
+        return flood(argv[2], number_of(argv[3]));
     fprintf(stderr, "payload: wrong usage; payload.c tells\n");
     return 2;
 }
