@@ -6,12 +6,9 @@
 #include "frontend.h"
 
 #include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
+#include <stddef.h>
 
 #include <backend/front.h>
-
-#define DIRECTORY_SIZE 512
 
 static int read_channels(const struct front *front, struct netback_queue *queue)
 {
@@ -37,25 +34,13 @@ static int read_queue(const struct front *front, struct netback_queue *queue)
 
 static int read_queues(const struct front *front, uint32_t queues_max, struct netback_connection *connection)
 {
-    char directory[DIRECTORY_SIZE];
-    uint32_t count = 1;
-    int err = front_read_number(front, "multi-queue-num-queues", &count);
+    int err = front_read_queue_count(front, queues_max, &connection->queue_count);
 
-    if (err < 0 && err != -ENOENT)
-        return err;
-    if (count == 0 || count > queues_max)
-        return front_refuse(front, -EINVAL, "multi-queue-num-queues", count == 0 ? "is 0" : "is more than was offered");
-    connection->queue_count = count;
-    if (count == 1)
-        return read_queue(front, &connection->queues[0]);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct front queue = {.store = front->store, .directory = directory, .error = front->error};
-        snprintf(directory, sizeof(directory), "%s/queue-%" PRIu32, front->directory, i);
+    for (uint32_t i = 0; err == 0 && i < connection->queue_count; i++) {
+        const struct front queue = front_queue(front, i, connection->queue_count);
         err = read_queue(&queue, &connection->queues[i]);
-        if (err < 0)
-            return err;
     }
-    return 0;
+    return err;
 }
 
 static int read_ctrl(const struct front *front, struct netback_connection *connection)

@@ -163,7 +163,7 @@ front_refused "the front end's event-channel is impossible" event-channel 131072
 front_refused "the front end's event-channel-rx is missing" event-channel-tx 1
 front_refused "the front end's multi-queue-num-queues is more than was offered" multi-queue-num-queues 5
 front_refused "the front end's multi-queue-num-queues is 0" multi-queue-num-queues 0
-front_refused "the front end's tx-ring-ref is missing" multi-queue-num-queues 2
+front_refused "the front end's queue-0/tx-ring-ref is missing" multi-queue-num-queues 2
 front_refused "the front end's event-channel-ctrl is missing" ctrl-ring-ref 8
 front_refused "queue 0 \(grant references 4000000000 and 9, event channels 1 and 1\), its pages: .*" tx-ring-ref 4000000000
 front_refused "queue 0 \(grant references 8 and 100, event channels 1 and 1\), its pages: .*" rx-ring-ref 100
