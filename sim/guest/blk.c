@@ -427,11 +427,11 @@ static void print_json(const struct blk *blk, bool ok)
                ", \"indirect\": %" PRIu64 ", \"discards\": %" PRIu64 ", \"bytes_read\": %" PRIu64
                ", \"bytes_written\": %" PRIu64 ", \"bytes_discarded\": %" PRIu64 ", \"sectors_verified\": %" PRIu64
                ", \"errors\": %" PRIu64 ", \"mismatches\": %" PRIu64 ", \"longest_wait_ms\": %" PRIu64
-               ", \"ring_slots\": %u}",
+               ", \"ring_slots\": %u, \"queues\": %u}",
                i == 0 ? "" : ", ", device->devid, counts->reads, counts->writes, counts->flushes, counts->indirect,
                counts->discards, counts->bytes_read, counts->bytes_written, counts->bytes_discarded,
                counts->sectors_verified, counts->errors, counts->mismatches, device->front.longest / 1000000,
-               device->front.ring.layout.slots);
+               device->front.queues[0].ring.layout.slots, device->front.queue_count);
     }
     printf("]}\n");
 }

@@ -51,7 +51,7 @@ fail:
 
 void blkfront_close(struct blkfront *front)
 {
-    blkfront_drop_ring(front);
+    blkfront_drop_rings(front);
     if (front->data != NULL)
         xendev_share_free(front->guest->share, front->data, front->data_pages);
     device_close(&front->device);
@@ -100,14 +100,15 @@ void blkfront_send(struct blkfront *front, unsigned tag, struct blkif_message *m
     if (front->in_flight++ == 0)
         front->heard = entry->sent;
     blkif_encode(front->config.abi, message, bytes);
-    ring_front_request(&front->ring, bytes);
+    ring_front_request(&front->queues[tag % front->queue_count].ring, bytes);
 }
 
 void blkfront_kick(struct blkfront *front)
 {
     /* A notification that fails finds no back end at the other end; the next one looks at the ring first. */
-    if (ring_front_publish(&front->ring))
-        xendev_channel_notify(front->channel);
+    for (unsigned i = 0; i < front->queue_count; i++)
+        if (ring_front_publish(&front->queues[i].ring))
+            xendev_channel_notify(front->queues[i].channel);
 }
 
 static void complain(struct blkfront *front, const char *what, uint64_t id)
@@ -148,16 +149,17 @@ static void take_answer(struct blkfront *front, uint64_t id, uint8_t code, int16
 
 void blkfront_fired(void *arg)
 {
-    struct blkfront *front = arg;
+    struct blkfront_queue *queue = arg;
+    struct blkfront *front = queue->front;
     int rc = 0;
 
     if (!front->device.up) {
-        xendev_channel_unmask(front->channel);
+        xendev_channel_unmask(queue->channel);
         return;
     }
     do {
         uint8_t bytes[RING_RESPONSE_MAX];
-        while (front->complaint[0] == '\0' && (rc = ring_front_consume(&front->ring, bytes)) > 0) {
+        while (front->complaint[0] == '\0' && (rc = ring_front_consume(&queue->ring, bytes)) > 0) {
             uint64_t id;
             uint8_t code;
             int16_t status;
@@ -167,9 +169,9 @@ void blkfront_fired(void *arg)
         if (rc < 0)
             complain(front, "published an impossible response index", 0);
         front->drained(front->arg);
-    } while (front->device.up && front->complaint[0] == '\0' && ring_front_rearm(&front->ring));
+    } while (front->device.up && front->complaint[0] == '\0' && ring_front_rearm(&queue->ring));
     if (front->device.up)
-        xendev_channel_unmask(front->channel);
+        xendev_channel_unmask(queue->channel);
 }
 
 uint64_t blkfront_oldest(const struct blkfront *front)
@@ -185,8 +187,9 @@ uint64_t blkfront_oldest(const struct blkfront *front)
 
 void blkfront_say_stuck(const struct blkfront *front)
 {
-    guest_say(
-        "vbd %u: %u requests wait for an answer, the oldest for %.1f s; the back end is %s; req_prod %u, rsp_cons %u",
-        front->config.devid, front->in_flight, (double)blkfront_oldest(front) / 1e9,
-        xenbus_state_name(front->device.backend), front->ring.req_published, front->ring.rsp_cons);
+    guest_say("vbd %u: %u requests wait for an answer, the oldest for %.1f s; the back end is %s", front->config.devid,
+              front->in_flight, (double)blkfront_oldest(front) / 1e9, xenbus_state_name(front->device.backend));
+    for (unsigned i = 0; i < front->queue_count; i++)
+        guest_say("vbd %u: queue %u: req_prod %u, rsp_cons %u", front->config.devid, i,
+                  front->queues[i].ring.req_published, front->queues[i].ring.rsp_cons);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A block front end: its life through xenstore (blkfront_handshake.c), its ring and pages (blkfront.c).
+ * A block front end: its life through xenstore (blkfront_handshake.c), its rings and pages (blkfront.c).
  *
  * Requests are numbered by tags, 0..depth-1, each with pages of its own, granted as long as the front end exists: for data, and one for the list of
  * segments of an indirect request. What the back end may
@@ -19,6 +19,7 @@
 #include "guest.h"
 
 #define BLKFRONT_RING_PAGES_MAX (1u << BLKIF_RING_ORDER_MAX)
+#define BLKFRONT_QUEUES_MAX     8u
 
 struct xendev_channel;
 
@@ -33,9 +34,10 @@ struct blkfront_config {
     uint32_t devid;
     enum blkfront_habit habit;
     enum blkif_abi abi;
-    unsigned order; /* of the ring; less when the back end offers less */
-    unsigned depth; /* tags; less when the ring is smaller */
-    unsigned pages; /* of data for each tag */
+    unsigned queues; /* less when the back end offers less */
+    unsigned order;  /* of the ring; less when the back end offers less */
+    unsigned depth;  /* tags; less when the ring is smaller */
+    unsigned pages;  /* of data for each tag */
     unsigned
         segments; /* most of a request: what the back end takes, if it offers more than BLKIF_DIRECT_SEGMENTS and this is more */
     bool persistent; /* promise to use the same grants for ever */
@@ -51,6 +53,7 @@ struct blkfront_disk {
     bool flush, barrier, discard, persistent;
     uint32_t indirect_segments;
     uint32_t max_order;
+    uint32_t max_queues;
 };
 
 struct blkfront_tag {
@@ -59,18 +62,24 @@ struct blkfront_tag {
     uint8_t code;
 };
 
+struct blkfront_queue {
+    struct blkfront *front;
+    struct ring_front ring;
+    void *pages;
+    uint32_t refs[BLKFRONT_RING_PAGES_MAX];
+    struct xendev_channel *channel;
+    uint32_t port;
+};
+
 struct blkfront {
     struct device device;
     struct guest *guest;
     struct blkfront_config config;
     struct blkfront_disk disk;
 
-    struct ring_front ring;
-    void *ring_pages;
-    uint32_t ring_refs[BLKFRONT_RING_PAGES_MAX];
-    unsigned ring_page_count;
-    struct xendev_channel *channel;
-    uint32_t port;
+    struct blkfront_queue queues[BLKFRONT_QUEUES_MAX]; /* queue_count of them; tag t uses queue t % queue_count */
+    unsigned queue_count;                              /* on this connection; 0: none */
+    unsigned ring_page_count;                          /* of each */
 
     uint8_t *data; /* tag t owns pages t * tag_pages onwards */
     uint32_t *data_refs;
@@ -102,8 +111,8 @@ void blkfront_close(struct blkfront *front);
 int blkfront_connect(struct blkfront *front, bool quiet);
 /* Ends the connection as its habit is. Requests in flight are over when it returns, answered or not. */
 int blkfront_disconnect(struct blkfront *front);
-/* Lets go of the ring, saying nothing to the back end. */
-void blkfront_drop_ring(struct blkfront *front);
+/* Lets go of the rings, saying nothing to the back end. */
+void blkfront_drop_rings(struct blkfront *front);
 
 /* ---- Requests. --------------------------------------------------------------------------------------------------------- */
 
@@ -118,11 +127,11 @@ void *blkfront_list(const struct blkfront *front, unsigned tag);
 void blkfront_make_indirect(const struct blkfront *front, unsigned tag, struct blkif_message *message,
                             const struct blkif_segment *segments, unsigned count);
 
-/* Puts a request on the ring; its id is filled in. The tag is free and the ring has room: both follow from `depth`. */
+/* Puts a request on its ring; its id is filled in. The tag is free and the ring has room: both follow from `depth`. */
 void blkfront_send(struct blkfront *front, unsigned tag, struct blkif_message *message);
 /* Makes what was sent visible to the back end. */
 void blkfront_kick(struct blkfront *front);
-/* The event channel's handler. */
+/* An event channel's handler: `arg` is its queue. */
 void blkfront_fired(void *arg);
 /* Nanoseconds the oldest request in flight is waiting. */
 uint64_t blkfront_oldest(const struct blkfront *front);

@@ -24,83 +24,125 @@
 /* Bits of the back end's `info`; source: xen/io/blkif.h. */
 #define INFO_READ_ONLY 4u
 
-/* ---- The ring. ----------------------------------------------------------------------------------------------------- */
+/* ---- The rings. ---------------------------------------------------------------------------------------------------- */
 
-void blkfront_drop_ring(struct blkfront *front)
+void blkfront_drop_rings(struct blkfront *front)
 {
     front->device.up = false;
-    xendev_channel_close(front->channel);
-    front->channel = NULL;
-    if (front->ring_pages != NULL)
-        xendev_share_free(front->guest->share, front->ring_pages, front->ring_page_count);
-    front->ring_pages = NULL;
+    for (unsigned i = 0; i < BLKFRONT_QUEUES_MAX; i++) {
+        struct blkfront_queue *queue = &front->queues[i];
+        xendev_channel_close(queue->channel);
+        if (queue->pages != NULL)
+            xendev_share_free(front->guest->share, queue->pages, front->ring_page_count);
+        *queue = (struct blkfront_queue){.front = front};
+    }
+    front->queue_count = 0;
 }
 
-static int make_ring(struct blkfront *front)
+static int make_ring(struct blkfront *front, struct blkfront_queue *queue, const struct ring_layout *layout)
 {
     uint32_t domid = xendev_frontend_backend_domid(front->device.xenbus);
-    unsigned order = front->config.order;
     const char *what = "pages for the ring";
+    int rc = xendev_share_pages(front->guest->share, domid, front->ring_page_count, queue->refs, &queue->pages);
 
-    blkfront_drop_ring(front);
+    if (rc == 0) {
+        ring_front_init(&queue->ring, queue->pages, (size_t)front->ring_page_count * XENDEV_PAGE_SIZE, layout, 0);
+        what = "event channel";
+        rc = xendev_channel_offer(front->guest->events, domid, blkfront_fired, queue, &queue->channel, &queue->port);
+    }
+    if (rc < 0)
+        guest_say("vbd %u: no %s: %s", front->config.devid, what, strerror(-rc));
+    return rc;
+}
+
+static int make_rings(struct blkfront *front)
+{
+    unsigned order = front->config.order;
+    unsigned queues = front->config.queues > 0 ? front->config.queues : 1;
+    int rc = 0;
+
+    blkfront_drop_rings(front);
     if (order > front->disk.max_order)
         order = front->disk.max_order;
+    if (queues > front->disk.max_queues)
+        queues = front->disk.max_queues > 0 ? front->disk.max_queues : 1;
     front->ring_page_count = 1u << order;
-    int rc =
-        xendev_share_pages(front->guest->share, domid, front->ring_page_count, front->ring_refs, &front->ring_pages);
-    if (rc < 0)
-        goto fail;
-
-    struct ring_layout layout = blkif_layout(front->config.abi, order);
-    ring_front_init(&front->ring, front->ring_pages, (size_t)front->ring_page_count * XENDEV_PAGE_SIZE, &layout, 0);
-    front->depth = front->config.depth < layout.slots ? front->config.depth : layout.slots;
+    const struct ring_layout layout = blkif_layout(front->config.abi, order);
+    for (unsigned i = 0; rc == 0 && i < queues; i++)
+        rc = make_ring(front, &front->queues[i], &layout);
+    if (rc < 0) {
+        blkfront_drop_rings(front);
+        return rc;
+    }
+    front->queue_count = queues;
+    front->depth = front->config.depth < layout.slots * queues ? front->config.depth : layout.slots * queues;
     for (unsigned tag = 0; tag < front->config.depth; tag++)
         front->tags[tag].id = 0;
     front->in_flight = 0;
     front->device.lost = false;
     front->complaint[0] = '\0';
-
-    what = "event channel";
-    rc = xendev_channel_offer(front->guest->events, domid, blkfront_fired, front, &front->channel, &front->port);
-    if (rc < 0)
-        goto fail;
     return 0;
-fail:
-    guest_say("vbd %u: no %s: %s", front->config.devid, what, strerror(-rc));
-    blkfront_drop_ring(front);
-    return rc;
 }
 
 /* ---- Our keys. ------------------------------------------------------------------------------------------------------ */
 
-static int put_ring(struct blkfront *front, xendev_txn txn)
+/* A key of a queue: where there are several, in a directory of its own. */
+#define KEY_SIZE 48
+static int put_of_queue(struct blkfront *front, xendev_txn txn, unsigned queue, const char *key, uint32_t value)
 {
+    char path[KEY_SIZE];
+
+    if (front->queue_count == 1)
+        return device_put_number(&front->device, txn, key, value);
+    snprintf(path, sizeof path, "queue-%u/%s", queue, key);
+    return device_put_number(&front->device, txn, path, value);
+}
+
+static int put_ring(struct blkfront *front, xendev_txn txn, unsigned index)
+{
+    const struct blkfront_queue *queue = &front->queues[index];
     int rc = 0;
 
     if (front->ring_page_count == 1) {
-        rc = device_put_number(&front->device, txn, "ring-ref", front->ring_refs[0]);
+        rc = put_of_queue(front, txn, index, "ring-ref", queue->refs[0]);
     } else {
         for (unsigned i = 0; rc == 0 && i < front->ring_page_count; i++) {
             char key[24];
             snprintf(key, sizeof key, "ring-ref%u", i);
-            rc = device_put_number(&front->device, txn, key, front->ring_refs[i]);
+            rc = put_of_queue(front, txn, index, key, queue->refs[i]);
         }
     }
-    return rc < 0 ? rc : device_put_number(&front->device, txn, "event-channel", front->port);
+    return rc < 0 ? rc : put_of_queue(front, txn, index, "event-channel", queue->port);
+}
+
+static int put_rings(struct blkfront *front, xendev_txn txn)
+{
+    int rc = 0;
+
+    if (front->queue_count > 1)
+        rc = device_put_number(&front->device, txn, "multi-queue-num-queues", front->queue_count);
+    for (unsigned i = 0; rc == 0 && i < front->queue_count; i++)
+        rc = put_ring(front, txn, i);
+    return rc;
 }
 
 /* A key that a former life wrote and this one does not must not stay. */
-static int forget_ring(struct blkfront *front, xendev_txn txn)
+static int forget_rings(struct blkfront *front, xendev_txn txn)
 {
+    static const char *const keys[] = {"ring-page-order", "ring-ref", "event-channel", "multi-queue-num-queues"};
     struct xendev_store *store = front->guest->store;
     const char *dir = xendev_frontend_path(front->device.xenbus);
-    int rc = xendev_store_remove(store, txn, dir, "ring-page-order");
+    char key[24];
+    int rc = 0;
 
-    if (rc == 0)
-        rc = xendev_store_remove(store, txn, dir, "ring-ref");
+    for (unsigned i = 0; rc == 0 && i < sizeof keys / sizeof keys[0]; i++)
+        rc = xendev_store_remove(store, txn, dir, keys[i]);
     for (unsigned i = 0; rc == 0 && i < BLKFRONT_RING_PAGES_MAX; i++) {
-        char key[24];
         snprintf(key, sizeof key, "ring-ref%u", i);
+        rc = xendev_store_remove(store, txn, dir, key);
+    }
+    for (unsigned i = 0; rc == 0 && i < BLKFRONT_QUEUES_MAX; i++) {
+        snprintf(key, sizeof key, "queue-%u", i);
         rc = xendev_store_remove(store, txn, dir, key);
     }
     return rc;
@@ -114,11 +156,11 @@ static int publish_linux(struct xendev_store *store, xendev_txn txn, void *arg)
     (void)store;
     while (1u << order < front->ring_page_count)
         order++;
-    int rc = forget_ring(front, txn);
+    int rc = forget_rings(front, txn);
     if (rc == 0 && order > 0)
         rc = device_put_number(&front->device, txn, "ring-page-order", order);
     if (rc == 0)
-        rc = put_ring(front, txn);
+        rc = put_rings(front, txn);
     if (rc == 0)
         rc = device_put(&front->device, txn, "protocol", blkif_abi_name(front->config.abi));
     if (rc == 0)
@@ -131,7 +173,7 @@ static int publish_minios(struct xendev_store *store, xendev_txn txn, void *arg)
     struct blkfront *front = arg;
 
     (void)store;
-    int rc = put_ring(front, txn);
+    int rc = put_rings(front, txn);
     if (rc == 0)
         rc = device_put(&front->device, txn, "protocol", blkif_abi_name(front->config.abi));
     if (rc == 0)
@@ -148,7 +190,7 @@ static int publish(struct blkfront *front)
     } else if (front->config.habit == BLKFRONT_MINIOS) {
         rc = xendev_store_transact(front->guest->store, publish_minios, front);
     } else {
-        rc = put_ring(front, XENDEV_NO_TXN);
+        rc = put_rings(front, XENDEV_NO_TXN);
         if (rc == 0)
             rc = device_put(&front->device, XENDEV_NO_TXN, "protocol", blkif_abi_name(front->config.abi));
     }
@@ -167,6 +209,7 @@ static void read_offer(struct blkfront *front)
     uint64_t order = device_get(&front->device, "max-ring-page-order", 0);
 
     front->disk.max_order = order > BLKIF_RING_ORDER_MAX ? BLKIF_RING_ORDER_MAX : (uint32_t)order;
+    front->disk.max_queues = (uint32_t)device_get(&front->device, "multi-queue-max-queues", 1);
     front->disk.indirect_segments = (uint32_t)device_get(&front->device, "feature-max-indirect-segments", 0);
     if (front->config.segments > BLKIF_DIRECT_SEGMENTS && front->disk.indirect_segments > BLKIF_DIRECT_SEGMENTS)
         front->segments = front->config.segments < front->disk.indirect_segments ? front->config.segments
@@ -201,7 +244,7 @@ static int reset(struct blkfront *front)
     int rc = device_end_former(&front->device);
     if (rc < 0)
         return rc;
-    blkfront_drop_ring(front);
+    blkfront_drop_rings(front);
     return device_begin(&front->device);
 }
 
@@ -217,13 +260,13 @@ int blkfront_connect(struct blkfront *front, bool quiet)
             return rc;
         read_offer(front);
     }
-    rc = make_ring(front);
+    rc = make_rings(front);
     if (rc == 0)
         rc = publish(front);
     if (rc == 0)
         rc = device_await_connected(&front->device, quiet);
     if (rc == -ECONNREFUSED)
-        blkfront_drop_ring(front);
+        blkfront_drop_rings(front);
     if (rc < 0)
         return rc;
 
@@ -259,6 +302,6 @@ int blkfront_disconnect(struct blkfront *front)
 {
     front->device.up = false;
     int rc = front->config.habit == BLKFRONT_GRUB ? end_abruptly(front) : device_end(&front->device);
-    blkfront_drop_ring(front);
+    blkfront_drop_rings(front);
     return rc == 0 && front->config.habit != BLKFRONT_LINUX ? hand_over(front) : rc;
 }

@@ -74,8 +74,8 @@ static void values_of(const struct race *race, uint64_t ret_values[VALUES])
 __attribute__((no_sanitize("thread"))) static void *flip(void *arg)
 {
     struct race *race = arg;
-    const struct ring_layout *layout = &race->hostile->front.ring.layout;
-    volatile uint8_t *slots = (volatile uint8_t *)race->hostile->front.ring_pages + RING_HEADER_SIZE;
+    const struct ring_layout *layout = &race->hostile->front.queues[0].ring.layout;
+    volatile uint8_t *slots = (volatile uint8_t *)race->hostile->front.queues[0].pages + RING_HEADER_SIZE;
     uint64_t values[VALUES];
     unsigned offset, size;
 

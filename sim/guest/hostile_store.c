@@ -64,16 +64,34 @@ static const struct nonsense protocol_nonsense[] = {
     {0},
 };
 
-static const struct nonsense other_nonsense[] = {
-    {"multi-queue-num-queues", "0", true},
-    {"multi-queue-num-queues", "4294967295", true},
-    {"multi-queue-num-queues", long_text, true},
-    {"feature-persistent", "2", true},
-    {"feature-persistent", long_text, true},
-    {"num-ring-pages", "4294967295", true},
-    {"feature-large-sector-size", "-1", true},
-    {"trusted", long_text, true},
+/* Of a front end with two queues. */
+static const struct nonsense queue_nonsense[] = {
+    {"multi-queue-num-queues", "0", false},
+    {"multi-queue-num-queues", "3", false},
+    {"multi-queue-num-queues", "9", false},
+    {"multi-queue-num-queues", "4294967295", false},
+    {"multi-queue-num-queues", "4294967298", false},
+    {"multi-queue-num-queues", "-1", false},
+    {"multi-queue-num-queues", "", false},
+    {"multi-queue-num-queues", long_text, false},
+    {"multi-queue-num-queues", NULL, false},
+    {"queue-0/ring-ref", NULL, false},
+    {"queue-1/ring-ref", NULL, false},
+    {"queue-1/ring-ref", "4294967295", false},
+    {"queue-1/ring-ref", "-1", false},
+    {"queue-1/ring-ref", long_text, false},
+    {"queue-1/event-channel", NULL, false},
+    {"queue-1/event-channel", "0", false},
+    {"queue-1/event-channel", "99999", false},
+    {"queue-1/event-channel", "4294967295", false},
+    {"queue-1/event-channel", long_text, false},
     {0},
+};
+
+static const struct nonsense other_nonsense[] = {
+    {"feature-persistent", "2", true},      {"feature-persistent", long_text, true},
+    {"num-ring-pages", "4294967295", true}, {"feature-large-sector-size", "-1", true},
+    {"trusted", long_text, true},           {0},
 };
 
 /* Connects with one odd key: refused with a reason, unless it may be ignored. */
@@ -118,6 +136,20 @@ static enum hostile_result run_nonsense(struct hostile *hostile, const void *par
     if (ok)
         hostile_see(hostile, "%u values refused or ignored", count);
     return hostile_restart(hostile) == 0 && hostile_is_served(hostile) && ok ? HOSTILE_OK : HOSTILE_FAILED;
+}
+
+static enum hostile_result run_queue_nonsense(struct hostile *hostile, const void *param)
+{
+    const struct blkfront_config config = hostile->config;
+
+    if (hostile->front.disk.max_queues < 2) {
+        hostile_see(hostile, "several queues are not offered");
+        return HOSTILE_SKIPPED;
+    }
+    hostile->config.queues = 2;
+    enum hostile_result result = run_nonsense(hostile, param);
+    hostile->config = config;
+    return hostile_restart(hostile) == 0 ? result : HOSTILE_FAILED;
 }
 
 /* ---- Keys that change after they were used (XSA-175, 178). ----------------------------------------------------------- */
@@ -218,6 +250,7 @@ const struct hostile_case hostile_store_cases[] = {
     {"ring-ref", "nonsense as the ring's reference", run_nonsense, ring_ref_nonsense},
     {"event-channel", "nonsense as the event channel", run_nonsense, event_channel_nonsense},
     {"protocol", "nonsense as the protocol", run_nonsense, protocol_nonsense},
+    {"queue-keys", "nonsense in the keys of two queues", run_queue_nonsense, queue_nonsense},
     {"other-keys", "nonsense in keys a back end may ignore", run_nonsense, other_nonsense},
     {"keys-rewritten", "keys changed after they were used (XSA-175, 178)", run_rewritten, NULL},
     {"state-flood", "the same state again and again (XSA-349)", run_state_flood, NULL},

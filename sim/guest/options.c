@@ -141,6 +141,9 @@ void options_front_take(struct options_front *options, int key, const char *valu
     case OPTION_DEPTH:
         options->depth = (unsigned)options_number("--depth", value, 1, RING_SLOTS_MAX);
         break;
+    case OPTION_DISK_QUEUES:
+        options->queues = (unsigned)options_number("--queues", value, 1, BLKFRONT_QUEUES_MAX);
+        break;
     case OPTION_SEGMENTS:
         options->segments =
             (unsigned)options_number("--segments", value, BLKIF_DIRECT_SEGMENTS, BLKIF_INDIRECT_SEGMENTS);
@@ -165,6 +168,7 @@ struct blkfront_config options_front_config(const struct options_front *options,
     return (struct blkfront_config){.devid = devid,
                                     .habit = options->habit,
                                     .abi = options->abi,
+                                    .queues = options->queues,
                                     .order = options->order,
                                     .depth = options->depth,
                                     .pages = pages,

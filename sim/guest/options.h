@@ -19,14 +19,15 @@ struct options_front {
     enum blkif_abi abi;
     unsigned order;
     unsigned depth;
+    unsigned queues;
     unsigned segments;
     unsigned limit; /* seconds */
     bool not_persistent;
 };
 
-#define OPTIONS_FRONT_DEFAULT                                                                  \
-    {                                                                                          \
-        .abi = blkif_abi_native(), .depth = 32, .segments = BLKIF_DIRECT_SEGMENTS, .limit = 60 \
+#define OPTIONS_FRONT_DEFAULT                                                                               \
+    {                                                                                                       \
+        .abi = blkif_abi_native(), .depth = 32, .queues = 1, .segments = BLKIF_DIRECT_SEGMENTS, .limit = 60 \
     }
 
 enum options_front_key {
@@ -35,6 +36,7 @@ enum options_front_key {
     OPTION_ORDER,
     OPTION_DEPTH,
     OPTION_SEGMENTS,
+    OPTION_DISK_QUEUES,
     OPTION_LIMIT,
     OPTION_PERSISTENT,
     OPTION_HELP,
@@ -48,6 +50,7 @@ enum options_front_key {
     {"abi", required_argument, NULL, OPTION_ABI}, \
     {"order", required_argument, NULL, OPTION_ORDER}, \
     {"depth", required_argument, NULL, OPTION_DEPTH}, \
+    {"queues", required_argument, NULL, OPTION_DISK_QUEUES}, \
     {"segments", required_argument, NULL, OPTION_SEGMENTS}, \
     {"limit", required_argument, NULL, OPTION_LIMIT}, \
     {"persistent", required_argument, NULL, OPTION_PERSISTENT}, \
@@ -59,6 +62,7 @@ enum options_front_key {
     "  --abi ABI               x86_32, x86_64 or arm (native)\n"                                                       \
     "  --order N               ring of 2^N pages, 0..4 (0)\n"                                                          \
     "  --depth N               requests in flight (32)\n"                                                              \
+    "  --queues N              rings, 1..8, if offered; the depth is of all (1)\n"                                     \
     "  --segments N            of a request at most, 11..256; with more than 11, if offered, they are indirect (11)\n" \
     "  --limit S               seconds to wait for any one thing (60)\n"                                               \
     "  --persistent yes|no     whether it agrees to persistent grants (yes)\n"                                         \
