@@ -36,8 +36,9 @@ struct blkback_config {
     char *ram_dir;              /* RAM disks */
     uint64_t poll_time;         /* microseconds */
     uint64_t poll_budget;       /* percent of a processor, of each worker */
-    uint64_t persistent_grants; /* most references of a disk that are kept mapped; 0: none are offered */
+    uint64_t persistent_grants; /* most references of a queue that are kept mapped; 0: none are offered */
     uint64_t grant_budget;      /* of all disks together */
+    uint64_t queues_max;        /* of a disk */
     uint64_t indirect_segments; /* most of an indirect request that are offered; 0: no such requests */
     uint64_t attempts_max;      /* crashes after which a request is not executed again */
     /* Of each disk of which xenstore says nothing. */

@@ -10,8 +10,10 @@
 
 #include <ring/blkif.h>
 
+#include "protocol.h"
+
 #define BLKBACK_COUNTERS_MAGIC   0x72626263u /* "rbbc" */
-#define BLKBACK_COUNTERS_VERSION 3u
+#define BLKBACK_COUNTERS_VERSION 4u
 
 enum blkback_counted_op {
     BLKBACK_COUNTED_READ,
@@ -21,9 +23,7 @@ enum blkback_counted_op {
     BLKBACK_COUNTED_OPS
 };
 
-struct blkback_counters {
-    uint32_t magic;
-    uint32_t version;
+struct blkback_queue_counters {
     uint64_t requests[BLKBACK_COUNTED_OPS]; /* accepted */
     uint64_t requests_indirect;             /* of these, with their segments in a page of their own */
     uint64_t bytes[BLKBACK_COUNTED_OPS];    /* read, written and discarded; of completed requests */
@@ -37,9 +37,15 @@ struct blkback_counters {
     uint64_t grants_mapped;   /* references kept mapped now */
     uint64_t throttled;       /* times the disk's limits made requests wait on the ring */
     uint64_t throttled_ns;    /* how long they did in all */
-    uint64_t recovery_ns;     /* the last recovery: from the worker being told to the guest being notified */
     /* The ring when the worker last went idle or last finished a batch. */
     uint64_t req_prod, req_event, rsp_prod, rsp_event, req_cons, in_flight, slots;
+};
+
+struct blkback_counters {
+    uint32_t magic;
+    uint32_t version;
+    uint64_t recovery_ns; /* the last recovery: from the worker being told to the guest being notified */
+    struct blkback_queue_counters queues[BLKBACK_QUEUES_MAX]; /* those that an earlier connection had, too */
 };
 
 #endif

@@ -236,7 +236,7 @@ static json_t *report_limit(uint64_t limit)
     return limit == 0 ? json_null() : json_integer((json_int_t)(limit & INT64_MAX));
 }
 
-json_t *limits_report(const struct vbd *vbd, const struct blkback_counters *counters)
+json_t *limits_report(const struct vbd *vbd, const struct blkback_queue_counters *counters)
 {
     const struct blkback_limits *now = &vbd->limits.now;
     json_t *report = json_object();

@@ -12,7 +12,7 @@
 #include "protocol.h"
 
 struct blkback;
-struct blkback_counters;
+struct blkback_queue_counters;
 struct vbd;
 struct xendev_watch;
 
@@ -46,6 +46,6 @@ void limits_adopted(struct vbd *vbd);
 void limits_reloaded(struct blkback *blkback);
 
 /* For reports. */
-json_t *limits_report(const struct vbd *vbd, const struct blkback_counters *counters);
+json_t *limits_report(const struct vbd *vbd, const struct blkback_queue_counters *counters);
 
 #endif

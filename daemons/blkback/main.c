@@ -8,6 +8,7 @@
 #include <service/service.h>
 
 #include "blkback.h"
+#include "protocol.h"
 
 #define LIMIT_MAX ((uint64_t)INT64_MAX / 2)
 
@@ -52,13 +53,21 @@ static const struct config_key keys[] = {
      .offset = offsetof(struct blkback_config, persistent_grants),
      .fallback = "1056",
      .max = 16384,
-     .help = "most pages of a guest that are kept mapped for a disk; 0: all data is copied"},
+     .help = "most pages of a guest that are kept mapped for each queue of a disk; 0: all data is copied"},
     {.name = "grant-budget",
      .type = CONFIG_NUMBER,
      .offset = offsetof(struct blkback_config, grant_budget),
      .fallback = "65536",
      .max = 1000000,
      .help = "most pages that are kept mapped for all disks together"},
+    {.name = "queues-max",
+     .type = CONFIG_NUMBER,
+     .offset = offsetof(struct blkback_config, queues_max),
+     .fallback = "4",
+     .min = 1,
+     .max = BLKBACK_QUEUES_MAX,
+     .live = true,
+     .help = "most queues a guest may use for a disk; for disks that are attached from then on"},
     {.name = "indirect-segments",
      .type = CONFIG_NUMBER,
      .offset = offsetof(struct blkback_config, indirect_segments),

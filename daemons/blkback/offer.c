@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The keys a back end writes, in two steps: what any front end may use, before it writes its part; and what the disk is, in one transaction,
- * before Connected. Names and meanings: xen/io/blkif.h. Multiple queues are not offered: their keys are not written.
+ * before Connected. Names and meanings: xen/io/blkif.h.
  *
  * What was offered before InitWait holds for the connection that follows, whatever the configuration says by then: it is read back.
  *
@@ -20,6 +20,7 @@
 #include "vbd.h"
 
 #define INDIRECT_KEY "feature-max-indirect-segments"
+#define QUEUES_KEY   "multi-queue-max-queues"
 
 static int write_number(struct xendev_store *store, xendev_txn txn, const struct vbd *vbd, const char *key,
                         uint64_t value)
@@ -46,7 +47,11 @@ static int write_features(struct xendev_store *store, xendev_txn txn, void *arg)
     const struct vbd *vbd = arg;
     int err = write_number(store, txn, vbd, "max-ring-page-order", BLKIF_RING_ORDER_MAX);
 
-    return err < 0 ? err : write_number(store, txn, vbd, INDIRECT_KEY, vbd_daemon(vbd)->config.indirect_segments);
+    if (err == 0)
+        err = write_number(store, txn, vbd, INDIRECT_KEY, vbd_daemon(vbd)->config.indirect_segments);
+    if (err == 0)
+        err = write_number(store, txn, vbd, QUEUES_KEY, vbd_daemon(vbd)->config.queues_max);
+    return err;
 }
 
 int offer_features(struct vbd *vbd)
@@ -54,13 +59,24 @@ int offer_features(struct vbd *vbd)
     return xendev_store_transact(device_store(&vbd->device), write_features, vbd);
 }
 
-uint32_t offer_indirect_segments(const struct vbd *vbd)
+/* A number of ours; `missing` when it is not there, `most` at most. */
+static uint32_t read_number(const struct vbd *vbd, const char *key, uint32_t missing, uint32_t most)
 {
-    uint32_t segments = 0;
+    uint32_t number = missing;
 
     (void)xendev_store_read_u32(device_store(&vbd->device), XENDEV_NO_TXN, xendev_backend_path(vbd->device.backend),
-                                INDIRECT_KEY, &segments);
-    return segments < BLKIF_INDIRECT_SEGMENTS ? segments : BLKIF_INDIRECT_SEGMENTS;
+                                key, &number);
+    return number < most ? number : most;
+}
+
+uint32_t offer_indirect_segments(const struct vbd *vbd)
+{
+    return read_number(vbd, INDIRECT_KEY, 0, BLKIF_INDIRECT_SEGMENTS);
+}
+
+uint32_t offer_queues_max(const struct vbd *vbd)
+{
+    return read_number(vbd, QUEUES_KEY, 1, BLKBACK_QUEUES_MAX);
 }
 
 static int write_disk(struct xendev_store *store, xendev_txn txn, void *arg)

@@ -24,13 +24,14 @@
 
 /* Of messages. To be counted up with every change of one: a worker of another version is drained, not talked to. */
 #ifndef BLKBACK_PROTOCOL_VERSION
-#define BLKBACK_PROTOCOL_VERSION 3u /* tests build others */
+#define BLKBACK_PROTOCOL_VERSION 4u /* tests build others */
 #endif
 /* Of recorded connections. */
-#define BLKBACK_CONNECTION_VERSION 2u
+#define BLKBACK_CONNECTION_VERSION 3u
 #define BLKBACK_RING_PAGES_MAX     (1u << BLKIF_RING_ORDER_MAX)
 #define BLKBACK_PARENTS_MAX        60u /* with them, a packet's descriptors are CHANNEL_FDS_MAX at most */
 #define BLKBACK_KIND_SIZE          16u /* of the name of a disk kind, its end included */
+#define BLKBACK_QUEUES_MAX         8u  /* with the largest rings, as many requests as a disk can have in flight */
 
 enum blkback_message_type {
     BLKBACK_CHECK = BACKEND_OWN,
@@ -59,6 +60,12 @@ struct blkback_parent {
     char locators[DISK_LOCATOR_SIZE * 2]; /* each with a NUL behind it, the best first */
 };
 
+/* One queue: a ring, and the events about it. */
+struct blkback_queue {
+    uint32_t ring_refs[BLKBACK_RING_PAGES_MAX]; /* 1 << ring_order of them */
+    uint32_t event_channel;
+};
+
 /* One connection, complete: see struct backend_connection, with which it begins. */
 struct blkback_connection {
     union {
@@ -69,10 +76,11 @@ struct blkback_connection {
             uint64_t generation; /* of the journal; never 0, never reused */
         };
     };
-    uint32_t ring_order;
-    uint32_t ring_refs[BLKBACK_RING_PAGES_MAX]; /* 1 << ring_order of them */
-    uint32_t event_channel;
-    uint32_t persistent;        /* references to keep mapped at most; 0: the front end does not take part in that */
+    uint32_t ring_order;  /* of each queue's ring */
+    uint32_t queue_count; /* 1 to BLKBACK_QUEUES_MAX */
+    struct blkback_queue queues[BLKBACK_QUEUES_MAX];
+    uint32_t
+        persistent; /* references to keep mapped at most, of each queue; 0: the front end does not take part in that */
     uint32_t indirect_segments; /* most in an indirect request, as was offered; 0: there are none */
     struct blkback_image image;
 };

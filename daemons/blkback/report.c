@@ -5,6 +5,7 @@
  */
 #include "report.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include <backend/device.h>
@@ -31,6 +32,37 @@ static void read_counters(const struct device *device, struct blkback_counters *
     if (rundir_read(device->dir, DEVICE_COUNTERS_FILE, &counters, sizeof(counters)) == 0 &&
         counters.magic == BLKBACK_COUNTERS_MAGIC && counters.version == BLKBACK_COUNTERS_VERSION)
         *ret_counters = counters;
+}
+
+/* The sum of all queues, those of earlier connections too; not of indices. */
+static void total_counters(const struct device *device, struct blkback_queue_counters *ret_total)
+{
+    struct blkback_counters counters;
+    struct blkback_queue_counters total = {0};
+
+    read_counters(device, &counters);
+    for (unsigned i = 0; i < BLKBACK_QUEUES_MAX; i++) {
+        const struct blkback_queue_counters *queue = &counters.queues[i];
+        for (int op = 0; op < BLKBACK_COUNTED_OPS; op++) {
+            total.requests[op] += queue->requests[op];
+            total.bytes[op] += queue->bytes[op];
+        }
+        for (int fault = 0; fault < BLKIF_FAULTS; fault++)
+            total.faults[fault] += queue->faults[fault];
+        total.requests_indirect += queue->requests_indirect;
+        total.replayed += queue->replayed;
+        total.events += queue->events;
+        total.notifications += queue->notifications;
+        total.polls_hit += queue->polls_hit;
+        total.polls_missed += queue->polls_missed;
+        total.requests_mapped += queue->requests_mapped;
+        total.grants_mapped += queue->grants_mapped;
+        total.throttled += queue->throttled;
+        total.throttled_ns += queue->throttled_ns;
+        total.in_flight += queue->in_flight;
+        total.slots += queue->slots;
+    }
+    *ret_total = total;
 }
 
 /* ---- One device as JSON. ----------------------------------------------------------------------------------------------------- */
@@ -60,25 +92,23 @@ static json_t *report_parked_request(const struct device *device)
     return report_request(&request);
 }
 
-static json_t *report_ring(const struct vbd *vbd, const struct blkback_counters *counters)
+static bool has_rings(const struct device *device)
 {
-    const enum device_state state = vbd->device.state;
-    json_t *ring = json_object();
+    return device->state == DEVICE_CONNECTED || device->state == DEVICE_RECOVERING || device->state == DEVICE_PARKED;
+}
 
-    if (state != DEVICE_CONNECTED && state != DEVICE_RECOVERING && state != DEVICE_PARKED) {
-        json_decref(ring);
+/* What all rings have in common, and all of them have together. */
+static json_t *report_ring(const struct vbd *vbd, const struct blkback_queue_counters *total)
+{
+    json_t *ring;
+
+    if (!has_rings(&vbd->device))
         return json_null();
-    }
+    ring = json_object();
     report_put_text(&ring, "protocol", blkif_abi_name((enum blkif_abi)vbd->connection.abi));
     report_put_number(&ring, "order", vbd->connection.ring_order);
-    report_put_number(&ring, "event_channel", vbd->connection.event_channel);
-    report_put_number(&ring, "slots", counters->slots);
-    report_put_number(&ring, "in_flight", counters->in_flight);
-    report_put_number(&ring, "req_prod", counters->req_prod);
-    report_put_number(&ring, "req_cons", counters->req_cons);
-    report_put_number(&ring, "rsp_prod", counters->rsp_prod);
-    report_put_number(&ring, "req_event", counters->req_event);
-    report_put_number(&ring, "rsp_event", counters->rsp_event);
+    report_put_number(&ring, "slots", total->slots);
+    report_put_number(&ring, "in_flight", total->in_flight);
     return ring;
 }
 
@@ -92,7 +122,7 @@ static json_t *report_operations(const uint64_t values[BLKBACK_COUNTED_OPS])
     return operations;
 }
 
-static json_t *report_errors(const struct blkback_counters *counters)
+static json_t *report_errors(const struct blkback_queue_counters *counters)
 {
     json_t *errors = json_object();
 
@@ -101,7 +131,7 @@ static json_t *report_errors(const struct blkback_counters *counters)
     return errors;
 }
 
-static json_t *report_polls(const struct blkback_counters *counters)
+static json_t *report_polls(const struct blkback_queue_counters *counters)
 {
     json_t *polls = json_object();
 
@@ -110,7 +140,7 @@ static json_t *report_polls(const struct blkback_counters *counters)
     return polls;
 }
 
-static json_t *report_grants(const struct vbd *vbd, const struct blkback_counters *counters)
+static json_t *report_grants(const struct vbd *vbd, const struct blkback_queue_counters *counters)
 {
     json_t *grants = json_object();
 
@@ -120,7 +150,7 @@ static json_t *report_grants(const struct vbd *vbd, const struct blkback_counter
     return grants;
 }
 
-static json_t *report_indirect(const struct vbd *vbd, const struct blkback_counters *counters)
+static json_t *report_indirect(const struct vbd *vbd, const struct blkback_queue_counters *counters)
 {
     json_t *indirect = json_object();
 
@@ -129,14 +159,49 @@ static json_t *report_indirect(const struct vbd *vbd, const struct blkback_count
     return indirect;
 }
 
+static json_t *report_queue(const struct vbd *vbd, unsigned index, const struct blkback_queue_counters *counters)
+{
+    json_t *queue = json_object();
+
+    report_put_number(&queue, "event_channel", vbd->connection.queues[index].event_channel);
+    report_put_number(&queue, "slots", counters->slots);
+    report_put_number(&queue, "in_flight", counters->in_flight);
+    report_put_number(&queue, "req_prod", counters->req_prod);
+    report_put_number(&queue, "req_cons", counters->req_cons);
+    report_put_number(&queue, "rsp_prod", counters->rsp_prod);
+    report_put_number(&queue, "req_event", counters->req_event);
+    report_put_number(&queue, "rsp_event", counters->rsp_event);
+    report_put(&queue, "requests", report_operations(counters->requests));
+    report_put(&queue, "indirect", report_indirect(vbd, counters));
+    report_put(&queue, "bytes", report_operations(counters->bytes));
+    report_put(&queue, "errors", report_errors(counters));
+    report_put_number(&queue, "replayed", counters->replayed);
+    report_put_number(&queue, "events", counters->events);
+    report_put_number(&queue, "notifications", counters->notifications);
+    report_put(&queue, "polls", report_polls(counters));
+    report_put(&queue, "grants", report_grants(vbd, counters));
+    return queue;
+}
+
+static json_t *report_queues(const struct vbd *vbd, const struct blkback_counters *counters)
+{
+    json_t *queues = json_array();
+
+    for (uint32_t i = 0; has_rings(&vbd->device) && i < vbd->connection.queue_count; i++)
+        json_array_append_new(queues, report_queue(vbd, i, &counters->queues[i]));
+    return queues;
+}
+
 json_t *report_vbd(const struct device *device)
 {
     const struct vbd *vbd = vbd_of_const(device);
     const struct disk_kind *kind = vbd->image.source.kind;
     struct blkback_counters counters;
+    struct blkback_queue_counters total;
     json_t *report = json_object();
 
     read_counters(device, &counters);
+    total_counters(device, &total);
     report_put_number(&report, "domid", device->guest->domid);
     report_put_number(&report, "devid", device->devid);
     report_put_text(&report, "name", vbd->image.vdev);
@@ -152,17 +217,18 @@ json_t *report_vbd(const struct device *device)
     report_put_text(&report, "front_state", xenbus_state_name(device_front_state(device)));
     report_put_text(&report, "activity", device_activity(device));
     report_put_text(&report, "last_error", device_last_error(device));
-    report_put(&report, "ring", report_ring(vbd, &counters));
-    report_put(&report, "requests", report_operations(counters.requests));
-    report_put(&report, "indirect", report_indirect(vbd, &counters));
-    report_put(&report, "bytes", report_operations(counters.bytes));
-    report_put(&report, "errors", report_errors(&counters));
-    report_put_number(&report, "replayed", counters.replayed);
-    report_put_number(&report, "events", counters.events);
-    report_put_number(&report, "notifications", counters.notifications);
-    report_put(&report, "polls", report_polls(&counters));
-    report_put(&report, "grants", report_grants(vbd, &counters));
-    report_put(&report, "throttle", limits_report(vbd, &counters));
+    report_put(&report, "ring", report_ring(vbd, &total));
+    report_put(&report, "queues", report_queues(vbd, &counters));
+    report_put(&report, "requests", report_operations(total.requests));
+    report_put(&report, "indirect", report_indirect(vbd, &total));
+    report_put(&report, "bytes", report_operations(total.bytes));
+    report_put(&report, "errors", report_errors(&total));
+    report_put_number(&report, "replayed", total.replayed);
+    report_put_number(&report, "events", total.events);
+    report_put_number(&report, "notifications", total.notifications);
+    report_put(&report, "polls", report_polls(&total));
+    report_put(&report, "grants", report_grants(vbd, &total));
+    report_put(&report, "throttle", limits_report(vbd, &total));
     report_put_number(&report, "recovery_ns", counters.recovery_ns);
     report_put(&report, "worker", report_worker(device));
     report_put(&report, "crash", report_crash(device, vbd->suspects.count, report_suspects(&vbd->suspects)));
@@ -172,11 +238,27 @@ json_t *report_vbd(const struct device *device)
 
 /* ---- Metrics. -------------------------------------------------------------------------------------------------------------------- */
 
-static void sample_requests(struct evbuffer *out, const struct device *device, const char *name)
+/* Of each queue of the connection. */
+static void sample_queues(struct evbuffer *out, const struct device *device, const char *name)
 {
     struct blkback_counters counters;
 
     read_counters(device, &counters);
+    for (uint32_t i = 0; has_rings(device) && i < vbd_of_const(device)->connection.queue_count; i++)
+        for (int op = 0; op < BLKBACK_COUNTED_OPS; op++) {
+            char queue[16];
+            snprintf(queue, sizeof(queue), "%u", i);
+            const char *const labels[] = {"device", name, "queue", queue, "operation", op_names[op], NULL};
+            control_metric_sample(out, "ringback_blkback_queue_requests_total", labels,
+                                  counters.queues[i].requests[op]);
+        }
+}
+
+static void sample_requests(struct evbuffer *out, const struct device *device, const char *name)
+{
+    struct blkback_queue_counters counters;
+
+    total_counters(device, &counters);
     for (int op = 0; op < BLKBACK_COUNTED_OPS; op++) {
         const char *const labels[] = {"device", name, "operation", op_names[op], NULL};
         control_metric_sample(out, "ringback_blkback_requests_total", labels, counters.requests[op]);
@@ -185,9 +267,9 @@ static void sample_requests(struct evbuffer *out, const struct device *device, c
 
 static void sample_bytes(struct evbuffer *out, const struct device *device, const char *name)
 {
-    struct blkback_counters counters;
+    struct blkback_queue_counters counters;
 
-    read_counters(device, &counters);
+    total_counters(device, &counters);
     for (int op = 0; op < BLKBACK_COUNTED_OPS; op++) {
         const char *const labels[] = {"device", name, "operation", op_names[op], NULL};
         control_metric_sample(out, "ringback_blkback_bytes_total", labels, counters.bytes[op]);
@@ -196,9 +278,9 @@ static void sample_bytes(struct evbuffer *out, const struct device *device, cons
 
 static void sample_faults(struct evbuffer *out, const struct device *device, const char *name)
 {
-    struct blkback_counters counters;
+    struct blkback_queue_counters counters;
 
-    read_counters(device, &counters);
+    total_counters(device, &counters);
     for (int fault = BLKIF_FAULT_NONE + 1; fault < BLKIF_FAULTS; fault++) {
         const char *const labels[] = {"device", name, "reason", blkif_fault_name((enum blkif_fault)fault), NULL};
         control_metric_sample(out, "ringback_blkback_faults_total", labels, counters.faults[fault]);
@@ -207,9 +289,9 @@ static void sample_faults(struct evbuffer *out, const struct device *device, con
 
 static void sample_polls(struct evbuffer *out, const struct device *device, const char *name)
 {
-    struct blkback_counters counters;
+    struct blkback_queue_counters counters;
 
-    read_counters(device, &counters);
+    total_counters(device, &counters);
     const char *const hit[] = {"device", name, "result", "hit", NULL};
     control_metric_sample(out, "ringback_blkback_polls_total", hit, counters.polls_hit);
     const char *const missed[] = {"device", name, "result", "missed", NULL};
@@ -219,45 +301,45 @@ static void sample_polls(struct evbuffer *out, const struct device *device, cons
 static void sample_mapped(struct evbuffer *out, const struct device *device, const char *name)
 {
     const char *const labels[] = {"device", name, NULL};
-    struct blkback_counters counters;
+    struct blkback_queue_counters counters;
 
-    read_counters(device, &counters);
+    total_counters(device, &counters);
     control_metric_sample(out, "ringback_blkback_grants_mapped", labels, counters.grants_mapped);
 }
 
 static void sample_requests_mapped(struct evbuffer *out, const struct device *device, const char *name)
 {
     const char *const labels[] = {"device", name, NULL};
-    struct blkback_counters counters;
+    struct blkback_queue_counters counters;
 
-    read_counters(device, &counters);
+    total_counters(device, &counters);
     control_metric_sample(out, "ringback_blkback_requests_mapped_total", labels, counters.requests_mapped);
 }
 
 static void sample_requests_indirect(struct evbuffer *out, const struct device *device, const char *name)
 {
     const char *const labels[] = {"device", name, NULL};
-    struct blkback_counters counters;
+    struct blkback_queue_counters counters;
 
-    read_counters(device, &counters);
+    total_counters(device, &counters);
     control_metric_sample(out, "ringback_blkback_requests_indirect_total", labels, counters.requests_indirect);
 }
 
 static void sample_throttled(struct evbuffer *out, const struct device *device, const char *name)
 {
     const char *const labels[] = {"device", name, NULL};
-    struct blkback_counters counters;
+    struct blkback_queue_counters counters;
 
-    read_counters(device, &counters);
+    total_counters(device, &counters);
     control_metric_sample(out, "ringback_blkback_throttled_total", labels, counters.throttled);
 }
 
 static void sample_throttled_ns(struct evbuffer *out, const struct device *device, const char *name)
 {
     const char *const labels[] = {"device", name, NULL};
-    struct blkback_counters counters;
+    struct blkback_queue_counters counters;
 
-    read_counters(device, &counters);
+    total_counters(device, &counters);
     control_metric_sample(out, "ringback_blkback_throttled_ns_total", labels, counters.throttled_ns);
 }
 
@@ -279,6 +361,8 @@ void report_metrics(struct evbuffer *out, const struct backend *backend)
 {
     control_metric_describe(out, "ringback_blkback_requests_total", "counter", "Requests accepted.");
     report_each_device(backend, out, sample_requests);
+    control_metric_describe(out, "ringback_blkback_queue_requests_total", "counter", "The same of each queue.");
+    report_each_device(backend, out, sample_queues);
     control_metric_describe(out, "ringback_blkback_bytes_total", "counter", "Bytes moved by completed requests.");
     report_each_device(backend, out, sample_bytes);
     control_metric_describe(out, "ringback_blkback_faults_total", "counter", "Requests refused or failed.");

@@ -48,6 +48,7 @@
 /* No disk is larger: offsets in bytes must fit 63 bits. */
 #define SECTORS_MAX ((uint64_t)INT64_MAX / DISK_SECTOR_SIZE)
 
+static_assert(BLKBACK_QUEUES_MAX <= BACKEND_RINGS_MAX, "each queue has a journal");
 static_assert(offsetof(struct vbd, device) == 0 && offsetof(struct blkback_message, head) == 0 &&
                   offsetof(struct blkback_connection, head) == 0,
               "what is generic comes first");
@@ -302,7 +303,8 @@ static int vbd_read_front(struct device *device, struct backend_connection *ret_
 {
     struct vbd *vbd = vbd_of(device);
     struct blkback_connection *connection = (struct blkback_connection *)ret_connection;
-    int err = frontend_read(device_store(device), xendev_backend_front(device->backend), connection, ret_error);
+    int err = frontend_read(device_store(device), xendev_backend_front(device->backend), offer_queues_max(vbd),
+                            connection, ret_error);
 
     if (err == 0 && connection->persistent != 0)
         connection->persistent = (uint32_t)vbd_daemon(vbd)->config.persistent_grants;
@@ -347,8 +349,9 @@ static unsigned vbd_rings(const struct backend_connection *connection, struct ri
 {
     const struct blkback_connection *own = (const struct blkback_connection *)connection;
 
-    ret_layouts[0] = blkif_layout((enum blkif_abi)own->abi, own->ring_order);
-    return 1;
+    for (uint32_t i = 0; i < own->queue_count; i++)
+        ret_layouts[i] = blkif_layout((enum blkif_abi)own->abi, own->ring_order);
+    return own->queue_count;
 }
 
 static int vbd_record(struct device *device, struct backend_connection *connection)
@@ -482,9 +485,9 @@ static int vbd_connected(struct device *device, const struct backend_head *messa
     (void)message;
     limits_served(vbd);
     if (err == 0)
-        log_info(&device->log, "connected: %s, %" PRIu64 " bytes%s, %u parents, ring of %u pages", vbd->image.spec,
-                 vbd->sectors * DISK_SECTOR_SIZE, vbd->image.read_only ? ", read-only" : "", vbd->chain.count,
-                 1u << vbd->connection.ring_order);
+        log_info(&device->log, "connected: %s, %" PRIu64 " bytes%s, %u parents, %" PRIu32 " queues, rings of %u pages",
+                 vbd->image.spec, vbd->sectors * DISK_SECTOR_SIZE, vbd->image.read_only ? ", read-only" : "",
+                 vbd->chain.count, vbd->connection.queue_count, 1u << vbd->connection.ring_order);
     return err;
 }
 

@@ -50,12 +50,6 @@ static const struct line disk_lines[] = {
     {"ring", "order", "ring.order", false},
     {"ring", "slots", "ring.slots", false},
     {"ring", "in flight", "ring.in_flight", false},
-    {"ring", "req_prod", "ring.req_prod", false},
-    {"ring", "req_cons", "ring.req_cons", false},
-    {"ring", "rsp_prod", "ring.rsp_prod", false},
-    {"ring", "req_event", "ring.req_event", false},
-    {"ring", "rsp_event", "ring.rsp_event", false},
-    {"ring", "event channel", "ring.event_channel", false},
     {"requests", "read", "requests.read", false},
     {"requests", "write", "requests.write", false},
     {"requests", "flush", "requests.flush", false},
@@ -90,6 +84,31 @@ static void render_parents(const json_t *parents, FILE *stream)
         fputs("  ", stream);
         render_value(path, stream);
         fputc('\n', stream);
+    }
+}
+
+static const struct line queue_lines[] = {
+    {"", "event channel", "event_channel", false}, {"", "slots", "slots", false},
+    {"", "in flight", "in_flight", false},         {"", "req_prod", "req_prod", false},
+    {"", "req_cons", "req_cons", false},           {"", "rsp_prod", "rsp_prod", false},
+    {"", "req_event", "req_event", false},         {"", "rsp_event", "rsp_event", false},
+    {"", "read", "requests.read", false},          {"", "write", "requests.write", false},
+    {"", "flush", "requests.flush", false},        {"", "indirect", "indirect.requests", false},
+    {"", "bytes read", "bytes.read", true},        {"", "bytes written", "bytes.write", true},
+    {"", "replayed", "replayed", false},           {"", "events", "events", false},
+    {"", "notifications", "notifications", false}, {"", "not copied", "grants.requests", false},
+    {"", "pages mapped", "grants.mapped", false},  {"", "polls hit", "polls.hit", false},
+    {"", "polls missed", "polls.missed", false},
+};
+
+static void render_queues(json_t *queues, FILE *stream)
+{
+    size_t index;
+    json_t *queue;
+    json_array_foreach(queues, index, queue)
+    {
+        fprintf(stream, "queue %zu\n", index);
+        render_lines(queue, queue_lines, sizeof(queue_lines) / sizeof(queue_lines[0]), stream);
     }
 }
 
@@ -140,6 +159,7 @@ void render_disk(const json_t *device, FILE *stream)
     render_device(device, stream);
     render_lines(device, disk_lines, sizeof(disk_lines) / sizeof(disk_lines[0]), stream);
     render_parents(json_object_get(device, "parents"), stream);
+    render_queues(json_object_get(device, "queues"), stream);
     render_worker(device, stream);
     render_counts("errors", json_object_get(device, "errors"), stream);
     render_parked(json_object_get(device, "parked"), stream);

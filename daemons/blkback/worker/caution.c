@@ -41,18 +41,20 @@ enum caution_verdict caution_ask(const struct caution_member *member)
     if (!member->suspicious)
         return CAUTION_WAIT;
     LIST_FOREACH (other, &member->caution->members, entry)
-        if (other->executing > 0)
+        if (other->executing > 0 || (other->suspicious && other->crashes < member->crashes))
             return CAUTION_WAIT;
     return CAUTION_ALONE;
 }
 
-void caution_update(struct caution_member *member, bool suspicious)
+void caution_update(struct caution_member *member, bool suspicious, unsigned crashes)
 {
     struct caution *caution = member->caution;
     bool ended = member->was_executing && member->executing == 0;
     bool cleared = member->suspicious && !suspicious;
+    bool behind = suspicious && crashes > member->crashes; /* others may go before it now */
 
-    if (caution->suspicious > 0 && (ended || cleared))
+    member->crashes = crashes;
+    if (caution->suspicious > 0 && (ended || cleared || behind))
         wake_others(member);
     caution->suspicious += suspicious;
     caution->suspicious -= member->suspicious;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A device is put together in the order disk, files, ring pages, queue, and taken apart so that the disk is idle before
- * the memory its requests use goes away: the queue stops, the disk closes (and waits), then the rest.
+ * A device is put together in the order disk, files, then the pages and the queue of each ring, and taken apart so that the disk is idle before
+ * the memory its requests use goes away: the queues stop, the disk closes (and waits), then the rest. When one queue cannot go on, none does.
  */
 #include "device.h"
 
@@ -18,6 +18,7 @@
 #include <ring/back.h>
 #include <xendev/grant.h>
 
+#include "drive.h"
 #include "queue.h"
 #include "throttle.h"
 
@@ -28,12 +29,14 @@ struct device {
     int images[1 + BLKBACK_PARENTS_MAX]; /* copies of the disk's descriptors, for a new supervisor */
     unsigned image_count;
     struct disk *disk;
-    void *journal;
-    size_t journal_size;
+    struct drive drive;  /* the disk, as the queues use it */
+    uint8_t *journals;   /* one after the other, */
+    size_t journal_size; /* of so many bytes each */
     struct blkback_counters *counters;
-    void *ring_pages;
     struct throttle throttle;
-    struct queue *queue;
+    void *ring_pages[BLKBACK_QUEUES_MAX];
+    struct queue *queues[BLKBACK_QUEUES_MAX];
+    unsigned undrained; /* queues, while it drains */
 };
 
 static int open_disk(const struct device_host *host, const struct blkback_image *image, bool read_only, int fd,
@@ -97,37 +100,60 @@ int device_check(const struct device_host *host, const struct blkback_check *che
 
 _Static_assert(sizeof(struct disk_error) >= BACKEND_REASON_SIZE, "room for a reason");
 
+/* Ring, pages and requests in flight of queues that this connection has not are none. */
+static void take_counters(struct device *device)
+{
+    struct blkback_counters *counters = device->counters;
+
+    counters->magic = BLKBACK_COUNTERS_MAGIC;
+    counters->version = BLKBACK_COUNTERS_VERSION;
+    for (unsigned i = device->connection.queue_count; i < BLKBACK_QUEUES_MAX; i++)
+        counters->queues[i].grants_mapped = counters->queues[i].in_flight = counters->queues[i].slots = 0;
+}
+
 static int map_files(struct device *device, const struct device_files *files, struct disk_error *ret_error)
 {
     struct ring_layout layout = blkif_layout((enum blkif_abi)device->connection.abi, device->connection.ring_order);
 
     device->journal_size = ring_journal_size(&layout);
-    device->journal = worker_map(files->journal, device->journal_size, "journal", ret_error->text);
+    device->journals =
+        worker_map(files->journal, device->connection.queue_count * device->journal_size, "journal", ret_error->text);
     device->counters = worker_map(files->counters, sizeof *device->counters, "counters", ret_error->text);
-    if (!device->journal || !device->counters)
+    if (!device->journals || !device->counters)
         return -EIO;
-    device->counters->magic = BLKBACK_COUNTERS_MAGIC;
-    device->counters->version = BLKBACK_COUNTERS_VERSION;
+    take_counters(device);
     return 0;
 }
 
-static int map_ring(struct device *device, struct disk_error *ret_error)
+static int map_ring(struct device *device, unsigned index, struct disk_error *ret_error)
 {
+    const struct blkback_queue *queue = &device->connection.queues[index];
     unsigned pages = 1u << device->connection.ring_order;
-    int result = xendev_grants_map(device->host->grants, device->host->domid, device->connection.ring_refs, pages,
-                                   &device->ring_pages);
+    int result = xendev_grants_map(device->host->grants, device->host->domid, queue->ring_refs, pages,
+                                   &device->ring_pages[index]);
 
     if (result < 0)
         snprintf(ret_error->text, sizeof ret_error->text,
-                 "its ring of %u pages (first grant reference %u) cannot be mapped: %s", pages,
-                 device->connection.ring_refs[0], strerrordesc_np(-result));
+                 "the ring of %u pages of queue %u (first grant reference %u) cannot be mapped: %s", pages, index,
+                 queue->ring_refs[0], strerrordesc_np(-result));
     return result;
+}
+
+/* ---- What the queues tell. ------------------------------------------------------------------------------------------- */
+
+static void stop(struct device *device)
+{
+    drive_stop(&device->drive);
+    for (unsigned i = 0; i < device->connection.queue_count; i++)
+        if (device->queues[i])
+            queue_stop(device->queues[i]);
 }
 
 static void on_queue_failed(void *arg, const char *reason)
 {
     struct device *device = arg;
 
+    stop(device);
     device->host->failed(device->devid, reason);
 }
 
@@ -135,36 +161,42 @@ static void on_queue_drained(void *arg)
 {
     struct device *device = arg;
 
-    device->host->drained(device->devid);
+    if (--device->undrained == 0)
+        device->host->drained(device->devid);
 }
 
 static void on_queue_parked(void *arg, const struct blkback_request *request)
 {
     struct device *device = arg;
 
+    stop(device);
     device->host->parked(device->devid, request);
 }
 
-static int open_queue(struct device *device, const struct blkback_order *order, struct disk_error *ret_error)
+/* ---- Open and close. ------------------------------------------------------------------------------------------------- */
+
+static int open_queue(struct device *device, unsigned index, const struct blkback_order *order,
+                      struct disk_error *ret_error)
 {
-    const struct blkback_connection *connection = &device->connection;
-    struct queue_params params = {
+    const struct blkback_connection *connection = &order->connection;
+    const struct queue_params params = {
         .base = device->host->base,
         .spin = device->host->spin,
         .events = device->host->events,
         .grants = device->host->grants,
-        .disk = device->disk,
-        .counters = device->counters,
+        .drive = &device->drive,
+        .counters = &device->counters->queues[index],
+        .index = index,
         .caution = device->host->caution,
         .throttle = &device->throttle,
         .domid = device->host->domid,
-        .event_channel = connection->event_channel,
+        .event_channel = connection->queues[index].event_channel,
         .abi = (enum blkif_abi)connection->abi,
         .ring_order = connection->ring_order,
         .persistent = device->host->may_map ? connection->persistent : 0,
         .indirect = connection->indirect_segments,
-        .ring_pages = device->ring_pages,
-        .journal = device->journal,
+        .ring_pages = device->ring_pages[index],
+        .journal = device->journals + index * device->journal_size,
         .journal_size = device->journal_size,
         .generation = connection->generation,
         .recover = order->recover != 0,
@@ -178,7 +210,21 @@ static int open_queue(struct device *device, const struct blkback_order *order, 
         .arg = device,
     };
 
-    return queue_open(&params, &device->queue, ret_error);
+    return queue_open(&params, &device->queues[index], ret_error);
+}
+
+static int open_queues(struct device *device, const struct blkback_order *order, struct disk_error *ret_error)
+{
+    int result = drive_init(&device->drive, device->host->base, device->disk);
+
+    if (result < 0)
+        snprintf(ret_error->text, sizeof ret_error->text, "out of memory");
+    for (unsigned i = 0; result == 0 && i < order->connection.queue_count; i++) {
+        result = map_ring(device, i, ret_error);
+        if (result == 0)
+            result = open_queue(device, i, order, ret_error);
+    }
+    return result;
 }
 
 static void close_files(const struct device_files *files)
@@ -208,7 +254,8 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
 {
     const struct blkback_connection *connection = &order->connection;
     uint64_t started = clock_now_ns();
-    unsigned depth = blkif_layout((enum blkif_abi)connection->abi, connection->ring_order).slots;
+    unsigned depth =
+        blkif_layout((enum blkif_abi)connection->abi, connection->ring_order).slots * connection->queue_count;
 
     struct device *device = calloc(1, sizeof *device);
     if (!device) {
@@ -236,9 +283,7 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
     close(files->journal);
     close(files->counters);
     if (result == 0)
-        result = map_ring(device, ret_error);
-    if (result == 0)
-        result = open_queue(device, order, ret_error);
+        result = open_queues(device, order, ret_error);
     if (result < 0) {
         device_close(device, true);
         return result;
@@ -251,12 +296,15 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
 
 void device_drain(struct device *device)
 {
-    queue_drain(device->queue);
+    device->undrained = device->connection.queue_count;
+    for (unsigned i = 0; i < device->connection.queue_count; i++)
+        queue_drain(device->queues[i]);
 }
 
 void device_undrain(struct device *device)
 {
-    queue_undrain(device->queue);
+    for (unsigned i = 0; i < device->connection.queue_count; i++)
+        queue_undrain(device->queues[i]);
 }
 
 void device_throttle(struct device *device, const struct blkback_limits *limits)
@@ -277,26 +325,32 @@ unsigned device_images(const struct device *device, int ret_fds[1 + BLKBACK_PARE
 
 void device_suspects(const struct device *device, struct blkback_suspects *ret_suspects)
 {
-    queue_suspects(device->queue, ret_suspects);
+    ret_suspects->count = ret_suspects->told = 0;
+    for (unsigned i = 0; i < device->connection.queue_count; i++)
+        queue_suspects(device->queues[i], ret_suspects);
 }
 
 void device_close(struct device *device, bool recoverable)
 {
     if (!device)
         return;
-    if (device->queue) {
-        queue_stop(device->queue);
-        if (!recoverable)
-            ring_journal_retire(device->journal, device->journal_size);
+    const unsigned queues = device->connection.queue_count;
+
+    stop(device);
+    if (device->journals && !recoverable) {
+        for (unsigned i = 0; i < queues; i++)
+            ring_journal_retire(device->journals + i * device->journal_size, device->journal_size);
     }
     disk_close(device->disk);
     for (unsigned i = 0; i < device->image_count; i++)
         close(device->images[i]);
-    queue_close(device->queue);
-    if (device->ring_pages)
-        xendev_grants_unmap(device->host->grants, device->ring_pages, 1u << device->connection.ring_order);
-    if (device->journal)
-        munmap(device->journal, device->journal_size);
+    for (unsigned i = 0; i < queues; i++) {
+        queue_close(device->queues[i]);
+        if (device->ring_pages[i])
+            xendev_grants_unmap(device->host->grants, device->ring_pages[i], 1u << device->connection.ring_order);
+    }
+    if (device->journals)
+        munmap(device->journals, queues * device->journal_size);
     if (device->counters)
         munmap(device->counters, sizeof *device->counters);
     free(device);

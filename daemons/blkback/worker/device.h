@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A worker's view of one device: the files it was given, its disk, its ring.
+ * A worker's view of one device: the files it was given, its disk, its rings.
  */
 #ifndef BLKBACK_WORKER_DEVICE_H
 #define BLKBACK_WORKER_DEVICE_H

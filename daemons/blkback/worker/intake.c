@@ -106,14 +106,14 @@ static void check(struct intake *intake, const struct arrival *arrival)
     if (slot->fault != BLKIF_FAULT_NONE)
         return;
 
-    slot->io.op = disk_op_of(slot->job.code);
+    slot->drive.io.op = disk_op_of(slot->job.code);
     if (!arrival->replayed) {
-        intake->counters->requests[slot->io.op]++;
+        intake->counters->requests[slot->drive.io.op]++;
         intake->counters->requests_indirect += list != NULL;
     }
-    slot->io.offset = slot->io.op == DISK_FLUSH ? 0 : slot->job.offset;
+    slot->drive.io.offset = slot->drive.io.op == DISK_FLUSH ? 0 : slot->job.offset;
     slot->data.extent_count = slot->job.extent_count;
-    slot->empty = slot->io.op == DISK_DISCARD && !discard_begin(&slot->job, &slot->io);
+    slot->empty = slot->drive.io.op == DISK_DISCARD && !discard_begin(&slot->job, &slot->drive.io);
 }
 
 /* Returns false when it has to wait. */
@@ -121,8 +121,8 @@ static bool bind(struct intake *intake, struct slot *slot)
 {
     if (!memory_bind(intake->memory, (unsigned)(slot - intake->slots), &slot->data))
         return false;
-    slot->io.iov = slot->data.iov;
-    slot->io.iov_count = slot->data.iov_count;
+    slot->drive.io.iov = slot->data.iov;
+    slot->drive.io.iov_count = slot->data.iov_count;
     return true;
 }
 

@@ -14,10 +14,10 @@
 #include <stdint.h>
 #include <sys/queue.h>
 
-#include <disk/disk.h>
 #include <ring/blkif.h>
 
 #include "../counters.h"
+#include "drive.h"
 #include "memory.h"
 
 #define INTAKE_MAX 16u /* requests of a batch */
@@ -26,7 +26,7 @@ struct ring_request;
 
 /* One request in progress. */
 struct slot {
-    struct disk_io io;
+    struct drive_io drive;
     uint64_t id;
     uint8_t response_code;
     enum blkif_fault fault; /* why it is refused */
@@ -47,7 +47,7 @@ struct arrival {
 struct intake {
     enum blkif_abi abi;
     struct blkif_limits limits;
-    struct blkback_counters *counters;
+    struct blkback_queue_counters *counters;
     struct memory *memory;
     struct slot *slots; /* by the request's index */
     /* ---- */

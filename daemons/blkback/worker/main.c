@@ -149,7 +149,8 @@ static int connect_device(const struct backend_head *head, const int *fds, void 
     struct device *device;
 
     if (connection->version != BLKBACK_CONNECTION_VERSION || connection->abi >= BLKIF_ABIS ||
-        connection->ring_order > BLKIF_RING_ORDER_MAX || connection->indirect_segments > BLKIF_INDIRECT_SEGMENTS)
+        connection->ring_order > BLKIF_RING_ORDER_MAX || connection->queue_count == 0 ||
+        connection->queue_count > BLKBACK_QUEUES_MAX || connection->indirect_segments > BLKIF_INDIRECT_SEGMENTS)
         worker_die("the supervisor asked for an impossible connection", EPROTO);
     int result = device_open(&host, head->devid, order, &files, &device, &error);
     if (result < 0) {

@@ -22,7 +22,7 @@ struct xendev_grants;
 struct memory_params {
     struct event_base *base;
     struct xendev_grants *grants;
-    struct blkback_counters *counters;
+    struct blkback_queue_counters *counters;
     uint32_t domid;
     unsigned slots;      /* requests at once */
     unsigned batch;      /* most in one memory_fetch_lists() */

@@ -4,12 +4,12 @@
  *
  * One turn moves a batch through the whole path, each step one function on private memory:
  *
- *     take -> accept (intake.h: decode, validate, bind to memory) -> fetch what is to be written from the guest -> disk_submit
- *     disk_reap -> deliver what was read to the guest -> answer -> publish
+ *     take -> accept (intake.h: decode, validate, bind to memory) -> fetch what is to be written from the guest -> drive_submit
+ *     drive_reap -> deliver what was read to the guest -> answer -> publish
  *
  * A request lives in the slot of the same index as its journal entry, from accept to answer; so the ring bounds everything.
  * Where its data is, and whether fetching and delivering it is any work, is for memory.h. Disks that complete within
- * disk_submit() are reaped in the same turn; the others make the disk's descriptor readable.
+ * disk_submit() are reaped in the same turn; of the others the drive tells (drive.h), which all queues of a disk share.
  *
  * Idle: when a turn finds nothing, the ring is watched for a while (spin.h): then the guest need not send an event for
  * its next request. Else it sleeps.
@@ -29,6 +29,7 @@
 #include "queue.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -43,6 +44,7 @@
 #include "caution.h"
 #include "describe.h"
 #include "discard.h"
+#include "drive.h"
 #include "intake.h"
 #include "memory.h"
 #include "throttle.h"
@@ -54,9 +56,9 @@ struct queue {
     struct queue_params params;
     struct ring_back ring;
     struct xendev_channel *channel;
-    struct event *disk_event; /* the disk's descriptor, when it has one */
-    struct event *again;      /* fires at once, after the others had their turn */
-    struct spin_watch watch;  /* while idle and not asleep */
+    struct drive_user user;
+    struct event *again;     /* fires at once, after the others had their turn */
+    struct spin_watch watch; /* while idle and not asleep */
     struct caution_member caution;
     struct throttle_gate gate; /* new requests pass it */
     bool alone;                /* what is in progress was begun alone */
@@ -72,7 +74,7 @@ struct queue {
 
 static struct slot *slot_of_io(struct disk_io *io)
 {
-    return (struct slot *)((char *)io - offsetof(struct slot, io));
+    return (struct slot *)((char *)io - offsetof(struct slot, drive.io));
 }
 
 static void answer(struct queue *queue, struct slot *slot, enum blkif_fault fault)
@@ -134,7 +136,7 @@ static unsigned fetch(struct queue *queue, struct slot **batch, unsigned count)
     unsigned write_count = 0, kept = 0;
 
     for (unsigned i = 0; i < count; i++) {
-        if (batch[i]->io.op == DISK_WRITE)
+        if (batch[i]->drive.io.op == DISK_WRITE)
             writes[write_count++] = &batch[i]->data;
     }
     memory_fetch(queue->memory, writes, write_count);
@@ -172,9 +174,9 @@ static int start_requests(struct queue *queue, unsigned most)
     count = settle(queue, batch, count);
     count = fetch(queue, batch, count);
     for (unsigned i = 0; i < count; i++)
-        ios[i] = &batch[i]->io;
+        ios[i] = &batch[i]->drive.io;
     if (count > 0)
-        disk_submit(queue->params.disk, ios, count);
+        drive_submit(&queue->user, ios, count);
     return (int)taken;
 }
 
@@ -192,11 +194,11 @@ static void run_soon(struct queue *queue)
 /* Goes on with a discard of which a piece is done. Returns false when that was all. */
 static bool discard_on(struct queue *queue, struct slot *slot)
 {
-    struct disk_io *io = &slot->io;
+    struct disk_io *io = &slot->drive.io;
 
     if (io->op != DISK_DISCARD || io->result != 0 || !discard_next(&slot->job, io))
         return false;
-    disk_submit(queue->params.disk, &io, 1);
+    drive_submit(&queue->user, &io, 1);
     run_soon(queue); /* a disk without a descriptor has done it by now */
     return true;
 }
@@ -235,7 +237,7 @@ static unsigned finish_requests(struct queue *queue)
     unsigned count, finished = 0;
 
     do {
-        count = disk_reap(queue->params.disk, ios, BATCH_MAX);
+        count = drive_reap(&queue->user, ios, BATCH_MAX);
         deliver(queue, ios, count);
         finished += count;
     } while (count == BATCH_MAX);
@@ -254,7 +256,7 @@ static void publish(struct queue *queue)
 
 static void note_indices(struct queue *queue)
 {
-    struct blkback_counters *counters = queue->params.counters;
+    struct blkback_queue_counters *counters = queue->params.counters;
     struct ring_indices indices;
 
     ring_back_indices(&queue->ring, &indices);
@@ -273,8 +275,6 @@ void queue_stop(struct queue *queue)
     throttle_gate_close(&queue->gate);
     event_del(queue->again);
     spin_stop(&queue->watch);
-    if (queue->disk_event)
-        event_del(queue->disk_event);
 }
 
 static void fail(struct queue *queue)
@@ -284,20 +284,22 @@ static void fail(struct queue *queue)
 
     ring_back_indices(&queue->ring, &indices);
     snprintf(reason, sizeof reason,
-             "the guest's request producer %u is impossible: %u requests were read, %u answered, of a ring of %u",
-             indices.req_prod, indices.req_cons, indices.rsp_prod, queue->ring.layout.slots);
+             "the guest's request producer %u of queue %u is impossible: %u requests were read, %u answered, of a ring "
+             "of %u",
+             indices.req_prod, queue->params.index, indices.req_cons, indices.rsp_prod, queue->ring.layout.slots);
     queue_stop(queue);
     queue->params.failed(queue->params.arg, reason);
 }
 
-void queue_suspects(const struct queue *queue, struct blkback_suspects *ret_suspects)
+void queue_suspects(const struct queue *queue, struct blkback_suspects *suspects)
 {
     struct ring_request requests[BLKBACK_SUSPECTS_TOLD];
 
-    ret_suspects->count = ring_back_suspects(&queue->ring);
-    ret_suspects->told = ring_back_suspects_list(&queue->ring, requests, BLKBACK_SUSPECTS_TOLD);
-    for (uint32_t i = 0; i < ret_suspects->told; i++)
-        describe_request(queue->params.abi, &requests[i], &ret_suspects->requests[i]);
+    uint32_t told = ring_back_suspects_list(&queue->ring, requests, BLKBACK_SUSPECTS_TOLD - suspects->told);
+
+    suspects->count += ring_back_suspects(&queue->ring);
+    for (uint32_t i = 0; i < told; i++)
+        describe_request(queue->params.abi, &requests[i], &suspects->requests[suspects->told++]);
 }
 
 /* Stops when the next request is one that must not be executed again. */
@@ -333,6 +335,21 @@ static void finish_draining(struct queue *queue)
     queue->params.drained(queue->params.arg);
 }
 
+/* How many crashes the next request to be executed again has seen; UINT_MAX: there is none. */
+static unsigned next_crashes(struct queue *queue)
+{
+    struct ring_request request;
+
+    return ring_back_peek(&queue->ring, &request) == 1 ? request.crashes : UINT_MAX;
+}
+
+static void tell_caution(struct queue *queue)
+{
+    const bool suspicious = ring_back_suspects(&queue->ring) > 0 || (queue->alone && queue->caution.executing > 0);
+
+    caution_update(&queue->caution, suspicious, suspicious ? next_crashes(queue) : UINT_MAX);
+}
+
 /* What became of a turn. */
 enum turn {
     TURN_IDLE, /* there was nothing to do */
@@ -358,8 +375,7 @@ static enum turn turn(struct queue *queue)
     }
     unsigned finished = finish_requests(queue);
     publish(queue);
-    caution_update(&queue->caution,
-                   ring_back_suspects(&queue->ring) > 0 || (queue->alone && queue->caution.executing > 0));
+    tell_caution(queue);
     const bool busy = taken > 0 || finished > 0, held = !busy && !queue->draining && queue->gate.wait_ns > 0;
     if ((busy || held) && spin_busy(&queue->watch))
         queue->params.counters->polls_hit++;
@@ -465,6 +481,14 @@ static void wake(void *arg)
     run_soon(arg);
 }
 
+static void on_ready(void *arg)
+{
+    struct queue *queue = arg;
+
+    if (!queue->stopped)
+        run(queue);
+}
+
 static int allocate(struct queue *queue, uint32_t slots)
 {
     const struct queue_params *params = &queue->params;
@@ -484,18 +508,7 @@ static int allocate(struct queue *queue, uint32_t slots)
     if (!queue->slots || !queue->again)
         return -ENOMEM;
     int result = throttle_gate_open(&queue->gate, params->throttle, params->base);
-    if (result == 0)
-        result = memory_open(&memory, &queue->memory);
-    if (result < 0)
-        return result;
-
-    int disk = disk_fd(queue->params.disk);
-    if (disk >= 0) {
-        queue->disk_event = event_new(queue->params.base, disk, EV_READ | EV_PERSIST, on_again, queue);
-        if (!queue->disk_event || event_add(queue->disk_event, NULL) != 0)
-            return -ENOMEM;
-    }
-    return 0;
+    return result < 0 ? result : memory_open(&memory, &queue->memory);
 }
 
 static int take_ring(struct queue *queue, const struct ring_layout *layout)
@@ -522,7 +535,7 @@ int queue_open(const struct queue_params *params, struct queue **ret_queue, stru
     queue->params = *params;
     queue->gate = (struct throttle_gate){.counters = params->counters, .abi = params->abi, .wake = wake, .arg = queue};
     queue->watch = (struct spin_watch){.spin = params->spin, .look = on_look, .give_up = on_give_up, .arg = queue};
-    disk_get_info(params->disk, &info);
+    disk_get_info(params->drive->disk, &info);
     params->counters->slots = layout.slots;
     intake_init(&queue->intake);
 
@@ -554,15 +567,17 @@ int queue_open(const struct queue_params *params, struct queue **ret_queue, stru
         xendev_channel_notify(queue->channel);
     if (params->recover && params->pardon)
         ring_back_pardon(&queue->ring);
+    queue->user = (struct drive_user){.ready = on_ready, .wake = wake, .arg = queue};
+    drive_join(params->drive, &queue->user);
     queue->caution.wake = wake;
     queue->caution.arg = queue;
     caution_join(params->caution, &queue->caution);
-    caution_update(&queue->caution, ring_back_suspects(&queue->ring) > 0);
+    tell_caution(queue);
     *ret_queue = queue;
     return 0;
 
 failed:
-    snprintf(ret_error->text, sizeof ret_error->text, "ring of %u pages, event channel %u: %s",
+    snprintf(ret_error->text, sizeof ret_error->text, "queue %u: ring of %u pages, event channel %u: %s", params->index,
              1u << params->ring_order, params->event_channel,
              result == -EPROTO ? "its indices are impossible" : strerrordesc_np(-result));
     queue_close(queue);
@@ -577,8 +592,7 @@ void queue_close(struct queue *queue)
     caution_leave(&queue->caution);
     throttle_gate_close(&queue->gate);
     xendev_channel_close(queue->channel);
-    if (queue->disk_event)
-        event_free(queue->disk_event);
+    drive_leave(&queue->user);
     if (queue->again)
         event_free(queue->again);
     memory_close(queue->memory);

@@ -16,6 +16,7 @@
 #include "../protocol.h"
 
 struct caution;
+struct drive;
 struct event_base;
 struct spin;
 struct throttle;
@@ -31,8 +32,9 @@ struct queue_params {
     struct spin *spin;
     struct xendev_events *events;
     struct xendev_grants *grants;
-    struct disk *disk;
-    struct blkback_counters *counters;
+    struct drive *drive; /* of all queues of the disk */
+    struct blkback_queue_counters *counters;
+    unsigned index;            /* among the queues of the disk */
     struct caution *caution;   /* of all queues of the process */
     struct throttle *throttle; /* of all queues of the disk */
     uint32_t domid;
@@ -62,8 +64,8 @@ struct queue_params {
  * `failed` or `parked`. Returns 0, or -errno with `ret_error` filled. */
 int queue_open(const struct queue_params *params, struct queue **ret_queue, struct disk_error *ret_error);
 
-/* Which requests it found that saw a crash. To be asked before the loop turns. */
-void queue_suspects(const struct queue *queue, struct blkback_suspects *ret_suspects);
+/* Adds which requests it found that saw a crash. To be asked before the loop turns. */
+void queue_suspects(const struct queue *queue, struct blkback_suspects *suspects);
 
 /* Stops serving: nothing is taken, answered or published any more. May be repeated. */
 void queue_stop(struct queue *queue);

@@ -35,7 +35,7 @@ struct throttle {
 struct throttle_gate {
     LIST_ENTRY(throttle_gate) entry; /* throttle->gates */
     struct throttle *throttle;       /* NULL: not open */
-    struct blkback_counters *counters;
+    struct blkback_queue_counters *counters;
     enum blkif_abi abi;
     void (*wake)(void *arg); /* it may have opened; does not re-enter */
     void *arg;

@@ -30,7 +30,7 @@ curl -s --unix-socket "$RUN/blkbackd.sock" http://localhost/metrics | grep ringb
 guest "$domain" hostile --count "${RINGBACK_HOSTILE_COUNT:-5000}" "$XVDA" event-storm
 expect "one watch a wait, with an event storm" true "$(polls_are_bounded)"
 guest_start "$domain" blk --requests 100 --read 0 --hold "$XVDA"
-wait_until "$LIMIT_REQUEST" "100 requests" disk_is "$domain/xvda" '.ring.in_flight == 0 and .ring.rsp_prod >= 100' true
+wait_until "$LIMIT_REQUEST" "100 requests" disk_is "$domain/xvda" '.ring.in_flight == 0 and .queues[0].rsp_prod >= 100' true
 sleep 0.5
 before=$(polls)
 sleep 0.5

@@ -38,7 +38,7 @@ expect "references to keep mapped" "$before" "$(disk_field "$domain/xvda" .grant
 served=$(disk_field "$domain/xvda" .grants.requests)
 mapped_again() { [ "$(disk_field "$domain/xvda" .grants.requests)" -gt "$((served + 100))" ]; }
 wait_until "$LIMIT_REQUEST" "requests to be served from mapped pages" mapped_again
-expect "the version of the record" 2 "$(od -An -tu4 -N4 "$disk_dir/connection" | tr -d ' ')"
+expect "the version of the record" 3 "$(od -An -tu4 -N4 "$disk_dir/connection" | tr -d ' ')"
 [ -s "$disk_dir/image" ] || fail "the image is not recorded"
 expect "what was executed again" 0 "$(disk_field "$domain/xvda" .replayed)"
 wait_until "$LIMIT_REQUEST" "more requests to be served" has_served "$domain/xvda" "$(disk_field "$domain/xvda" .requests.read)"

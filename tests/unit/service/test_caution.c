@@ -17,6 +17,7 @@
 struct queue {
     struct caution_member member;
     unsigned suspects;
+    unsigned crashes;
     unsigned woken;
 };
 
@@ -46,7 +47,7 @@ static int setup(void **state)
 
 static void update(struct queue *queue)
 {
-    caution_update(&queue->member, queue->suspects > 0);
+    caution_update(&queue->member, queue->suspects > 0, queue->crashes);
 }
 
 static void without_suspects_nobody_waits(void **state)
@@ -111,6 +112,34 @@ static void suspects_of_two_queues_take_turns(void **state)
     assert_int_equal(caution_ask(&queues[0].member), CAUTION_WAIT);
 }
 
+static void the_fewest_crashes_go_first(void **state)
+{
+    (void)state;
+    queues[0].suspects = queues[1].suspects = queues[2].suspects = 2;
+    queues[0].crashes = 3;
+    queues[1].crashes = 1;
+    queues[2].crashes = 2;
+    for (unsigned i = 0; i < 3; i++)
+        update(&queues[i]);
+    assert_int_equal(caution_ask(&queues[0].member), CAUTION_WAIT);
+    assert_int_equal(caution_ask(&queues[1].member), CAUTION_ALONE);
+    assert_int_equal(caution_ask(&queues[2].member), CAUTION_WAIT);
+    /* Its next one saw as many as another's: either may go, and who waited is woken. */
+    queues[2].woken = 0;
+    queues[1].crashes = 2;
+    update(&queues[1]);
+    assert_true(queues[2].woken > 0);
+    assert_int_equal(caution_ask(&queues[0].member), CAUTION_WAIT);
+    assert_int_equal(caution_ask(&queues[1].member), CAUTION_ALONE);
+    assert_int_equal(caution_ask(&queues[2].member), CAUTION_ALONE);
+    queues[0].woken = 0;
+    queues[1].suspects = queues[2].suspects = 0;
+    update(&queues[1]);
+    caution_leave(&queues[2].member);
+    assert_true(queues[0].woken > 0);
+    assert_int_equal(caution_ask(&queues[0].member), CAUTION_ALONE);
+}
+
 static void who_leaves_holds_nobody_up(void **state)
 {
     (void)state;
@@ -135,6 +164,7 @@ int main(void)
         cmocka_unit_test_setup(without_suspects_nobody_waits, setup),
         cmocka_unit_test_setup(a_suspect_is_alone, setup),
         cmocka_unit_test_setup(suspects_of_two_queues_take_turns, setup),
+        cmocka_unit_test_setup(the_fewest_crashes_go_first, setup),
         cmocka_unit_test_setup(who_leaves_holds_nobody_up, setup),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

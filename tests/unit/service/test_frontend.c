@@ -64,7 +64,7 @@ int xendev_store_read_u32(struct xendev_store *store, xendev_txn txn, const char
 static int read_keys(const char *const *keys, struct blkback_connection *connection, struct backend_error *error)
 {
     table = keys;
-    return frontend_read(NULL, "/local/domain/3/device/vbd/51712", connection, error);
+    return frontend_read(NULL, "/local/domain/3/device/vbd/51712", 4, connection, error);
 }
 
 /* ---- What is understood. ------------------------------------------------------------------------------------------------------ */
@@ -80,8 +80,8 @@ static void linux_with_one_page(void **state)
     assert_int_equal(read_keys(keys, &connection, &error), 0);
     assert_int_equal(connection.version, BLKBACK_CONNECTION_VERSION);
     assert_int_equal(connection.ring_order, 0);
-    assert_int_equal(connection.ring_refs[0], 8);
-    assert_int_equal(connection.event_channel, 15);
+    assert_int_equal(connection.queues[0].ring_refs[0], 8);
+    assert_int_equal(connection.queues[0].event_channel, 15);
     assert_int_equal(connection.abi, BLKIF_ABI_X86_64);
     assert_int_equal(connection.persistent, 1);
     assert_int_equal(connection.generation, 0);
@@ -98,9 +98,9 @@ static void linux_with_four_pages(void **state)
     (void)state;
     assert_int_equal(read_keys(keys, &connection, &error), 0);
     assert_int_equal(connection.ring_order, 2);
-    assert_int_equal(connection.ring_refs[0], 8);
-    assert_int_equal(connection.ring_refs[1], 4294967295u);
-    assert_int_equal(connection.ring_refs[3], 9);
+    assert_int_equal(connection.queues[0].ring_refs[0], 8);
+    assert_int_equal(connection.queues[0].ring_refs[1], 4294967295u);
+    assert_int_equal(connection.queues[0].ring_refs[3], 9);
     assert_int_equal(connection.abi, BLKIF_ABI_X86_32);
 }
 
@@ -122,8 +122,49 @@ static void one_page_is_named_in_two_ways(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_int_equal(read_keys(cases[i].keys, &connection, &error), 0);
-        assert_int_equal(connection.ring_refs[0], cases[i].ref);
+        assert_int_equal(connection.queues[0].ring_refs[0], cases[i].ref);
     }
+}
+
+static void linux_with_two_queues(void **state)
+{
+    static const char *const keys[] = {"multi-queue-num-queues",
+                                       "2",
+                                       "ring-page-order",
+                                       "1",
+                                       "queue-0/ring-ref0",
+                                       "8",
+                                       "queue-0/ring-ref1",
+                                       "9",
+                                       "queue-0/event-channel",
+                                       "15",
+                                       "queue-1/ring-ref0",
+                                       "10",
+                                       "queue-1/ring-ref1",
+                                       "11",
+                                       "queue-1/event-channel",
+                                       "16",
+                                       "ring-ref",
+                                       "1",
+                                       "event-channel",
+                                       "5",
+                                       NULL};
+    static const char *const one[] = {"multi-queue-num-queues", "1", "ring-ref", "8", "event-channel", "15", NULL};
+    struct blkback_connection connection;
+    struct backend_error error;
+
+    (void)state;
+    assert_int_equal(read_keys(keys, &connection, &error), 0);
+    assert_int_equal(connection.queue_count, 2);
+    assert_int_equal(connection.ring_order, 1);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(connection.queues[i].ring_refs[0], 8 + 2 * i);
+        assert_int_equal(connection.queues[i].ring_refs[1], 9 + 2 * i);
+        assert_int_equal(connection.queues[i].event_channel, 15 + i);
+    }
+    assert_int_equal(read_keys(one, &connection, &error), 0);
+    assert_int_equal(connection.queue_count, 1);
+    assert_int_equal(connection.queues[0].ring_refs[0], 8);
 }
 
 static void without_protocol_x86_means_32_bits(void **state)
@@ -167,7 +208,7 @@ static void assert_refused(const char *const *keys, const char *named)
     assert_true(read_keys(keys, &connection, &error) < 0);
     assert_non_null(strstr(error.text, named));
     assert_int_equal(connection.version, 0x5a5a5a5a);
-    assert_int_equal(connection.ring_refs[0], 0x5a5a5a5a);
+    assert_int_equal(connection.queues[0].ring_refs[0], 0x5a5a5a5a);
 }
 
 static void hostile_numbers_are_refused(void **state)
@@ -197,6 +238,45 @@ static void hostile_numbers_are_refused(void **state)
     }
 }
 
+static void impossible_queues_are_refused(void **state)
+{
+    static const char *const counts[] = {"0", "5", "4294967295", "4294967296", "-1", "", "x"};
+    static const char *const cases[][4] = {
+        {"queue-1/ring-ref", "x", "queue-1/event-channel", "16"},
+        {"queue-1/ring-ref", "9", "queue-1/event-channel", "0"},
+        {"queue-1/ring-ref", "9", "event-channel", "16"},
+        {"ring-ref", "9", "queue-1/event-channel", "16"},
+        {"queue-1/ring-ref", "8", "queue-1/event-channel", "16"},
+        {"queue-1/ring-ref", "9", "queue-1/event-channel", "15"},
+    };
+    static const char *const named[] = {"queue-1/ring-ref is no number",
+                                        "queue-1/event-channel is impossible",
+                                        "queue-1/event-channel is missing",
+                                        "queue-1/ring-ref is missing",
+                                        "queue-1/ring has a page of another queue's",
+                                        "queue-1/event-channel is another queue's"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+        const char *const keys[] = {"multi-queue-num-queues", counts[i], "ring-ref", "1", "event-channel", "5", NULL};
+        assert_refused(keys, "multi-queue-num-queues");
+    }
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        const char *const keys[] = {"multi-queue-num-queues",
+                                    "2",
+                                    "queue-0/ring-ref",
+                                    "8",
+                                    "queue-0/event-channel",
+                                    "15",
+                                    cases[i][0],
+                                    cases[i][1],
+                                    cases[i][2],
+                                    cases[i][3],
+                                    NULL};
+        assert_refused(keys, named[i]);
+    }
+}
+
 static void impossible_orders_are_refused(void **state)
 {
     static const char *const orders[] = {"5", "31", "32", "33", "64", "4294967295"};
@@ -220,7 +300,7 @@ static void missing_keys_are_refused(void **state)
     (void)state;
     assert_refused(none, "ring-ref is missing");
     assert_refused(no_port, "event-channel is missing");
-    assert_refused(queues, "ring-ref is missing");
+    assert_refused(queues, "queue-0/event-channel is missing");
     assert_refused(gap, "ring-ref1 is missing");
 }
 
@@ -244,8 +324,10 @@ static void impossible_records_are_refused(void **state)
     const struct blkback_connection good = {.version = BLKBACK_CONNECTION_VERSION,
                                             .generation = 1,
                                             .ring_order = BLKIF_RING_ORDER_MAX,
+                                            .queue_count = BLKBACK_QUEUES_MAX,
+                                            .indirect_segments = BLKIF_INDIRECT_SEGMENTS,
                                             .image = {.kind = "raw"}};
-    struct blkback_connection bad[5];
+    struct blkback_connection bad[8];
 
     (void)state;
     assert_true(frontend_connection_is_valid(&good));
@@ -256,6 +338,9 @@ static void impossible_records_are_refused(void **state)
     bad[2].ring_order++;
     bad[3].abi = BLKIF_ABIS;
     memset(bad[4].image.kind, 'x', sizeof(bad[4].image.kind));
+    bad[5].queue_count++;
+    bad[6].queue_count = 0;
+    bad[7].indirect_segments++;
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
         assert_false(frontend_connection_is_valid(&bad[i]));
 }
@@ -265,10 +350,12 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(linux_with_one_page),
         cmocka_unit_test(linux_with_four_pages),
+        cmocka_unit_test(linux_with_two_queues),
         cmocka_unit_test(one_page_is_named_in_two_ways),
         cmocka_unit_test(without_protocol_x86_means_32_bits),
         cmocka_unit_test(anything_else_declines_persistent_grants),
         cmocka_unit_test(hostile_numbers_are_refused),
+        cmocka_unit_test(impossible_queues_are_refused),
         cmocka_unit_test(impossible_orders_are_refused),
         cmocka_unit_test(missing_keys_are_refused),
         cmocka_unit_test(impossible_channels_and_protocols_are_refused),

@@ -78,7 +78,7 @@ unsigned xendev_grants_copy(struct xendev_grants *grants, uint32_t domid, enum x
 #define SLOTS 32u
 
 static struct event_base *base;
-static struct blkback_counters counters;
+static struct blkback_queue_counters counters;
 static struct memory_data datas[SLOTS];
 
 static struct memory *open_memory(unsigned persistent)

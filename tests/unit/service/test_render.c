@@ -19,9 +19,9 @@ static const char device_text[] =
     "a.vhd\",\"parents\":[\"/srv/b.vhd\",\"/srv/c.raw\"],\"mode\":\"rw\",\"size\":67108864,\"sector_size\":512,"
     "\"physical_sector_size\":4096,\"state\":\"Connected\",\"front_state\":\"Connected\",\"activity\":\"connected\","
     "\"last_error\":null,"
-    "\"ring\":{\"protocol\":\"x86_64-abi\",\"order\":0,\"slots\":32,\"event_channel\":5,\"req_prod\":7,\"req_cons\":7,"
-    "\"rsp_prod\":6,\"req_event\":8,"
-    "\"rsp_event\":7,\"in_flight\":1},\"requests\":{\"read\":4,\"write\":2,\"flush\":1},\"bytes\":{\"read\":1536,"
+    "\"ring\":{\"protocol\":\"x86_64-abi\",\"order\":0,\"slots\":32,\"in_flight\":1},\"queues\":[{"
+    "\"event_channel\":5,\"req_prod\":7,\"requests\":{\"read\":3}},{\"event_channel\":6,\"req_prod\":17}],\"requests\":"
+    "{\"read\":4,\"write\":2,\"flush\":1},\"bytes\":{\"read\":1536,"
     "\"write\":8192,\"flush\":0},"
     "\"throttle\":{\"iops_total\":500,\"iops_total_max\":50,\"bps_total\":null,\"bps_total_max\":null,\"waits\":3,"
     "\"waited_ns\":1234567},"
@@ -73,7 +73,10 @@ static void a_device_is_told_whole(void **state)
                                         "  last error      -\n",
                                         "  size            64M (67108864 bytes)\n",
                                         "parents\n  /srv/b.vhd\n  /srv/c.raw\n",
+                                        "queue 0\n  event channel   5\n",
                                         "  req_prod        7\n",
+                                        "queue 1\n  event channel   6\n",
+                                        "  req_prod        17\n",
                                         "  replayed        1\n",
                                         "  polls missed    2\n",
                                         "limits\n  requests/s      500\n  at once         50\n  bytes/s         -\n",
