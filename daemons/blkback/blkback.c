@@ -13,6 +13,7 @@
 
 #include "limits.h"
 #include "mappings.h"
+#include "resize.h"
 #include "vbd.h"
 
 static int open_files(struct blkback *blkback, const char *run_dir)
@@ -47,8 +48,13 @@ int blkback_start(struct service *service, void *arg)
     err = open_files(blkback, service_run_dir(service));
     if (err == 0)
         err = backend_start(&blkback->backend, &vbd_kind, &blkback->config.backend, service);
-    if (err < 0)
+    if (err < 0) {
         close_files(blkback);
+        return err;
+    }
+    err = resize_start(blkback);
+    if (err < 0)
+        blkback_stop(blkback);
     return err;
 }
 
@@ -68,6 +74,7 @@ void blkback_stop(void *arg)
 {
     struct blkback *blkback = arg;
 
+    resize_stop(blkback);
     backend_stop(&blkback->backend);
     close_files(blkback);
 }

@@ -13,6 +13,7 @@
  *   offer.c      what a front end finds in xenstore
  *   mappings.c   how much of guests' memory may be mapped
  *   limits.c     how fast guests may use their disks
+ *   resize.c     disks that become larger
  *   suspects.c   requests that crash workers
  *   report.c     what ringctl and /metrics show
  */
@@ -29,6 +30,7 @@
 
 #include "protocol.h"
 
+struct event;
 struct service;
 
 struct blkback_config {
@@ -50,6 +52,7 @@ struct blkback {
     struct blkback_config config;
     int ram_dir;
     int budget; /* of mapped references, see mappings.h */
+    struct event *resize_timer;
 };
 
 struct blkback_guest {

@@ -174,16 +174,18 @@ void chain_describe(const struct vbd *vbd, struct blkback_check *ret_check)
              vbd->chain.count == 0 ? disk_kind_name(vbd->image.source.kind) : vbd->chain.last_kind);
 }
 
-bool chain_held_check(const int *fds, unsigned count)
+bool chain_held_check(const int *fds, unsigned fd_count)
 {
     struct stat stat;
 
-    if (count > BLKBACK_PARENTS_MAX)
+    if (fd_count == 0 || fd_count > 1 + BLKBACK_PARENTS_MAX)
         return false;
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < fd_count; i++) {
         const int flags = fcntl(fds[i], F_GETFL);
-        if (flags < 0 || (flags & O_PATH) != 0 || (flags & O_ACCMODE) != O_RDONLY || fstat(fds[i], &stat) < 0 ||
-            !S_ISREG(stat.st_mode))
+        if (flags < 0 || (flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY || fstat(fds[i], &stat) < 0)
+            return false;
+        if (i == 0 ? !S_ISREG(stat.st_mode) && !S_ISBLK(stat.st_mode)
+                   : (flags & O_ACCMODE) != O_RDONLY || !S_ISREG(stat.st_mode))
             return false;
     }
     return true;

@@ -33,8 +33,10 @@ bool chain_clashes(const struct vbd *one, const struct vbd *other);
 
 /* What a worker is told: as the last images are. */
 void chain_describe(const struct vbd *vbd, struct blkback_check *ret_check);
-/* Of parents that a worker holds. */
-bool chain_held_check(const int *fds, unsigned count);
+/* Of what a worker holds: whether it can be an image, that is a file or a block device, opened to read, and its parents. The image's mode is compared with the
+ * device's when that claims it. */
+bool chain_held_check(const int *fds, unsigned fd_count);
+/* Whether these parents are nobody else's to write. */
 bool chain_held_is_own(const int *fds, unsigned count);
 /* They are the disk's from then on. */
 void chain_claim(struct vbd *vbd, const int *fds, unsigned count);

@@ -11,6 +11,9 @@
  *   BLKBACK_THROTTLE                     ->   from now on, and until the next; not answered
  *                                        <-   BACKEND_HELD [image, parents...]: the descriptions it works with, so their locks are kept
  *
+ *   BLKBACK_RESIZE                       ->   of a device that is served: gets that size, or, with size 0, says which it has
+ *                                        <-   BLKBACK_RESIZED: it has this size, whatever the result
+ *
  * Parents are in the order of the chain, the image's own first.
  */
 #ifndef BLKBACK_PROTOCOL_H
@@ -38,6 +41,8 @@ enum blkback_message_type {
     BLKBACK_CHECKED,
     BLKBACK_PARENT,
     BLKBACK_THROTTLE,
+    BLKBACK_RESIZE,
+    BLKBACK_RESIZED,
 };
 
 /* The image behind a device. */
@@ -143,6 +148,12 @@ struct blkback_message {
             uint32_t discard_granularity; /* bytes; 0: it does not discard */
         } checked;
         struct blkback_parent parent;
+        struct {
+            uint64_t size; /* bytes */
+        } resize;
+        struct {
+            uint64_t sectors; /* of 512 bytes */
+        } resized;
         struct blkback_order connect;
         struct blkback_limits throttle;
         struct blkback_suspects suspects; /* CONNECTED with result 0, when told to recover */

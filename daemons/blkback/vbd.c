@@ -24,7 +24,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -335,6 +334,7 @@ static void vbd_secure(struct device *device)
 
 static void vbd_let_go(struct device *device)
 {
+    resize_forget(vbd_of(device));
     close_image(vbd_of(device));
 }
 
@@ -455,6 +455,8 @@ static int vbd_message(struct device *device, const struct backend_head *head)
         return on_checked(vbd_of(device), message);
     case BLKBACK_PARENT:
         return on_parent(vbd_of(device), message);
+    case BLKBACK_RESIZED:
+        return resize_answered(vbd_of(device), message);
     default:
         return -EPROTO;
     }
@@ -495,16 +497,7 @@ static void vbd_recovered(struct device *device, const struct backend_head *mess
 {
     limits_served(vbd_of(device));
     suspects_recovered(device, message);
-}
-
-/* What a disk can be behind: a file or a block device, opened to read. Its mode is compared with the device's when that claims it. */
-static bool vbd_held_check(const int *fds, unsigned fd_count)
-{
-    struct stat stat;
-    const int flags = fd_count > 0 ? fcntl(fds[0], F_GETFL) : -1;
-
-    return flags >= 0 && (flags & O_PATH) == 0 && (flags & O_ACCMODE) != O_WRONLY && fstat(fds[0], &stat) == 0 &&
-           (S_ISREG(stat.st_mode) || S_ISBLK(stat.st_mode)) && chain_held_check(fds + 1, fd_count - 1);
+    resize_succeeded(vbd_of(device));
 }
 
 /* As far as it can be told: its path may name another file by now. */
@@ -525,6 +518,7 @@ static void vbd_claim(struct device *device, const int *fds, unsigned fd_count)
     chain_claim(vbd, fds + 1, fd_count - 1);
     if (device->state != DEVICE_DISCONNECTING)
         limits_adopted(vbd);
+    resize_succeeded(vbd);
 }
 
 /* Tells the worker whose disks it serves, and within which bounds. */
@@ -610,7 +604,7 @@ const struct backend_kind vbd_kind = {
     .connected = vbd_connected,
     .recovered = vbd_recovered,
     .parked = suspects_parked,
-    .held_check = vbd_held_check,
+    .held_check = chain_held_check,
     .held_is_own = vbd_held_is_own,
     .claim = vbd_claim,
 
@@ -619,4 +613,5 @@ const struct backend_kind vbd_kind = {
     .waits_for_others = vbd_waits_for_others,
     .report = report_vbd,
     .metrics = report_metrics,
+    .post = resize_post,
 };

@@ -14,6 +14,7 @@
 #include "image.h"
 #include "limits.h"
 #include "protocol.h"
+#include "resize.h"
 
 struct blkback;
 struct event;
@@ -44,6 +45,7 @@ struct vbd {
     uint32_t physical_sector_size;
     uint32_t discard_granularity; /* bytes; 0: its guest may not discard */
     struct limits limits;
+    struct resize resize;
     struct blkback_suspects suspects; /* as of the last crash */
 };
 

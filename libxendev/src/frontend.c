@@ -34,7 +34,7 @@ static void on_backend_changed(void *arg, const char *path)
     int result = xenbus_state_read(frontend->store, XENDEV_NO_TXN, frontend->backend_path, &state);
     if (result < 0 && result != -ENOENT && result != -EACCES)
         return; /* the store says what happened */
-    if (frontend->told && frontend->last == state)
+    if (frontend->told && frontend->last == state && state != XENBUS_CONNECTED)
         return;
     frontend->told = true;
     frontend->last = state;

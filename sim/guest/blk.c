@@ -34,6 +34,7 @@ static const char usage[] =
     "  --discard-max BYTES     of one (1M)\n"
     "  --from BYTES            where on the disk (0)\n"
     "  --span BYTES            how much of it (to its end, at most 1G)\n"
+    "  --grows                 all of the span is used, also what the disk is given later\n"
     "  --seed N                of what is done and written (random; printed)\n"
     "  --state FILE            FILE.DEVID keeps what the disk must hold from one run to the next\n"
     "  --blank                 the disk is zeroes at first\n"
@@ -57,6 +58,7 @@ enum {
     OPTION_DISCARD_MAX,
     OPTION_FROM,
     OPTION_SPAN,
+    OPTION_GROWS,
     OPTION_SEED,
     OPTION_STATE,
     OPTION_BLANK,
@@ -81,6 +83,7 @@ static const struct option long_options[] = {
     {"discard-max", required_argument, NULL, OPTION_DISCARD_MAX},
     {"from", required_argument, NULL, OPTION_FROM},
     {"span", required_argument, NULL, OPTION_SPAN},
+    {"grows", no_argument, NULL, OPTION_GROWS},
     {"seed", required_argument, NULL, OPTION_SEED},
     {"state", required_argument, NULL, OPTION_STATE},
     {"blank", no_argument, NULL, OPTION_BLANK},
@@ -152,6 +155,9 @@ static void take_option(struct blk *blk, int key, const char *value)
         break;
     case OPTION_SPAN:
         workload->span = options_size("--span", value);
+        break;
+    case OPTION_GROWS:
+        workload->grows = true;
         break;
     case OPTION_SEED:
         workload->seed = options_number("--seed", value, 0, UINT64_MAX);
@@ -427,11 +433,12 @@ static void print_json(const struct blk *blk, bool ok)
                ", \"indirect\": %" PRIu64 ", \"discards\": %" PRIu64 ", \"bytes_read\": %" PRIu64
                ", \"bytes_written\": %" PRIu64 ", \"bytes_discarded\": %" PRIu64 ", \"sectors_verified\": %" PRIu64
                ", \"errors\": %" PRIu64 ", \"mismatches\": %" PRIu64 ", \"longest_wait_ms\": %" PRIu64
-               ", \"ring_slots\": %u, \"queues\": %u}",
+               ", \"ring_slots\": %u, \"queues\": %u, \"sectors\": %" PRIu64 ", \"resizes\": %u}",
                i == 0 ? "" : ", ", device->devid, counts->reads, counts->writes, counts->flushes, counts->indirect,
                counts->discards, counts->bytes_read, counts->bytes_written, counts->bytes_discarded,
                counts->sectors_verified, counts->errors, counts->mismatches, device->front.longest / 1000000,
-               device->front.queues[0].ring.layout.slots, device->front.queue_count);
+               device->front.queues[0].ring.layout.slots, device->front.queue_count, device->front.disk.sectors,
+               device->front.resizes);
     }
     printf("]}\n");
 }

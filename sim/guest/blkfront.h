@@ -91,6 +91,7 @@ struct blkfront {
     unsigned segments; /* most of a request on this connection */
     unsigned in_flight;
     uint32_t serial;
+    unsigned resizes;    /* seen while connected */
     uint64_t heard;      /* when the last answer came, or since when one is waited for */
     uint64_t longest;    /* nanoseconds: the longest time a request took */
     char complaint[160]; /* what the back end may never do, and did; "" if nothing */
@@ -98,6 +99,7 @@ struct blkfront {
     /* Its user: called from the loop for each response, and after the last one that was there. `drained` may send more. */
     void (*answered)(void *arg, unsigned tag, int16_t status);
     void (*drained)(void *arg);
+    void (*resized)(void *arg); /* NULL: nobody cares. disk.sectors has changed */
     void *arg;
 };
 

@@ -248,12 +248,27 @@ static int reset(struct blkfront *front)
     return device_begin(&front->device);
 }
 
+/* As Linux: the disk may have another size. */
+static void on_connected_again(struct device *device)
+{
+    struct blkfront *front = (struct blkfront *)device;
+    uint64_t sectors = device_get(device, "sectors", 0);
+
+    if (sectors == front->disk.sectors)
+        return;
+    front->disk.sectors = sectors;
+    front->resizes++;
+    if (front->resized != NULL)
+        front->resized(front->arg);
+}
+
 int blkfront_connect(struct blkfront *front, bool quiet)
 {
     int rc = 0;
 
     front->disk = (struct blkfront_disk){0};
     front->segments = BLKIF_DIRECT_SEGMENTS;
+    front->device.again = on_connected_again;
     if (front->config.habit == BLKFRONT_LINUX) {
         rc = reset(front);
         if (rc < 0)

@@ -16,6 +16,8 @@ static void on_backend(void *arg, enum xenbus_state backend)
     device->backend = backend;
     if (device->up && backend != XENBUS_CONNECTED)
         device->lost = true;
+    else if (device->up && device->again != NULL)
+        device->again(device);
 }
 
 /* The device directory is the toolstack's to make: it may come later than we. */

@@ -25,6 +25,8 @@ struct device {
     enum xenbus_state backend; /* its state when last heard */
     bool up;                   /* the rings are in use */
     bool lost;                 /* they were, when the back end left Connected */
+    /* (optional) The back end has written Connected again, while the rings are in use. */
+    void (*again)(struct device *device);
     /* One key with another value than ours, or left out (NULL). */
     const char *odd_key, *odd_value;
 };

@@ -96,13 +96,21 @@ static uint64_t sectors_max(const struct workload *workload)
     return (uint64_t)workload->front->segments * BLKIF_SECTORS_PER_PAGE;
 }
 
+/* Sectors of the model that the disk has. */
+static uint64_t usable(const struct workload *workload)
+{
+    uint64_t there = workload->front->disk.sectors - model_first(workload->model);
+
+    return there < model_count(workload->model) ? there : model_count(workload->model);
+}
+
 /* Chooses what a random request does; false when nothing fits just now. */
 static bool plan_mixed(struct workload *workload, struct workload_request *request)
 {
     struct random *random = &workload->random;
     const struct workload_config *config = &workload->config;
     uint64_t first = model_first(workload->model);
-    uint64_t total = model_count(workload->model);
+    uint64_t total = usable(workload);
     uint64_t min = config->min / BLKIF_SECTOR_SIZE;
     uint64_t max = config->max / BLKIF_SECTOR_SIZE;
     if (max > sectors_max(workload)) /* where indirect requests are not offered */
@@ -147,7 +155,7 @@ static bool plan(struct workload *workload, struct workload_request *request)
         workload->left--;
         workload->planned++;
     } else if (workload->phase == WORKLOAD_VERIFYING) {
-        uint64_t left = model_first(workload->model) + model_count(workload->model) - workload->next;
+        uint64_t left = model_first(workload->model) + usable(workload) - workload->next;
         if (left == 0)
             return false;
         request->code = BLKIF_CODE_READ;
@@ -345,7 +353,7 @@ static int workload_open_model(struct workload *workload)
         guest_say("vbd %u: has only %" PRIu64 " sectors", front->config.devid, front->disk.sectors);
         return -ERANGE;
     }
-    if (count > front->disk.sectors - first)
+    if (count > front->disk.sectors - first && !config->grows)
         count = front->disk.sectors - first;
     if (config->state != NULL)
         snprintf(path, sizeof path, "%s.%u", config->state, front->config.devid);
@@ -446,9 +454,9 @@ void workload_abandon(struct workload *workload)
 bool workload_idle(const struct workload *workload)
 {
     const struct blkfront *front = workload->front;
-    bool more = (workload->phase == WORKLOAD_MIXED && workload->left > 0) ||
-                (workload->phase == WORKLOAD_VERIFYING &&
-                 workload->next < model_first(workload->model) + model_count(workload->model));
+    bool more =
+        (workload->phase == WORKLOAD_MIXED && workload->left > 0) ||
+        (workload->phase == WORKLOAD_VERIFYING && workload->next < model_first(workload->model) + usable(workload));
 
     return front->device.lost || front->complaint[0] != '\0' || (!more && front->in_flight == 0);
 }

@@ -16,6 +16,7 @@ struct workload_config {
     uint64_t min,
         max; /* bytes of a request, multiples of 512, at most 4K a segment of the front end's; less where that has fewer */
     uint64_t from, span; /* bytes of the disk used; span 0: to its end, at most WORKLOAD_SPAN_MAX */
+    bool grows;          /* all of the span is used, as soon as the disk has it */
     unsigned read_percent;
     unsigned flush_percent;   /* of the others */
     unsigned discard_percent; /* the same */

@@ -74,6 +74,11 @@ static enum ringctl_exit run_resume(const struct ringctl_options *options, char 
     return ringctl_resume(options, operands[0]);
 }
 
+static enum ringctl_exit run_resize(const struct ringctl_options *options, char **operands)
+{
+    return ringctl_resize(options, operands[0], operands[1]);
+}
+
 static enum ringctl_exit run_bridge(const struct ringctl_options *options, char **operands)
 {
     return ringctl_bridge(options, operands[0], operands[1]);
@@ -124,6 +129,11 @@ static const struct command commands[] = {
      "Try a parked disk again, which a request of its guest crashed the workers of.\n"
      "If it does so again, the disk is parked again.",
      run_resume},
+    {"resize", "DOM/DEV SIZE", 2, 2, "t",
+     "Make a disk larger while its guest uses it; SIZE takes K, M, G and T. A raw\n"
+     "file or a VHD is made larger with it; a RAM disk cannot be. Of a file or block\n"
+     "device that was made larger by other means the daemon knows by itself.",
+     run_resize},
     {"bridge", "list|show|ports|fdb [NAME]", 1, 2, "",
      "Look at the switch between guests, which tapbridged is: list all bridges; or\n"
      "of bridge NAME show the counters, list the ports, or the forwarding table.",

@@ -13,6 +13,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <event2/event.h>
+
 #include <backend/clock.h>
 #include <backend/worker/map.h>
 #include <ring/back.h>
@@ -29,7 +31,11 @@ struct device {
     int images[1 + BLKBACK_PARENTS_MAX]; /* copies of the disk's descriptors, for a new supervisor */
     unsigned image_count;
     struct disk *disk;
-    struct drive drive;  /* the disk, as the queues use it */
+    struct drive drive; /* the disk, as the queues and we ourselves use it */
+    struct drive_user resizer;
+    struct drive_io resize;
+    struct event *resized; /* to look at once whether it is done */
+    bool resizing;
     uint8_t *journals;   /* one after the other, */
     size_t journal_size; /* of so many bytes each */
     struct blkback_counters *counters;
@@ -173,7 +179,58 @@ static void on_queue_parked(void *arg, const struct blkback_request *request)
     device->host->parked(device->devid, request);
 }
 
-/* ---- Open and close. ------------------------------------------------------------------------------------------------- */
+/* ---- Another size. ---------------------------------------------------------------------------------------------------- */
+
+static void say_resized(const struct device *device, int result)
+{
+    struct disk_info info;
+
+    disk_get_info(device->disk, &info);
+    device->host->resized(device->devid, result, info.size / DISK_SECTOR_SIZE);
+}
+
+static void reap_resize(void *arg)
+{
+    struct device *device = arg;
+    struct disk_io *io;
+
+    if (drive_reap(&device->resizer, &io, 1) == 0)
+        return;
+    device->resizing = false;
+    for (unsigned i = 0; i < device->connection.queue_count; i++)
+        queue_resized(device->queues[i]);
+    say_resized(device, io->result);
+}
+
+static void reap_resize_soon(void *arg)
+{
+    static const struct timeval at_once = {0};
+
+    event_add(((struct device *)arg)->resized, &at_once);
+}
+
+static void on_resized(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    reap_resize(arg);
+}
+
+void device_resize(struct device *device, uint64_t size)
+{
+    struct disk_io *io = &device->resize.io;
+
+    if (size == 0 || device->resizing) {
+        say_resized(device, size == 0 ? 0 : -EBUSY);
+        return;
+    }
+    *io = (struct disk_io){.op = DISK_RESIZE, .offset = size};
+    device->resizing = true;
+    drive_submit(&device->resizer, &io, 1);
+    reap_resize_soon(device); /* a disk without a descriptor has done it by now */
+}
+
+/* ---- Opening and closing. --------------------------------------------------------------------------------------------- */
 
 static int open_queue(struct device *device, unsigned index, const struct blkback_order *order,
                       struct disk_error *ret_error)
@@ -217,6 +274,12 @@ static int open_queues(struct device *device, const struct blkback_order *order,
 {
     int result = drive_init(&device->drive, device->host->base, device->disk);
 
+    device->resizer = (struct drive_user){.ready = reap_resize, .wake = reap_resize_soon, .arg = device};
+    device->resized = evtimer_new(device->host->base, on_resized, device);
+    if (result == 0 && device->resized)
+        drive_join(&device->drive, &device->resizer);
+    else
+        result = -ENOMEM;
     if (result < 0)
         snprintf(ret_error->text, sizeof ret_error->text, "out of memory");
     for (unsigned i = 0; result == 0 && i < order->connection.queue_count; i++) {
@@ -277,7 +340,7 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
         return result;
     }
     result = open_disk(host, &connection->image, connection->image.read_only != 0, files->image, files->parents,
-                       files->parent_count, depth, &device->disk, ret_error);
+                       files->parent_count, depth + 1, &device->disk, ret_error); /* and one to resize it */
     if (result == 0)
         result = map_files(device, files, ret_error);
     close(files->journal);
@@ -341,6 +404,9 @@ void device_close(struct device *device, bool recoverable)
         for (unsigned i = 0; i < queues; i++)
             ring_journal_retire(device->journals + i * device->journal_size, device->journal_size);
     }
+    drive_leave(&device->resizer);
+    if (device->resized)
+        event_free(device->resized);
     disk_close(device->disk);
     for (unsigned i = 0; i < device->image_count; i++)
         close(device->images[i]);

@@ -32,6 +32,8 @@ struct device_host {
     void (*drained)(uint32_t devid);
     /* The same, and nothing of it is in progress: what comes next crashed too many processes. */
     void (*parked)(uint32_t devid, const struct blkback_request *request);
+    /* What device_resize() has begun has ended. */
+    void (*resized)(uint32_t devid, int result, uint64_t sectors);
     struct caution *caution;
 };
 
@@ -63,6 +65,9 @@ void device_throttle(struct device *device, const struct blkback_limits *limits)
 /* What a new supervisor is told: the connection's generation, and descriptors of the image and its parents that stay the device's. Returns how many. */
 uint64_t device_generation(const struct device *device);
 unsigned device_images(const struct device *device, int ret_fds[1 + BLKBACK_PARENTS_MAX]);
+
+/* Gives the disk `size` bytes, or with 0 only looks; ends by host->resized(), from within or later. */
+void device_resize(struct device *device, uint64_t size);
 
 /* As queue_suspects(). */
 void device_suspects(const struct device *device, struct blkback_suspects *ret_suspects);

@@ -31,6 +31,18 @@ static void on_device_parked(uint32_t devid, const struct blkback_request *reque
     worker_let_go(devid, &message.head);
 }
 
+static void on_device_resized(uint32_t devid, int result, uint64_t sectors)
+{
+    struct blkback_message answer = {.head = {.type = BLKBACK_RESIZED, .devid = devid, .result = result},
+                                     .resized.sectors = sectors};
+
+    if (result < 0)
+        snprintf(answer.head.reason, sizeof answer.head.reason, "%s",
+                 result == -ENOTSUP ? "a parent is larger than the disk, and would show" : strerrordesc_np(-result));
+    /* A supervisor that has just come asks again. */
+    (void)worker_try_to_say(&answer.head);
+}
+
 static void guest(const struct backend_head *head, struct worker_guest *ret_guest)
 {
     const struct blkback_message *message = message_of(head);
@@ -64,6 +76,7 @@ static void serve(const struct worker_host *worker, const struct backend_head *h
     host.failed = worker_failed;
     host.drained = worker_drained;
     host.parked = on_device_parked;
+    host.resized = on_device_resized;
     join_budget(fds[0], message_of(head)->serve.grant_slot);
 }
 
@@ -83,6 +96,8 @@ static int fds_due(const struct backend_head *head)
         return 0;
     case BACKEND_CONNECT:
         return BLKBACK_CONNECT_FDS + parents_due(message_of(head)->connect.parents);
+    case BLKBACK_RESIZE:
+        return 0;
     default:
         return -1;
     }
@@ -131,8 +146,12 @@ static void own(const struct backend_head *head, void *device, const int *fds)
 {
     if (head->type == BLKBACK_CHECK)
         check(head, fds);
-    else if (device) /* without one it was let go of before it heard that */
+    else if (device == NULL) /* let go of before it heard that, or parked meanwhile, as the supervisor was told */
+        return;
+    else if (head->type == BLKBACK_THROTTLE)
         device_throttle(device, &message_of(head)->throttle);
+    else
+        device_resize(device, message_of(head)->resize.size);
 }
 
 static int connect_device(const struct backend_head *head, const int *fds, void **ret_device,

@@ -474,6 +474,14 @@ void queue_undrain(struct queue *queue)
     run_soon(queue);
 }
 
+void queue_resized(struct queue *queue)
+{
+    struct disk_info info;
+
+    disk_get_info(queue->params.drive->disk, &info);
+    queue->intake.limits.sectors = info.size / BLKIF_SECTOR_SIZE;
+}
+
 /* ---- Open and close. ------------------------------------------------------------------------------------------------- */
 
 static void wake(void *arg)

@@ -67,6 +67,9 @@ int queue_open(const struct queue_params *params, struct queue **ret_queue, stru
 /* Adds which requests it found that saw a crash. To be asked before the loop turns. */
 void queue_suspects(const struct queue *queue, struct blkback_suspects *suspects);
 
+/* The disk has another size: requests for all of it are taken from now on. */
+void queue_resized(struct queue *queue);
+
 /* Stops serving: nothing is taken, answered or published any more. May be repeated. */
 void queue_stop(struct queue *queue);
 

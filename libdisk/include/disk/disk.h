@@ -92,7 +92,7 @@ enum disk_op {
 
     /* And these have neither. */
     DISK_SETTLE, /* the image, which has been given all they hold, lets go of its parents */
-    DISK_RESIZE, /* the disk gets `offset` bytes: more than it had, all zeros */
+    DISK_RESIZE, /* the disk gets `offset` bytes: more than it had; vhd: all zeros; raw: no more than its file has by now */
     DISK_OPS
 };
 

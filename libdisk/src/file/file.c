@@ -176,6 +176,15 @@ uint64_t file_size(const struct file *file, unsigned member)
     return member == 0 ? file->size : file->parent_sizes[member - 1];
 }
 
+int64_t file_measure(const struct file *file)
+{
+    struct stat st;
+    uint64_t size = 0;
+    if (file->is_block_device)
+        return ioctl(file->fd, BLKGETSIZE64, &size) < 0 ? -errno : (int64_t)size;
+    return fstat(file->fd, &st) < 0 ? -errno : (int64_t)st.st_size;
+}
+
 /* ---- The choice of engine. ----------------------------------------------------------------------------------------- */
 
 /* A file system without RWF_NOWAIT would have io_uring hand each request to a thread, at more than the cost of the
@@ -272,6 +281,7 @@ int file_open(const struct disk_params *params, struct file **ret_file, struct d
         (void)disk_refuse(ret_error, result, "cannot set up I/O for the image: %s", strerror(-result));
         goto fail;
     }
+    file->fd = params->fd;
     file->size = about.size;
     file->physical_size = about.physical_size;
     file->is_block_device = about.is_block_device;

@@ -61,6 +61,7 @@ struct file_ops {
 
 struct file {
     const struct file_ops *ops;
+    int fd;                 /* of member 0; the engine's */
     uint64_t size;          /* bytes, when it was opened: of member 0, as the rest */
     uint32_t physical_size; /* bytes: what writes should be aligned to */
     bool is_block_device;
@@ -87,6 +88,9 @@ void file_drain(struct file *file);
 
 /* The bytes a member had when it was opened. */
 uint64_t file_size(const struct file *file, unsigned member);
+
+/* The bytes member 0 has now, or -errno. */
+int64_t file_measure(const struct file *file);
 
 /* Makes `io` one operation of member 0 on one buffer. */
 void file_io_single(struct file_io *io, enum file_op op, uint64_t offset, void *buffer, size_t length);

@@ -12,10 +12,24 @@ void raw_close(struct disk *disk)
     free(disk);
 }
 
+/* The disk gets what somebody has given its file, or less of it. */
+static int raw_resize(struct disk *disk, uint64_t size)
+{
+    int64_t there = file_measure(disk->file);
+    if (there < 0)
+        return (int)there;
+    if (size % DISK_SECTOR_SIZE || size < disk->info.size || size > (uint64_t)there)
+        return -EINVAL;
+    disk->info.size = disk->file->size = size;
+    return 0;
+}
+
 void raw_start(struct disk *disk, struct disk_request *request)
 {
-    (void)disk;
-    disk_request_pass(request);
+    if (request->io->op == DISK_RESIZE)
+        disk_request_finish(request, raw_resize(disk, request->io->offset));
+    else
+        disk_request_pass(request);
 }
 
 int raw_open_file(const struct disk_kind *kind, struct file *file, const struct disk_params *params,
@@ -58,7 +72,7 @@ static int raw_open(const struct disk_params *params, struct disk **ret_disk, st
 
 const struct disk_kind disk_kind_raw = {
     .name = "raw",
-    .ops = 1u << DISK_DISCARD,
+    .ops = 1u << DISK_DISCARD | 1u << DISK_RESIZE,
     .source_parse = disk_path_parse,
     .source_open = disk_path_open,
     .open = raw_open,

@@ -92,8 +92,8 @@ void *xendev_backend_data(const struct xendev_backend *device);
 struct xendev_frontend;
 
 /* Follows the device directory `path` (device/vbd/DEVID, relative to the guest's own home, or absolute) of this domain.
- * `changed` is called from the loop with the back end's state, at first and after each change; XENBUS_UNKNOWN when the
- * back end's node is gone. Returns 0; -ENOENT when the toolstack has not made the device; another -errno. */
+ * `changed` is called from the loop with the back end's state, at first and after each change; with Connected also when that
+ * is written again, as a disk's is that has another size; XENBUS_UNKNOWN when the back end's node is gone. Returns 0; -ENOENT when the toolstack has not made the device; another -errno. */
 int xendev_frontend_open(struct xendev_store *store, const char *path,
                          void (*changed)(void *arg, enum xenbus_state backend), void *arg,
                          struct xendev_frontend **ret_frontend);

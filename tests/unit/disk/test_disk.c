@@ -481,6 +481,80 @@ static void test_fence(void **state)
     remove_files();
 }
 
+/* ---- Discards, and files that grow. --------------------------------------------------------------------------------- */
+
+/* One request without buffers. */
+static int request(struct disk *disk, enum disk_op op, uint64_t offset, uint64_t length)
+{
+    struct disk_io io = {.op = op, .offset = offset, .length = length}, *list = &io;
+    disk_submit(disk, &list, 1);
+    while (disk_reap(disk, &list, 1) == 0)
+        poll(NULL, 0, 1);
+    return io.result;
+}
+
+/* What is discarded is zeros, and what is beside it as it was. */
+static void test_discard(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"file", "tmpfs", "ram"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        struct disk_error error;
+        struct disk_info info;
+        struct disk *disk = open_kind(kinds[i], false, -1, &error);
+        uint8_t *buffer = rig_alloc(65536);
+        disk_get_info(disk, &info);
+        assert_int_equal(info.discard_granularity, 4096);
+        memset(buffer, 0x5a, 65536);
+        assert_int_equal(rig_io(disk, DISK_WRITE, 0, buffer, 65536), 0);
+        assert_int_equal(request(disk, DISK_DISCARD, 512, 40960), 0);
+        assert_int_equal(rig_io(disk, DISK_READ, 0, buffer, 65536), 0);
+        for (size_t at = 0; at < 65536; at++)
+            assert_int_equal(buffer[at], at >= 512 && at < 512 + 40960 ? 0 : 0x5a);
+        assert_int_equal(request(disk, DISK_DISCARD, 0, SIZE), 0);
+        assert_int_equal(request(disk, DISK_DISCARD, SIZE - 512, 1024), -EINVAL);
+        assert_int_equal(rig_io(disk, DISK_READ, SIZE - 65536, buffer, 65536), 0);
+        disk_close(disk);
+        if (strcmp(kinds[i], "ram") == 0) { /* it has all of its memory still, or it could not be opened */
+            struct disk_params params = {
+                .kind = disk_kind_find("ram"), .fd = open(shm_path, O_RDWR), .fence_fd = -1, .depth = 1};
+            assert_int_equal(disk_open(&params, &disk, &error), 0);
+            disk_close(disk);
+        }
+        free(buffer);
+        remove_files();
+    }
+}
+
+static void test_grown_file(void **state)
+{
+    (void)state;
+    static const char *const kinds[] = {"file", "tmpfs"};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        const char *path = strcmp(kinds[i], "file") == 0 ? rig_path("disk") : shm_path;
+        struct disk_error error;
+        struct disk_info info;
+        struct disk *disk = open_kind(kinds[i], false, -1, &error);
+        uint8_t *buffer = rig_alloc(4096);
+        memset(buffer, 1, 4096);
+        assert_int_equal(request(disk, DISK_RESIZE, 2 * SIZE, 0), -EINVAL); /* it has not grown yet */
+        assert_int_equal(truncate(path, 2 * SIZE), 0);
+        assert_int_equal(rig_io(disk, DISK_WRITE, SIZE, buffer, 4096), -EINVAL);
+        assert_int_equal(request(disk, DISK_RESIZE, SIZE - 512, 0), -EINVAL);
+        assert_int_equal(request(disk, DISK_RESIZE, SIZE + 100, 0), -EINVAL);
+        assert_int_equal(request(disk, DISK_RESIZE, 2 * SIZE + 512, 0), -EINVAL);
+        assert_int_equal(request(disk, DISK_RESIZE, 2 * SIZE, 0), 0);
+        assert_int_equal(request(disk, DISK_RESIZE, 2 * SIZE, 0), 0);
+        disk_get_info(disk, &info);
+        assert_int_equal(info.size, 2 * SIZE);
+        assert_int_equal(rig_io(disk, DISK_WRITE, 2 * SIZE - 4096, buffer, 4096), 0);
+        assert_int_equal(rig_io(disk, DISK_WRITE, 2 * SIZE, buffer, 512), -EINVAL);
+        disk_close(disk);
+        free(buffer);
+        remove_files();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,7 +564,8 @@ int main(void)
         cmocka_unit_test(test_read_only),       cmocka_unit_test(test_too_deep),
         cmocka_unit_test(test_close_in_flight), cmocka_unit_test(test_bad_files),
         cmocka_unit_test(test_shrunk_file),     cmocka_unit_test(test_ring_is_restricted),
-        cmocka_unit_test(test_fence),
+        cmocka_unit_test(test_fence),           cmocka_unit_test(test_discard),
+        cmocka_unit_test(test_grown_file),
     };
     snprintf(shm_path, sizeof shm_path, "/dev/shm/ringback-test.%d", getpid());
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -282,6 +282,14 @@ static void wrong_command_lines_have_their_status(void **state)
         "list --version",
         "resume",
         "resume --ro 3/xvda",
+        "resize 3/xvda",
+        "resize 3/xvda large",
+        "resize 3/xvda 0",
+        "resize 3/xvda 1000",
+        "resize 3/vif0 1G",
+        "resize --ro 3/xvda 1G",
+        "attach nic --no-discard 3",
+        "detach --no-discard 3/xvda",
     };
     struct fixture *fixture = *state;
     for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++)
