@@ -49,6 +49,36 @@ for ((i = 1; i <= 12; i++)); do
     wait_until "$LIMIT_RECOVERY" "the guest to be told ($i)" told "$XVDA" $size
     wait_until "$LIMIT_RECOVERY" "the guest to be told of the raw disk ($i)" told "$XVDB" $size
 done
+
+# A worker that ends before it has done what the operator wants: its successor does it.
+size=$((size + 2097152))
+worker=$(disk_field "$domain/xvda" .worker.pid)
+kill -STOP "$worker"
+control resize --timeout="$LIMIT_RECOVERY" "$domain/xvda" "$size" >"$WORK/said" 2>&1 &
+asking=$!
+wait_until "$LIMIT_ATTACH" "the wish to be taken" disk_is "$domain/xvda" .resizing "$size"
+kill -KILL "$worker"
+wait "$asking" || fail "a worker's death took the wish with it: $(cat "$WORK/said")"
+wait_until "$LIMIT_RECOVERY" "the guest to be told after the worker's death" told "$XVDA" "$size"
+
+# One that had done it when all ended, before the guest was told.
+size=$((size + 2097152))
+kill -KILL "$(disk_field "$domain/xvda" .worker.pid)" "$daemon_pid"
+daemon_end KILL
+free() { flock -n -x small.vhd true; }
+wait_until "$LIMIT_RECOVERY" "the dead to let go of the image" free
+"$RINGBACK_BUILD/tools/ringctl/ringctl" vhd resize small.vhd "$size"
+truncate -s "$size" raw.img
+daemon_start
+wait_until "$LIMIT_RECOVERY" "the guest to be told after the death of all" told "$XVDA" "$size"
+wait_until "$LIMIT_RECOVERY" "the guest to be told of the raw disk after that" told "$XVDB" "$size"
+
+# One that serves on, and has told a supervisor that ended with that: as xenstore would be then.
+daemon_end KILL
+xenstore-write "/local/domain/0/backend/vbd/$domain/$XVDA/sectors" $((size / 512 - 8))
+daemon_start
+wait_until "$LIMIT_RECOVERY" "the guest to be told by the next supervisor" told "$XVDA" "$size"
+
 guest_stop "$user" >result
 for i in 0 1; do
     expect "the size that the guest saw of disk $i" $((size / 512)) "$(jq ".devices[$i].sectors" result)"
