@@ -55,10 +55,10 @@ echo "$1 $2 $XENBUS_PATH $XENBUS_TYPE $XENBUS_BASE_PATH $script $vif $netdev $(x
 END
 chmod +x "$WORK/script"
 export SCRIPT_LOG=$WORK/script.said
-simxen vif-attach "$domain" 0 --hotplug "$WORK/script" --hotplug-delay 50
+simxen vif-attach "$domain" 0 --hotplug "$WORK/script" --hotplug-delay 50 --vifname tap9 --gatewaydev eth0
 net "$domain" frames --count 20 0
-simxen vif-detach "$domain" 0 --hotplug "$WORK/script"
-said="backend/vif/$domain/0 vif backend /etc/xen/scripts/vif-bridge vif$domain.0 vif$domain.0"
+simxen vif-detach "$domain" 0 --hotplug "$WORK/script" --vifname tap9 --gatewaydev eth0
+said="backend/vif/$domain/0 vif backend /etc/xen/scripts/vif-bridge vif$domain.0 eth0" # it is the script that renames to vifname
 expect "what the script was told" "online type_if=vif $said 2
 offline type_if=vif $said 6" "$(cat "$SCRIPT_LOG")"
 
