@@ -81,7 +81,7 @@ guest_start "$other" blk --queues 2 --order 1 --depth 64 --time 0 --blank --veri
 ram=$started
 wait_until "$LIMIT_REQUEST" "requests to be served" has_served "$other/xvda" 100
 say "seed $seed, $kills kills"
-"$LIB/kills.py" "$RUN/blkbackd.sock" $((kills * 8 / 10)) $((kills / 10)) $((kills / 10)) "$seed"
+"$LIB/kills.py" blkback "$RUN" "$seed" worker=$((kills * 8 / 10)) supervisor=$((kills / 10)) both=$((kills / 10))
 guest_stop "$raw"
 guest_stop "$ram"
 disk_detach "$domain" xvda

@@ -29,7 +29,7 @@ for disk in ram:64M "raw:$WORK/disk.img" "vhd:$WORK/disk.vhd"; do
         say "$disk, $queues queues of order $order, persistent: $agreed: $(jq -c '.devices[0] | [.reads, .writes, .flushes, .indirect]' "$WORK/result")"
     done
     curl -s --unix-socket "$RUN/blkbackd.sock" http://localhost/metrics >"$WORK/metrics"
-    expect "sums among the metrics" 3 "$(grep -c "blkback_requests_total{" "$WORK/metrics")"
+    expect "sums among the metrics" 4 "$(grep -c "blkback_requests_total{" "$WORK/metrics")"
     disk_detach "$domain" xvda
     expect "pages mapped afterwards: xenstore's ring" 1 "$(simxen list | awk -v domain="$domain" '$1 == domain {print $5}')"
 done

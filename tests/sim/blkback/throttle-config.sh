@@ -30,7 +30,7 @@ key() {
     echo "/local/domain/0/backend/vbd/$domain/$XVDA/throttle/$1"
 }
 
-is_held() { disk_is "$domain/xvda" '(.ring.req_prod - .ring.req_cons >= 8) and .ring.in_flight == 0' true; }
+is_held() { disk_is "$domain/xvda" '(.queues[0] | .req_prod - .req_cons >= 8) and .ring.in_flight == 0' true; }
 
 # logged TEXT COUNT
 logged() {

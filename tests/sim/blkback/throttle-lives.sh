@@ -8,7 +8,7 @@ readonly LONG="--bandwidth=1"
 readonly PATIENT=600 # seconds a guest waits for an answer
 
 requests() { disk_field "$domain/xvda" '.requests | add'; }
-is_held() { disk_is "$domain/xvda" '(.ring.req_prod - .ring.req_cons >= 8) and .ring.in_flight == 0 and .activity == "connected"' true; }
+is_held() { disk_is "$domain/xvda" '(.queues[0] | .req_prod - .req_cons >= 8) and .ring.in_flight == 0 and .activity == "connected"' true; }
 
 # held_with COUNT: that many requests were served, and no more.
 held_with() {

@@ -7,7 +7,7 @@
 requests() { disk_field "$domain/xvda" '.requests | add'; }
 waits() { disk_field "$domain/xvda" .throttle.waits; }
 # How many requests the guest has put on the ring that were not taken from it.
-left() { disk_field "$domain/xvda" '.ring | (.req_prod - .req_cons)'; }
+left() { disk_field "$domain/xvda" '.queues[0] | (.req_prod - .req_cons)'; }
 switches() { awk '/ctxt_switches/ {sum += $2} END {print sum}' "/proc/$worker/status"; }
 ticks() { awk '{sub(/.*\) /, ""); print $12 + $13}' "/proc/$worker/stat"; }
 
