@@ -76,7 +76,8 @@ export ASAN_OPTIONS=quarantine_size_mb=0:thread_local_quarantine_size_kb=0
 daemon_start_with --log-level=warning
 steady=$(simxen create)
 disk_attach "$steady" xvda ram:4M
-guest_start "$steady" blk --requests 1000 --blank --verify-all --hold "$XVDA"
+# Its data is copied: pages that stay mapped would not stay so for more than a minute without requests.
+guest_start "$steady" blk --persistent no --requests 1000 --blank --verify-all --hold "$XVDA"
 wait_until "$LIMIT_REQUEST" "requests to be served" has_served "$steady/xvda" 300
 domains=()
 for ((each = 0; each < STREAMS; each++)); do
