@@ -79,7 +79,13 @@ held_by_all() {
     [ ! -e "$WORK/tapbridged.pid" ] || say "descriptors of tapbridged: $(descriptors "$(cat "$WORK/tapbridged.pid")")"
 }
 
+as_many_workers() {
+    [ "$(held_by_all | grep -c '^a worker$')" -eq $((${#guests[@]} + 1)) ]
+}
+
+# note_held NAME: once all that starts has started.
 note_held() {
+    wait_until "$LIMIT_DAEMON" "a worker for each guest, and a spare one" as_many_workers
     held_by_all >"$WORK/held.$1"
 }
 
