@@ -126,25 +126,26 @@ static int put_rings(struct blkfront *front, xendev_txn txn)
     return rc;
 }
 
+static bool is_of_rings(const char *key)
+{
+    return strncmp(key, "ring-", 5) == 0 || strncmp(key, "queue-", 6) == 0 || strcmp(key, "event-channel") == 0 ||
+           strcmp(key, "multi-queue-num-queues") == 0;
+}
+
 /* A key that a former life wrote and this one does not must not stay. */
 static int forget_rings(struct blkfront *front, xendev_txn txn)
 {
-    static const char *const keys[] = {"ring-page-order", "ring-ref", "event-channel", "multi-queue-num-queues"};
     struct xendev_store *store = front->guest->store;
     const char *dir = xendev_frontend_path(front->device.xenbus);
-    char key[24];
-    int rc = 0;
+    char **names;
+    int count = xendev_store_list(store, txn, dir, &names);
+    int rc = count < 0 ? count : 0;
 
-    for (unsigned i = 0; rc == 0 && i < sizeof keys / sizeof keys[0]; i++)
-        rc = xendev_store_remove(store, txn, dir, keys[i]);
-    for (unsigned i = 0; rc == 0 && i < BLKFRONT_RING_PAGES_MAX; i++) {
-        snprintf(key, sizeof key, "ring-ref%u", i);
-        rc = xendev_store_remove(store, txn, dir, key);
-    }
-    for (unsigned i = 0; rc == 0 && i < BLKFRONT_QUEUES_MAX; i++) {
-        snprintf(key, sizeof key, "queue-%u", i);
-        rc = xendev_store_remove(store, txn, dir, key);
-    }
+    for (int i = 0; rc == 0 && i < count; i++)
+        if (is_of_rings(names[i]))
+            rc = xendev_store_remove(store, txn, dir, names[i]);
+    if (count >= 0)
+        free(names);
     return rc;
 }
 
