@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The keys, as the public blkif.h has them: `ring-page-order` with `ring-ref0`... or without it `ring-ref`, `event-channel`, `protocol`,
- * `feature-persistent`. Of several queues, which the guest asks for by `multi-queue-num-queues`, the second to fourth stand in `queue-0` and so on.
+ * `feature-persistent`. With several queues, which the guest asks for by `multi-queue-num-queues`, references and event channel of each stand in
+ * `queue-0` and so on.
  *
  * A front end that states no protocol gets the 32-bit x86 layout on x86, as from Linux: such front ends are older than the key, and than 64-bit
  * guests. Elsewhere there is one layout.
