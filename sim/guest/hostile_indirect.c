@@ -271,30 +271,37 @@ static bool bystander_is_untouched(struct hostile *hostile)
     return false;
 }
 
-static enum hostile_result run_flip_list(struct hostile *hostile, const void *param)
+static int run_list_race(struct hostile *hostile, struct list_race *race)
 {
-    struct list_race race = {.hostile = hostile};
     pthread_t thread;
 
-    (void)param;
-    if (!is_offered(hostile))
-        return HOSTILE_SKIPPED;
-    memset(blkfront_page(&hostile->front, HOSTILE_BYSTANDER, 0), HOSTILE_GUARD,
-           (size_t)hostile->config.pages * XENDEV_PAGE_SIZE);
-    if (pthread_create(&thread, NULL, flip, &race) != 0) {
+    if (pthread_create(&thread, NULL, flip, race) != 0) {
         hostile_see(hostile, "no thread");
-        return HOSTILE_FAILED;
+        return -EAGAIN;
     }
-    hostile->context = &race;
+    hostile->context = race;
     hostile->again = send_next;
     for (unsigned tag = 0; tag < HOSTILE_DEPTH; tag++)
         send_next(hostile, tag);
     blkfront_kick(&hostile->front);
     int rc = hostile_drain(hostile);
     hostile->again = NULL;
-    atomic_store(&race.over, true);
+    hostile->context = NULL;
+    atomic_store(&race->over, true);
     pthread_join(thread, NULL);
-    if (rc < 0 || !bystander_is_untouched(hostile))
+    return rc;
+}
+
+static enum hostile_result run_flip_list(struct hostile *hostile, const void *param)
+{
+    struct list_race race = {.hostile = hostile};
+
+    (void)param;
+    if (!is_offered(hostile))
+        return HOSTILE_SKIPPED;
+    memset(blkfront_page(&hostile->front, HOSTILE_BYSTANDER, 0), HOSTILE_GUARD,
+           (size_t)hostile->config.pages * XENDEV_PAGE_SIZE);
+    if (run_list_race(hostile, &race) < 0 || !bystander_is_untouched(hostile))
         return HOSTILE_FAILED;
     hostile_see(hostile, "%" PRIu64 " answers, %" PRIu64 " refusals, %" PRIu64 " rewrites", hostile->answers,
                 hostile->refusals, race.flips);
