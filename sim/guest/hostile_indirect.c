@@ -186,7 +186,7 @@ static enum hostile_result run_all_full(struct hostile *hostile, const void *par
     (void)param;
     if (!is_offered(hostile))
         return HOSTILE_SKIPPED;
-    if (hostile->front.disk.sectors < count * BLKIF_SECTORS_PER_PAGE) {
+    if (hostile->front.disk.sectors < (uint64_t)count * BLKIF_SECTORS_PER_PAGE) {
         hostile_see(hostile, "the disk is too small");
         return HOSTILE_SKIPPED;
     }
