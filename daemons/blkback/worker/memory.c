@@ -191,12 +191,14 @@ void memory_fetch_lists(struct memory *memory, struct memory_list *lists, unsign
 /* Appends to the buffers for the disk; what follows the last one becomes part of it. */
 static void add_buffer(struct memory_data *data, void *address, size_t length)
 {
-    struct iovec *last = data->iov_count > 0 ? &data->iov[data->iov_count - 1] : NULL;
-
-    if (last != NULL && (uint8_t *)last->iov_base + last->iov_len == address)
-        last->iov_len += length;
-    else
-        data->iov[data->iov_count++] = (struct iovec){.iov_base = address, .iov_len = length};
+    if (data->iov_count > 0) {
+        struct iovec *last = &data->iov[data->iov_count - 1];
+        if ((uint8_t *)last->iov_base + last->iov_len == address) {
+            last->iov_len += length;
+            return;
+        }
+    }
+    data->iov[data->iov_count++] = (struct iovec){.iov_base = address, .iov_len = length};
 }
 
 static void put_pages(struct memory *memory, struct memory_data *data, unsigned count)
