@@ -3,7 +3,8 @@
  * blkbackd's supervisor: a back end (backend/backend.h) whose devices are disks.
  *
  *   blkback.c    start and stop
- *   vbd.c        one disk: its image, opened, looked at and locked, and the worker's orders about it
+ *   vbd.c        one disk, and the worker's orders about it
+ *   looking.c    its image, opened, locked and looked at
  *   image.c      what a disk's configuration names
  *   chain.c      the parents of an image
  *   opening.c    images opened away from the loop

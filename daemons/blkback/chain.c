@@ -38,7 +38,7 @@
 #include <supervise/channel.h>
 
 #include "opening.h"
-#include "vbd.h"
+#include "looking.h"
 
 static_assert(CHANNEL_FDS_MAX >= BLKBACK_CONNECT_FDS + BLKBACK_PARENTS_MAX, "a chain can be handed over");
 
@@ -109,7 +109,7 @@ static void on_opened(void *arg, int fd, const struct disk_error *error)
         return;
     }
     chain->parents[chain->count++] = fd;
-    vbd_parent_opened(vbd);
+    looking_parent_opened(vbd);
 }
 
 int chain_want(struct vbd *vbd, const struct blkback_parent *told)

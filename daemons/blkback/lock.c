@@ -18,7 +18,7 @@
 #include <backend/guest.h>
 #include <backend/sweep.h>
 
-#include "vbd.h"
+#include "looking.h"
 
 /* How often a lock is tried that somebody else holds: soon at first, for the kernel may only be about to let go of a dead worker's; each time
  * later. */
@@ -79,7 +79,7 @@ void lock_image(struct vbd *vbd)
         if (vbd->lock_missed)
             log_info(&device->log, "has what it waited for");
         vbd->lock_missed = false;
-        vbd_locked(vbd);
+        looking_locked(vbd);
     }
 }
 

@@ -23,7 +23,6 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include <event2/event.h>
@@ -37,15 +36,13 @@
 #include "frontend.h"
 #include "limits.h"
 #include "lock.h"
+#include "looking.h"
 #include "mappings.h"
 #include "offer.h"
 #include "opening.h"
 #include "ram.h"
 #include "report.h"
 #include "suspects.h"
-
-/* No disk is larger: offsets in bytes must fit 63 bits. */
-#define SECTORS_MAX ((uint64_t)INT64_MAX / DISK_SECTOR_SIZE)
 
 static_assert(BLKBACK_QUEUES_MAX <= BACKEND_RINGS_MAX, "each queue has a journal");
 static_assert(offsetof(struct vbd, device) == 0 && offsetof(struct blkback_message, head) == 0 &&
@@ -70,17 +67,6 @@ const struct blkback *vbd_daemon(const struct vbd *vbd)
 
 /* ---- The image. ------------------------------------------------------------------------------------------------------------- */
 
-static void close_image(struct vbd *vbd)
-{
-    chain_release(vbd);
-    if (vbd->image_fd < 0)
-        return;
-    /* The worker's copy may live on for a moment, in an io_uring the kernel is taking apart; the next user need not wait for that. */
-    flock(vbd->image_fd, LOCK_UN);
-    close(vbd->image_fd);
-    vbd->image_fd = -1;
-}
-
 /* Looks in xenstore what the image is; while that is away, it is what is recorded. */
 static int read_image(struct vbd *vbd, bool script_done, struct disk_error *ret_error)
 {
@@ -104,115 +90,6 @@ static int save_image(struct vbd *vbd, uint64_t generation)
 {
     vbd->image.generation = generation;
     return image_save(vbd->device.dir, VBD_IMAGE_FILE, &vbd->image);
-}
-
-/* As the worker is told of it. */
-static struct blkback_image describe_image(const struct vbd *vbd)
-{
-    struct blkback_image image = {.read_only = vbd->image.read_only};
-
-    snprintf(image.kind, sizeof(image.kind), "%s", disk_kind_name(vbd->image.source.kind));
-    return image;
-}
-
-static void ask(struct vbd *vbd, enum vbd_step step)
-{
-    vbd->step = step;
-    serve_ask(&vbd->device);
-}
-
-/* The image can be opened as it will be used: has the worker look at it. */
-static void check_image(struct vbd *vbd)
-{
-    struct device *device = &vbd->device;
-    struct disk_error error;
-
-    if (!vbd->image.read_only) {
-        close_image(vbd);
-        vbd->image_fd = disk_source_open(&vbd->image.source, true, &error);
-        if (vbd->image_fd < 0) {
-            device_give_up(device, vbd->image_fd, "%s", error.text);
-            return;
-        }
-    }
-    /* What somebody writes to (the source of a migration, most likely) cannot be judged now; connect looks at it again. */
-    if (disk_source_lock(vbd->image_fd, true) == -EWOULDBLOCK) {
-        log_info(&device->log, "%s is in use elsewhere; it is looked at later", vbd->image.source.path);
-        close_image(vbd);
-        device_offer(device);
-        return;
-    }
-    ask(vbd, VBD_CHECKING);
-}
-
-static void on_opened(void *arg, int fd, const struct disk_error *error)
-{
-    struct vbd *vbd = arg;
-    struct device *device = &vbd->device;
-
-    vbd->opening = NULL;
-    if (fd < 0) {
-        device_give_up(device, fd, "%s", error->text);
-        return;
-    }
-    vbd->image_fd = fd;
-    if (device->state == DEVICE_PREPARING) {
-        check_image(vbd);
-    } else if (device->state == DEVICE_ACQUIRING) {
-        vbd->step = VBD_LOCKING;
-        lock_image(vbd);
-    } else {
-        serve_acquired(device);
-    }
-}
-
-/* Opens the image as it will be used. A RAM disk is made for a new connection only: one that is resumed without its content must not go on
- * with zeros. */
-static void open_image(struct vbd *vbd)
-{
-    struct device *device = &vbd->device;
-    struct disk_source *source = &vbd->image.source;
-    int err;
-
-    source->create = device->state != DEVICE_RESUMING;
-    close_image(vbd);
-    vbd->step = VBD_OPENING;
-    err = opening_start(device_backend(device)->base, source, vbd->image.read_only, on_opened, vbd, &vbd->opening);
-    if (err < 0)
-        device_give_up(device, err, "%s cannot be opened: %s", source->path, strerror(-err));
-}
-
-/* Only images of this kind have parents. */
-static bool may_be_child(const struct vbd *vbd)
-{
-    return strcmp(disk_kind_name(vbd->image.source.kind), "vhd") == 0;
-}
-
-void vbd_locked(struct vbd *vbd)
-{
-    if (vbd->device.state == DEVICE_ACQUIRING || (may_be_child(vbd) && !vbd->chain.complete))
-        ask(vbd, VBD_MEASURING);
-    else
-        serve_secured(&vbd->device);
-}
-
-void vbd_parent_opened(struct vbd *vbd)
-{
-    char path[PATH_MAX];
-    int err;
-
-    if (vbd->device.state != DEVICE_PREPARING) {
-        vbd->step = VBD_LOCKING;
-        lock_image(vbd);
-        return;
-    }
-    err = chain_lock(vbd, path);
-    if (err == -EWOULDBLOCK)
-        device_give_up(&vbd->device, -EBUSY, "the parent %s is being written by somebody else", path);
-    else if (err < 0)
-        device_give_up(&vbd->device, err, "the parent %s cannot be locked: %s", path, strerror(-err));
-    else
-        ask(vbd, VBD_CHECKING);
 }
 
 /* ---- Coming and going. ------------------------------------------------------------------------------------------------------- */
@@ -279,7 +156,7 @@ static void vbd_prepare(struct device *device)
     else if (err < 0)
         device_give_up(device, err, "%s", error.text);
     else
-        open_image(vbd);
+        looking_open(vbd);
 }
 
 static int vbd_offer(struct device *device)
@@ -314,7 +191,7 @@ static int vbd_read_front(struct device *device, struct backend_connection *ret_
 
 static void vbd_acquire(struct device *device)
 {
-    open_image(vbd_of(device));
+    looking_open(vbd_of(device));
 }
 
 static void vbd_cancel(struct device *device)
@@ -335,7 +212,7 @@ static void vbd_secure(struct device *device)
 static void vbd_let_go(struct device *device)
 {
     resize_forget(vbd_of(device));
-    close_image(vbd_of(device));
+    looking_close(vbd_of(device));
 }
 
 /* ---- What is recorded. ------------------------------------------------------------------------------------------------------- */
@@ -358,7 +235,7 @@ static int vbd_record(struct device *device, struct backend_connection *connecti
 {
     struct vbd *vbd = vbd_of(device);
 
-    ((struct blkback_connection *)connection)->image = describe_image(vbd);
+    ((struct blkback_connection *)connection)->image = looking_describe(vbd);
     return save_image(vbd, connection->generation);
 }
 
@@ -386,75 +263,15 @@ static int vbd_reload(struct device *device, const struct backend_connection *re
 
 /* ---- Workers. ---------------------------------------------------------------------------------------------------------------- */
 
-static void vbd_ask(struct device *device)
-{
-    const struct vbd *vbd = vbd_of(device);
-    struct blkback_message message = {.check.image = describe_image(vbd)};
-    int fds[1 + BLKBACK_PARENTS_MAX] = {vbd->image_fd};
-
-    chain_describe(vbd, &message.check);
-    memcpy(fds + 1, vbd->chain.parents, vbd->chain.count * sizeof(fds[0]));
-    serve_tell(device, BLKBACK_CHECK, &message.head, fds, 1 + vbd->chain.count);
-}
-
-static bool is_sector_size(uint32_t size)
-{
-    return size >= DISK_SECTOR_SIZE && (size & (size - 1)) == 0;
-}
-
-static int on_checked(struct vbd *vbd, const struct blkback_message *message)
-{
-    struct device *device = &vbd->device;
-
-    if (device->state == DEVICE_DISCONNECTING)
-        return 0; /* overtaken */
-    if (!device->asking)
-        return -EPROTO;
-    if (message->head.result == 0 &&
-        (message->checked.sectors > SECTORS_MAX || !is_sector_size(message->checked.sector_size) ||
-         !is_sector_size(message->checked.physical_sector_size)))
-        return -EPROTO;
-    serve_replied(device, false);
-    if (message->head.result < 0) {
-        device_refuse(device, &message->head);
-        return 0;
-    }
-    vbd->sectors = message->checked.sectors;
-    vbd->sector_size = message->checked.sector_size;
-    vbd->physical_sector_size = message->checked.physical_sector_size;
-    vbd->discard_granularity = vbd->image.discard && !vbd->image.read_only ? message->checked.discard_granularity : 0;
-    vbd->chain.complete = true;
-    if (device->state == DEVICE_ACQUIRING) {
-        serve_acquired(device);
-    } else if (device->state == DEVICE_RECOVERING) {
-        serve_secured(device);
-    } else {
-        close_image(vbd);
-        device_offer(device);
-    }
-    return 0;
-}
-
-static int on_parent(struct vbd *vbd, const struct blkback_message *message)
-{
-    struct device *device = &vbd->device;
-
-    if (device->state == DEVICE_DISCONNECTING)
-        return 0; /* overtaken */
-    if (!device->asking || message->head.result != 0)
-        return -EPROTO;
-    return chain_want(vbd, &message->parent);
-}
-
 static int vbd_message(struct device *device, const struct backend_head *head)
 {
     const struct blkback_message *message = (const struct blkback_message *)head;
 
     switch (head->type) {
     case BLKBACK_CHECKED:
-        return on_checked(vbd_of(device), message);
+        return looking_checked(vbd_of(device), message);
     case BLKBACK_PARENT:
-        return on_parent(vbd_of(device), message);
+        return looking_parent(vbd_of(device), message);
     case BLKBACK_RESIZED:
         return resize_answered(vbd_of(device), message);
     default:
@@ -513,7 +330,7 @@ static void vbd_claim(struct device *device, const int *fds, unsigned fd_count)
 {
     struct vbd *vbd = vbd_of(device);
 
-    close_image(vbd);
+    looking_close(vbd);
     vbd->image_fd = fds[0];
     chain_claim(vbd, fds + 1, fd_count - 1);
     if (device->state != DEVICE_DISCONNECTING)
@@ -598,7 +415,7 @@ const struct backend_kind vbd_kind = {
     .record = vbd_record,
     .reload = vbd_reload,
 
-    .ask = vbd_ask,
+    .ask = looking_ask,
     .message = vbd_message,
     .connect = vbd_connect,
     .connected = vbd_connected,

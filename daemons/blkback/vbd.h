@@ -59,11 +59,4 @@ struct vbd *vbd_of(struct device *device);
 const struct vbd *vbd_of_const(const struct device *device);
 const struct blkback *vbd_daemon(const struct vbd *vbd);
 
-/* ---- For lock.c and chain.c. ---- */
-
-/* Nobody else uses the image, nor writes its parents. */
-void vbd_locked(struct vbd *vbd);
-/* There is one more of these, not locked yet. */
-void vbd_parent_opened(struct vbd *vbd);
-
 #endif

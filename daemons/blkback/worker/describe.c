@@ -23,3 +23,16 @@ void describe_request(enum blkif_abi abi, const struct ring_request *request, st
             ret_request->sectors += (uint32_t)(segment->last_sector - segment->first_sector) + 1;
     }
 }
+
+void describe_indices(const struct ring_back *ring, struct blkback_queue_counters *counters)
+{
+    struct ring_indices indices;
+
+    ring_back_indices(ring, &indices);
+    counters->req_prod = indices.req_prod;
+    counters->req_event = indices.req_event;
+    counters->rsp_prod = indices.rsp_prod;
+    counters->rsp_event = indices.rsp_event;
+    counters->req_cons = indices.req_cons;
+    counters->in_flight = indices.in_flight;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Requests as the supervisor is told of them.
+ * Requests, and where a ring is, as the supervisor is told of them.
  */
 #ifndef BLKBACK_WORKER_DESCRIBE_H
 #define BLKBACK_WORKER_DESCRIBE_H
@@ -8,9 +8,12 @@
 #include <ring/back.h>
 #include <ring/blkif.h>
 
+#include "../counters.h"
 #include "../protocol.h"
 
 /* In the guest's own words: nothing of it is validated. */
 void describe_request(enum blkif_abi abi, const struct ring_request *request, struct blkback_request *ret_request);
+/* Puts the ring's indices into the counters. */
+void describe_indices(const struct ring_back *ring, struct blkback_queue_counters *counters);
 
 #endif

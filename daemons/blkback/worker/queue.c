@@ -256,16 +256,7 @@ static void publish(struct queue *queue)
 
 static void note_indices(struct queue *queue)
 {
-    struct blkback_queue_counters *counters = queue->params.counters;
-    struct ring_indices indices;
-
-    ring_back_indices(&queue->ring, &indices);
-    counters->req_prod = indices.req_prod;
-    counters->req_event = indices.req_event;
-    counters->rsp_prod = indices.rsp_prod;
-    counters->rsp_event = indices.rsp_event;
-    counters->req_cons = indices.req_cons;
-    counters->in_flight = indices.in_flight;
+    describe_indices(&queue->ring, queue->params.counters);
 }
 
 void queue_stop(struct queue *queue)
@@ -380,7 +371,7 @@ static enum turn turn(struct queue *queue)
     if ((busy || held) && spin_busy(&queue->watch))
         queue->params.counters->polls_hit++;
     if (intake_waits(&queue->intake))
-        return taken > 0 || finished > 0 ? TURN_BUSY : TURN_WAIT;
+        return busy ? TURN_BUSY : TURN_WAIT;
     if (caution_ask(&queue->caution) == CAUTION_WAIT)
         return TURN_WAIT;
     if (held) {
