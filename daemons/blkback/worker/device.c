@@ -78,7 +78,7 @@ static int look_for_parent(const struct blkback_check *check, const int *fds, st
         return 0; /* open_disk() says so */
     int result = disk_parent_read(kind, fds[check->parents], ret_parent, &error);
     if (result < 0 && check->parents > 0)
-        snprintf(ret_error->text, sizeof ret_error->text, "parent %u: %.240s", check->parents, error.text);
+        snprintf(ret_error->text, sizeof ret_error->text, "parent %u: %.220s", check->parents, error.text);
     else if (result < 0)
         *ret_error = error;
     return result;
