@@ -116,7 +116,7 @@ static void make_messages(struct bench *bench)
 {
     for (unsigned tag = 0; tag < bench->front.depth; tag++) {
         struct blkif_message *message = &bench->messages[tag];
-        struct blkif_segment segments[BLKIF_INDIRECT_SEGMENTS];
+        struct blkif_segment segments[BLKIF_INDIRECT_SEGMENTS] = {0};
         uint64_t left = bench->size / BLKIF_SECTOR_SIZE;
         unsigned segment_count = 0;
         message->code = bench->code;

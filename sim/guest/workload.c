@@ -57,8 +57,8 @@ static void plan_segments(struct workload *workload, struct workload_request *re
     for (unsigned i = 0; i < most; i++)
         pages[i] = (uint8_t)i;
     request->segment_count = 0;
-    while (left > 0 && request->segment_count < most) {
-        unsigned i = request->segment_count++;
+    for (unsigned i = 0; left > 0 && i < most; i++) {
+        request->segment_count++;
         unsigned length = left < BLKIF_SECTORS_PER_PAGE ? left : BLKIF_SECTORS_PER_PAGE;
         unsigned first = 0;
         if (scatter) {
