@@ -1,8 +1,10 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
 # A guest writes to a chain of three parents, each of which it has written to before: it reads what it wrote last, whoever dies meanwhile. Parents
-# stay as they were. Afterwards ringctl reads the same of the chain, and so does libvhdi. Then the same, but for the deaths, on a raw parent.
+# stay as they were. Afterwards ringctl reads the same of the chain, and so does a reader that shares nothing with it. Then the same, but for the deaths, on a raw parent.
 . "$(dirname "$0")/../../lib/blkback.sh"
+need python3
+LIB=$(realpath "$(dirname "$0")/../../lib")
 daemon_start
 domain=$(simxen create)
 mkdir "$WORK/images"
@@ -69,16 +71,7 @@ sha256sum --quiet -c "$WORK/sums" || fail "a parent was written to"
 "$RINGCTL" vhd check c.vhd
 "$RINGCTL" vhd convert vhd:c.vhd raw:c.raw
 simguest check "$WORK/model.$XVDA" c.raw
-mkdir "$WORK/mnt"
-if command -v vhdimount >/dev/null && vhdimount c.vhd "$WORK/mnt" >/dev/null 2>&1; then
-    last=$(find "$WORK/mnt" -name 'vhdi*' | sort | tail -n 1)
-    cmp "$last" c.raw && said="reads the same" || said="reads something else"
-    umount "$WORK/mnt"
-    say "libvhdi $said"
-    [ "$said" = "reads the same" ] || fail "libvhdi reads something else"
-else
-    say "not compared with libvhdi: vhdimount does not work here"
-fi
+"$LIB/vhdread.py" c.vhd b.vhd a.vhd base.vhd | cmp - c.raw || fail "another reader reads something else"
 
 rm "$WORK/model.$XVDA"
 truncate -s 24M base.raw
