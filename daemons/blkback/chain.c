@@ -42,7 +42,7 @@
 
 static_assert(CHANNEL_FDS_MAX >= BLKBACK_CONNECT_FDS + BLKBACK_PARENTS_MAX, "a chain can be handed over");
 
-static bool is_same_file(int one, int other)
+bool chain_is_same_file(int one, int other)
 {
     struct stat a, b;
 
@@ -99,9 +99,9 @@ static void on_opened(void *arg, int fd, const struct disk_error *error)
         device_give_up(&vbd->device, fd, "%s", error->text);
         return;
     }
-    is_loop = is_same_file(fd, vbd->image_fd);
+    is_loop = chain_is_same_file(fd, vbd->image_fd);
     for (unsigned i = 0; i < chain->count; i++)
-        is_loop = is_loop || is_same_file(fd, chain->parents[i]);
+        is_loop = is_loop || chain_is_same_file(fd, chain->parents[i]);
     if (is_loop) {
         path_of(fd, path);
         close(fd);
@@ -154,10 +154,10 @@ static bool writes_parent(const struct vbd *writer, const struct vbd *reader)
     if (writer->image.read_only || writer->image_fd < 0 || reader->image_fd < 0)
         return false;
     for (unsigned i = 0; i < reader->chain.count; i++) {
-        if (is_same_file(writer->image_fd, reader->chain.parents[i]))
+        if (chain_is_same_file(writer->image_fd, reader->chain.parents[i]))
             return true;
     }
-    return !reader->chain.complete && strcmp(disk_kind_name(reader->image.source.kind), "vhd") == 0;
+    return !reader->chain.complete && vbd_is_kind(reader, "vhd");
 }
 
 bool chain_clashes(const struct vbd *one, const struct vbd *other)
@@ -212,7 +212,7 @@ void chain_claim(struct vbd *vbd, const int *fds, unsigned count)
 void chain_release(struct vbd *vbd)
 {
     for (unsigned i = 0; i < vbd->chain.count; i++)
-        flock(vbd->chain.parents[i], LOCK_UN); /* see close_image() in vbd.c */
+        flock(vbd->chain.parents[i], LOCK_UN); /* see looking_close() */
     chain_forget(vbd);
 }
 

@@ -22,7 +22,10 @@ struct chain {
     char last_kind[BLKBACK_KIND_SIZE]; /* of the last image of the chain, while that is not complete */
 };
 
-/* The worker wants the parent of the last image: goes on by chain_added(), or gives the device up. Returns 0, or -EPROTO when the worker
+/* Whether two descriptors are of one file. */
+bool chain_is_same_file(int one, int other);
+
+/* The worker wants the parent of the last image: goes on by looking_parent_opened(), or gives the device up. Returns 0, or -EPROTO when the worker
  * cannot have meant it. */
 int chain_want(struct vbd *vbd, const struct blkback_parent *parent);
 /* Locks those parents that are not locked yet. Returns 0; -EWOULDBLOCK when somebody writes to one, whose path is in `ret_path` then; another

@@ -10,7 +10,6 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include <event2/event.h>
 
@@ -25,13 +24,6 @@
 #define LOCK_PERIOD_MIN_US 1000
 #define LOCK_PERIOD_MAX_US 50000
 
-static bool is_same_file(int one, int other)
-{
-    struct stat a, b;
-
-    return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
-}
-
 /* Whether the image, or a parent, may be one that is served: between the worker of an earlier supervisor and ours nobody locks it. */
 static bool is_promised(const struct vbd *vbd)
 {
@@ -42,8 +34,8 @@ static bool is_promised(const struct vbd *vbd)
     for (const struct device *other = device_first(backend); other != NULL; other = device_next(other)) {
         if (other->state == DEVICE_ADOPTING || other->state == DEVICE_RESUMING)
             return true;
-        if (other->state == DEVICE_RECOVERING &&
-            (is_same_file(vbd_of_const(other)->image_fd, vbd->image_fd) || chain_clashes(vbd_of_const(other), vbd)))
+        if (other->state == DEVICE_RECOVERING && (chain_is_same_file(vbd_of_const(other)->image_fd, vbd->image_fd) ||
+                                                  chain_clashes(vbd_of_const(other), vbd)))
             return true;
     }
     return false;

@@ -18,9 +18,6 @@
 #include "lock.h"
 #include "opening.h"
 
-/* No disk is larger: offsets in bytes must fit 63 bits. */
-#define SECTORS_MAX ((uint64_t)INT64_MAX / DISK_SECTOR_SIZE)
-
 void looking_close(struct vbd *vbd)
 {
     chain_release(vbd);
@@ -99,15 +96,9 @@ void looking_open(struct vbd *vbd)
         device_give_up(device, err, "%s cannot be opened: %s", source->path, strerror(-err));
 }
 
-/* Only images of this kind have parents. */
-static bool may_be_child(const struct vbd *vbd)
-{
-    return strcmp(disk_kind_name(vbd->image.source.kind), "vhd") == 0;
-}
-
 void looking_locked(struct vbd *vbd)
 {
-    if (vbd->device.state == DEVICE_ACQUIRING || (may_be_child(vbd) && !vbd->chain.complete))
+    if (vbd->device.state == DEVICE_ACQUIRING || (vbd_is_kind(vbd, "vhd") && !vbd->chain.complete))
         ask(vbd, VBD_MEASURING);
     else
         serve_secured(&vbd->device);
@@ -167,7 +158,7 @@ int looking_checked(struct vbd *vbd, const struct blkback_message *message)
     if (!device->asking)
         return -EPROTO;
     if (message->head.result == 0 &&
-        (message->checked.sectors > SECTORS_MAX || !is_sector_size(message->checked.sector_size) ||
+        (message->checked.sectors > VBD_SECTORS_MAX || !is_sector_size(message->checked.sector_size) ||
          !is_sector_size(message->checked.physical_sector_size)))
         return -EPROTO;
     serve_replied(device, false);

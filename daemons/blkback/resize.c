@@ -39,11 +39,6 @@ static const struct timeval period = {.tv_sec = 2};
 /* Workers that one wish may use up. */
 #define DEATHS_MAX 3u
 
-static bool is_kind(const struct vbd *vbd, const char *kind)
-{
-    return vbd->image.source.kind != NULL && strcmp(disk_kind_name(vbd->image.source.kind), kind) == 0;
-}
-
 /* Bytes in the file or block device, as many as make whole sectors; 0 when that cannot be found out. */
 static uint64_t measure(int fd, bool *ret_is_file)
 {
@@ -109,7 +104,7 @@ static void consider(struct vbd *vbd)
     if (vbd->device.state != DEVICE_CONNECTED || vbd->device.backend == NULL || vbd->resize.asked ||
         vbd->image.read_only || vbd->device.guest->state != GUEST_SERVED)
         return;
-    if (is_kind(vbd, "raw")) {
+    if (vbd_is_kind(vbd, "raw")) {
         size = measure(vbd->image_fd, &is_file);
         if (size / DISK_SECTOR_SIZE <= vbd->sectors)
             size = 0;
@@ -126,7 +121,7 @@ int resize_answered(struct vbd *vbd, const struct blkback_message *message)
     if (device->state == DEVICE_DISCONNECTING)
         return 0; /* overtaken */
     if (device->state != DEVICE_CONNECTED || message->resized.sectors < vbd->sectors ||
-        message->resized.sectors > (uint64_t)INT64_MAX / DISK_SECTOR_SIZE)
+        message->resized.sectors > VBD_SECTORS_MAX)
         return -EPROTO;
     if (resize->asked) /* else an earlier supervisor had asked */
         serve_replied(device, true);
@@ -149,7 +144,7 @@ int resize_answered(struct vbd *vbd, const struct blkback_message *message)
 void resize_succeeded(struct vbd *vbd)
 {
     vbd->resize.asked = false;
-    vbd->resize.due = !is_kind(vbd, "ram");
+    vbd->resize.due = !vbd_is_kind(vbd, "ram");
     if (vbd->resize.wanted == 0 || ++vbd->resize.deaths < DEATHS_MAX)
         return;
     snprintf(vbd->resize.error, sizeof(vbd->resize.error), "its worker ended again and again");
@@ -194,7 +189,7 @@ static int wish(struct vbd *vbd, uint64_t size, struct backend_error *ret_error)
         why = "xenstore is away";
     else if (vbd->image.read_only)
         why = "it is read-only";
-    else if (is_kind(vbd, "ram"))
+    else if (vbd_is_kind(vbd, "ram"))
         why = "a RAM disk keeps the size it was made with";
     else if (vbd->resize.wanted != 0)
         why = "it is being resized";
@@ -206,7 +201,7 @@ static int wish(struct vbd *vbd, uint64_t size, struct backend_error *ret_error)
     }
     vbd->resize.error[0] = '\0';
     vbd->resize.deaths = 0;
-    if (is_kind(vbd, "raw"))
+    if (vbd_is_kind(vbd, "raw"))
         return grow_raw(vbd, size, ret_error);
     vbd->resize.wanted = size;
     return 0;

@@ -65,6 +65,11 @@ const struct blkback *vbd_daemon(const struct vbd *vbd)
     return blkback_of_const(device_backend(&vbd->device));
 }
 
+bool vbd_is_kind(const struct vbd *vbd, const char *kind)
+{
+    return vbd->image.source.kind != NULL && strcmp(disk_kind_name(vbd->image.source.kind), kind) == 0;
+}
+
 /* ---- The image. ------------------------------------------------------------------------------------------------------------- */
 
 /* Looks in xenstore what the image is; while that is away, it is what is recorded. */

@@ -52,11 +52,16 @@ struct vbd {
 /* Its file in the device's run directory: see image.h. */
 #define VBD_IMAGE_FILE "image"
 
+/* No disk is larger: offsets in bytes must fit 63 bits. */
+#define VBD_SECTORS_MAX ((uint64_t)INT64_MAX / DISK_SECTOR_SIZE)
+
 extern const struct backend_kind vbd_kind;
 
 /* The disk that a device of this kind is. */
 struct vbd *vbd_of(struct device *device);
 const struct vbd *vbd_of_const(const struct device *device);
 const struct blkback *vbd_daemon(const struct vbd *vbd);
+/* Whether its image is of the kind of that name; false when it is not known yet. */
+bool vbd_is_kind(const struct vbd *vbd, const char *kind);
 
 #endif
