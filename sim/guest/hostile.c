@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <xendev/grant.h>
+
 #include "commands.h"
 #include "hostile.h"
 #include "options.h"
@@ -40,6 +42,17 @@ static const struct hostile_case *const tables[] = {hostile_request_cases, hosti
 #define TABLES (sizeof tables / sizeof tables[0])
 
 /* ---- What cases use. ------------------------------------------------------------------------------------------------ */
+
+bool hostile_bystander_is_untouched(struct hostile *hostile)
+{
+    const uint8_t *bytes = blkfront_page(&hostile->front, HOSTILE_BYSTANDER, 0);
+    size_t size = (size_t)hostile->config.pages * XENDEV_PAGE_SIZE;
+
+    if (bytes[0] == HOSTILE_GUARD && memcmp(bytes, bytes + 1, size - 1) == 0)
+        return true;
+    hostile_see(hostile, "pages that no request named changed");
+    return false;
+}
 
 void hostile_see(struct hostile *hostile, const char *format, ...)
 {

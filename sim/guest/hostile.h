@@ -55,6 +55,8 @@ extern const struct hostile_case hostile_ring_cases[];
 extern const struct hostile_case hostile_race_cases[];
 extern const struct hostile_case hostile_store_cases[];
 
+/* Whether the pages that no request names are as they were; else tells. */
+bool hostile_bystander_is_untouched(struct hostile *hostile);
 /* Adds to what was observed. */
 void hostile_see(struct hostile *hostile, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -260,17 +260,6 @@ static void send_next(struct hostile *hostile, unsigned tag)
     blkfront_send(&hostile->front, tag, &message);
 }
 
-static bool bystander_is_untouched(struct hostile *hostile)
-{
-    const uint8_t *bytes = blkfront_page(&hostile->front, HOSTILE_BYSTANDER, 0);
-    size_t size = (size_t)hostile->config.pages * XENDEV_PAGE_SIZE;
-
-    if (bytes[0] == HOSTILE_GUARD && memcmp(bytes, bytes + 1, size - 1) == 0)
-        return true;
-    hostile_see(hostile, "pages that no request named changed");
-    return false;
-}
-
 static int run_list_race(struct hostile *hostile, struct list_race *race)
 {
     pthread_t thread;
@@ -301,7 +290,7 @@ static enum hostile_result run_flip_list(struct hostile *hostile, const void *pa
         return HOSTILE_SKIPPED;
     memset(blkfront_page(&hostile->front, HOSTILE_BYSTANDER, 0), HOSTILE_GUARD,
            (size_t)hostile->config.pages * XENDEV_PAGE_SIZE);
-    if (run_list_race(hostile, &race) < 0 || !bystander_is_untouched(hostile))
+    if (run_list_race(hostile, &race) < 0 || !hostile_bystander_is_untouched(hostile))
         return HOSTILE_FAILED;
     hostile_see(hostile, "%" PRIu64 " answers, %" PRIu64 " refusals, %" PRIu64 " rewrites", hostile->answers,
                 hostile->refusals, race.flips);

@@ -130,17 +130,6 @@ static bool fence(struct hostile *hostile, uint8_t code, const char *what)
     return true;
 }
 
-static bool bystander_is_untouched(struct hostile *hostile)
-{
-    const uint8_t *bytes = blkfront_page(&hostile->front, HOSTILE_BYSTANDER, 0);
-    size_t size = (size_t)hostile->config.pages * XENDEV_PAGE_SIZE;
-
-    if (bytes[0] == HOSTILE_GUARD && memcmp(bytes, bytes + 1, size - 1) == 0)
-        return true;
-    hostile_see(hostile, "pages that no request named changed");
-    return false;
-}
-
 /* ---- The race. ------------------------------------------------------------------------------------------------------ */
 
 static int run_race(struct hostile *hostile, struct race *race)
@@ -189,7 +178,7 @@ static enum hostile_result run_flips(struct hostile *hostile, const void *param)
                     i == 0 ? "reads" : "writes", hostile->answers, hostile->refusals, race.flips);
         hostile->answers = hostile->refusals = 0;
     }
-    if (!bystander_is_untouched(hostile) || (writable && !fence(hostile, BLKIF_CODE_READ, "read")))
+    if (!hostile_bystander_is_untouched(hostile) || (writable && !fence(hostile, BLKIF_CODE_READ, "read")))
         return HOSTILE_FAILED;
     return hostile_is_served(hostile) ? HOSTILE_OK : HOSTILE_FAILED;
 }

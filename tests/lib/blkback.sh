@@ -164,6 +164,27 @@ sizes_flat() {
         END { exit bad }' || fail "something grows"
 }
 
+# ---- Deaths. -------------------------------------------------------------------------------------------------------------------
+
+has_restarted() {
+    [ "$(disk_field "$domain/xvda" .worker.restarts)" -gt "$1" ] && disk_is "$domain/xvda" .activity connected
+}
+
+# dies_at RULE: the worker of $domain, whose disk is xvda, dies at that call, and its successors as often as RULE says more; the fault stays (simxen fault).
+dies_at() {
+    local before
+    before=$(disk_field "$domain/xvda" .worker.restarts)
+    simxen fault "$domain" "$1"
+    wait_until "$LIMIT_RECOVERY" "a successor after $1" has_restarted "$((before + $(tr -cd , <<<"$1" | wc -c)))"
+}
+
+# random_kills COUNT: of workers, supervisors, and both; RINGBACK_KILLS says how many instead, RINGBACK_SEED makes them those of another run.
+random_kills() {
+    local kills=${RINGBACK_KILLS:-$1} seed=${RINGBACK_SEED:-$RANDOM}
+    say "seed $seed, $kills kills"
+    "$LIB/kills.py" blkback "$RUN" "$seed" worker=$((kills * 8 / 10)) supervisor=$((kills / 10)) both=$((kills / 10))
+}
+
 # ---- The end. ---------------------------------------------------------------------------------------------------------------
 
 end_daemons() {

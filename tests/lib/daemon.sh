@@ -17,6 +17,8 @@ readonly LIMIT_REQUEST=60  # a guest gets an answer
 readonly LIMIT_RECOVERY=30 # a successor serves
 
 readonly WORK=$SIMXEN_DIR/test
+LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd) # programs of tests
+readonly LIB
 RUN=$WORK/run
 readonly DAEMON_LOG=$WORK/${FAMILY}d.log
 logs=("$DAEMON_LOG") # of all daemons

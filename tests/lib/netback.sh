@@ -17,8 +17,7 @@ daemon_program=${NETBACK_DAEMON:-$daemon_program} # a broken one that a test mus
 worker_program=${NETBACK_WORKER:-$worker_program}
 switch_program=$RINGBACK_BUILD/daemons/bridge/tapbridged
 
-LIB=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-readonly LIB SWITCH_LOG=$WORK/tapbridged.log
+readonly SWITCH_LOG=$WORK/tapbridged.log
 logs+=("$SWITCH_LOG")
 
 started= # by net_start

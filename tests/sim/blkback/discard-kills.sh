@@ -3,7 +3,6 @@
 # Workers, supervisors and both are killed while a guest discards on RAM, on a raw image, on a VHD with small blocks and on one with a parent: what
 # was not answered is done again, and nothing that was written after a discard is lost to it.
 . "$(dirname "$0")/../../lib/blkback.sh"
-LIB=$(dirname "$0")/../../lib
 need python3 qemu-img
 RINGCTL=$RINGBACK_BUILD/tools/ringctl/ringctl
 kills=${RINGBACK_KILLS:-20}

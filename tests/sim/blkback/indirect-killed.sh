@@ -3,13 +3,6 @@
 # Workers die with indirect requests in flight: in the middle of reading a list of segments, of moving the data, before the guest is told; and both
 # processes at random. Each request is executed again from what the journal holds of it, or answered, once: the guest sees nothing.
 . "$(dirname "$0")/../../lib/blkback.sh"
-LIB=$(dirname "$0")/../../lib
-kills=${RINGBACK_KILLS:-60}
-seed=${RINGBACK_SEED:-$RANDOM}
-
-restarted() {
-    [ "$(disk_field "$domain/xvda" .worker.restarts)" -gt "$1" ] && disk_is "$domain/xvda" .activity connected
-}
 
 load() {
     guest_start "$domain" blk --segments 256 --depth 24 --size 4K-1M --time 0 --blank --verify-all "$@" "$XVDA"
@@ -23,9 +16,7 @@ load --persistent no
 # Lists of 100, 20 and 13 segments: no data is of so many bytes.
 for rule in copy/800:kill@1 copy/160:kill@1 copy/104:kill@1 copy:kill@1 copy:kill@700 notify:kill@1 copy:kill@500,copy:kill@501 \
     copy:kill@300,map:kill@1; do
-    before=$(disk_field "$domain/xvda" .worker.restarts)
-    simxen fault "$domain" "$rule"
-    wait_until "$LIMIT_RECOVERY" "a successor after $rule" restarted "$((before + $(tr -cd , <<<"$rule" | wc -c)))"
+    dies_at "$rule"
     simxen fault "$domain" none
     wait_until "$LIMIT_REQUEST" "requests to be served after $rule" has_served "$domain/xvda" "$(disk_field "$domain/xvda" .requests.read)"
 done
@@ -47,8 +38,7 @@ raw=$started
 guest_start "$other" blk --segments 32 --depth 32 --size 4K-128K --time 0 --blank --verify-all --persistent no "$XVDA"
 ram=$started
 wait_until "$LIMIT_REQUEST" "requests to be served" has_served "$domain/xvda" 50
-say "seed $seed, $kills kills"
-"$LIB/kills.py" blkback "$RUN" "$seed" worker=$((kills * 8 / 10)) supervisor=$((kills / 10)) both=$((kills / 10))
+random_kills 60
 guest_stop "$raw"
 guest_stop "$ram"
 disk_detach "$domain" xvda

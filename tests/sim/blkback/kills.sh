@@ -5,10 +5,7 @@
 # Data is copied, so that workers can be killed in the middle of that; with mapped grants they are killed by worker-killed-at.sh and on real Xen.
 # RINGBACK_KILLS says how often (the soak tier: more), RINGBACK_SEED makes a run's kills those of another.
 . "$(dirname "$0")/../../lib/blkback.sh"
-LIB=$(dirname "$0")/../../lib
 need qemu-img vhdiinfo python3
-kills=${RINGBACK_KILLS:-300}
-seed=${RINGBACK_SEED:-$RANDOM}
 load=(--persistent no --time 0 --blank --verify-all)
 
 # One VHD after the other, with blocks of 2 MiB and of 64 KiB: written for some seconds, not so long that no block is left to be allocated,
@@ -55,8 +52,7 @@ vhd_pid=$!
 guest_pids+=("$vhd_pid")
 wait_until "$LIMIT_REQUEST" "requests to be served" has_served "$ram/xvda" 100
 
-say "seed $seed, $kills kills"
-"$LIB/kills.py" blkback "$RUN" "$seed" worker=$((kills * 8 / 10)) supervisor=$((kills / 10)) both=$((kills / 10))
+random_kills 300
 touch "$WORK/stop"
 wait "$vhd_pid" || fail "a life on a VHD ended badly"
 tail -n 1 "$WORK/lives.log"

@@ -3,13 +3,6 @@
 # Disks of several queues are recovered, adopted, drained and replaced as any: workers die at chosen calls, among them those by which a successor takes one
 # ring after the other, and at random; supervisors die; other versions take over. Each request of each queue is answered once.
 . "$(dirname "$0")/../../lib/blkback.sh"
-LIB=$(dirname "$0")/../../lib
-kills=${RINGBACK_KILLS:-60}
-seed=${RINGBACK_SEED:-$RANDOM}
-
-restarted() {
-    [ "$(disk_field "$domain/xvda" .worker.restarts)" -gt "$1" ] && disk_is "$domain/xvda" .activity connected
-}
 
 served_more() {
     local before
@@ -26,9 +19,7 @@ wait_until "$LIMIT_REQUEST" "four queues" disk_is "$domain/xvda" '.queues | leng
 served_more "the start"
 for rule in copy:kill@1 copy:kill@150 notify:kill@1 notify:kill@3 copy:kill@50,map:kill@1 copy:kill@50,map:kill@3 copy:kill@50,bind:kill@2 \
     copy:kill@50,bind:kill@4 notify:kill@2,notify:kill@3; do
-    before=$(disk_field "$domain/xvda" .worker.restarts)
-    simxen fault "$domain" "$rule"
-    wait_until "$LIMIT_RECOVERY" "a successor after $rule" restarted "$((before + $(tr -cd , <<<"$rule" | wc -c)))"
+    dies_at "$rule"
     simxen fault "$domain" none
     served_more "$rule"
 done
@@ -80,8 +71,7 @@ raw=$started
 guest_start "$other" blk --queues 2 --order 1 --depth 64 --time 0 --blank --verify-all --persistent no "$XVDA"
 ram=$started
 wait_until "$LIMIT_REQUEST" "requests to be served" has_served "$other/xvda" 100
-say "seed $seed, $kills kills"
-"$LIB/kills.py" blkback "$RUN" "$seed" worker=$((kills * 8 / 10)) supervisor=$((kills / 10)) both=$((kills / 10))
+random_kills 60
 guest_stop "$raw"
 guest_stop "$ram"
 disk_detach "$domain" xvda

@@ -3,7 +3,6 @@
 # Workers and supervisors are killed while disks are made larger, step by step: each time the disk gets there, the guest is told, and what it wrote
 # is there. A file that grew while nobody looked is noticed by the next one who does.
 . "$(dirname "$0")/../../lib/blkback.sh"
-LIB=$(dirname "$0")/../../lib
 need python3 qemu-img
 daemon_start
 domain=$(simxen create)

@@ -4,7 +4,6 @@
 # stay as they were. Afterwards ringctl reads the same of the chain, and so does a reader that shares nothing with it. Then the same, but for the deaths, on a raw parent.
 . "$(dirname "$0")/../../lib/blkback.sh"
 need python3
-LIB=$(realpath "$(dirname "$0")/../../lib")
 daemon_start
 domain=$(simxen create)
 mkdir "$WORK/images"

@@ -4,29 +4,19 @@
 # the ring, the guest's pages, and binds the channel, as somebody's successor. The guest sees nothing of it.
 . "$(dirname "$0")/../../lib/blkback.sh"
 
-restarts() {
-    disk_field "$domain/xvda" .worker.restarts
-}
-
-has_restarted() {
-    [ "$(restarts)" -gt "$1" ] && disk_is "$domain/xvda" .activity connected
-}
-
 # kill_at AGREED RULE...: under the load of a guest that agrees to persistent grants, or not.
 kill_at() {
-    local agreed=$1 rule before
+    local agreed=$1 rule
     shift
     disk_attach "$domain" xvda ram:32M
     guest_start "$domain" blk --persistent "$agreed" --time 0 --blank --verify-all "$XVDA"
     wait_until "$LIMIT_REQUEST" "requests to be served" has_served "$domain/xvda" 100
     for rule in "$@"; do
-        before=$(restarts)
-        simxen fault "$domain" "$rule"
-        wait_until "$LIMIT_RECOVERY" "a successor after $rule" has_restarted "$((before + $(tr -cd , <<<"$rule" | wc -c)))"
+        dies_at "$rule"
         wait_until "$LIMIT_REQUEST" "requests to be served after $rule" has_served "$domain/xvda" "$(disk_field "$domain/xvda" .requests.read)"
         simxen fault "$domain" none
     done
-    say "persistent grants: $agreed: $(restarts) deaths"
+    say "persistent grants: $agreed: $(disk_field "$domain/xvda" .worker.restarts) deaths"
     guest_stop "$started"
     disk_detach "$domain" xvda
 }

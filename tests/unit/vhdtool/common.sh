@@ -3,6 +3,7 @@
 # What the tests of `ringctl vhd` share: a folder of their own, ways to fail.
 
 ringctl=${1:?usage: $0 RINGCTL}
+lib=$(cd "$(dirname "${BASH_SOURCE[0]}")/../../lib" && pwd)
 work=$(mktemp -d)
 trap 'cd /; mountpoint -q "$work/mnt" && umount "$work/mnt"; rm -rf --one-file-system "$work"' EXIT
 cd "$work" || exit 1
