@@ -99,7 +99,6 @@ struct blkfront {
     /* Its user: called from the loop for each response, and after the last one that was there. `drained` may send more. */
     void (*answered)(void *arg, unsigned tag, int16_t status);
     void (*drained)(void *arg);
-    void (*resized)(void *arg); /* NULL: nobody cares. disk.sectors has changed */
     void *arg;
 };
 

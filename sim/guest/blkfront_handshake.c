@@ -12,6 +12,7 @@
  *   end        Closing, Closed                Closing, Closed, Initialising  Closed, Initialising
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -259,8 +260,7 @@ static void on_connected_again(struct device *device)
         return;
     front->disk.sectors = sectors;
     front->resizes++;
-    if (front->resized != NULL)
-        front->resized(front->arg);
+    fprintf(stderr, "vbd %u: has %" PRIu64 " sectors now\n", front->config.devid, sectors);
 }
 
 int blkfront_connect(struct blkfront *front, bool quiet)

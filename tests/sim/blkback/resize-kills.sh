@@ -78,7 +78,8 @@ xenstore-write "/local/domain/0/backend/vbd/$domain/$XVDA/sectors" $((size / 512
 daemon_start
 wait_until "$LIMIT_RECOVERY" "the guest to be told by the next supervisor" told "$XVDA" "$size"
 
-guest_stop "$user" >result
+guest_stop "$user" >said
+tail -n 1 said >result
 for i in 0 1; do
     expect "the size that the guest saw of disk $i" $((size / 512)) "$(jq ".devices[$i].sectors" result)"
 done

@@ -15,6 +15,11 @@ told() {
     [ "$(xenstore-read "$back/sectors")" = $(($1 / 512)) ] && [ "$(xenstore-read "$back/state")" = 4 ]
 }
 
+# seen BYTES: by the guest.
+seen() {
+    grep -q "has $(($1 / 512)) sectors now" "$WORK/guest.$user"
+}
+
 # used FILE OFFSET: whether something is written behind that.
 used() {
     ! cmp -s -n $(($(stat -c %s "$1") - $2)) -i "$2:0" "$1" /dev/zero
@@ -46,15 +51,18 @@ for spec in raw:$WORK/raw.img vhd:$WORK/{dynamic,fixed,child}.vhd; do
     refused 100000001 "not a positive multiple of 512"
     resize 40M
     wait_until "$LIMIT_ATTACH" "the guest to be told of 40M ($spec)" told $((40 << 20))
+    wait_until "$LIMIT_REQUEST" "the guest to see 40M ($spec)" seen $((40 << 20))
     resize 40M
     case $spec in
     raw:*) truncate -s $(((64 << 20) + 100)) raw.img ;; # by somebody else, and not in whole sectors
     *) resize 64M ;;
     esac
     wait_until "$LIMIT_ATTACH" "the guest to be told of 64M ($spec)" told $((64 << 20))
+    wait_until "$LIMIT_REQUEST" "the guest to see 64M ($spec)" seen $((64 << 20))
     expect "the size that is shown ($spec)" $((64 << 20)) "$(disk_field "$domain/xvda" .size)"
     wait_until "$LIMIT_REQUEST" "more requests to be served" has_served "$domain/xvda" "$(($(disk_field "$domain/xvda" .requests.read) + 500))"
-    guest_stop "$user" >result
+    guest_stop "$user" >said
+    tail -n 1 said >result
     expect "the size that the guest saw ($spec)" $((64 << 11)) "$(jq '.devices[0].sectors' result)"
     expect "how often it saw another ($spec)" 2 "$(jq '.devices[0].resizes' result)"
     disk_detach "$domain" xvda
