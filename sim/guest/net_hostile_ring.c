@@ -45,10 +45,10 @@ static enum net_hostile_result run_bad_producer(struct net_hostile *hostile, con
     const struct bad_producer *bad = param;
     struct netfront_queue *queue = &hostile->front->queues[0];
     void *ring = bad->receive ? queue->rx_ring : queue->tx_ring;
-    const unsigned posted = hostile->front->config.rx_posted;
 
-    hostile->front->config.rx_posted =
-        0; /* what comes in meanwhile would have us write a good index over the bad one */
+    /* What comes in meanwhile would have us write good indices over the bad one: by pages posted anew, and by answers. */
+    hostile->front->config.rx_posted = 0;
+    hostile->front->config.deaf = true;
     for (unsigned i = 0; bad->in_flight && i < 64; i++) {
         struct netif_tx_request_slot slot = net_hostile_slot(hostile, i % HOSTILE_PAGES, HOSTILE_LENGTH, 0);
         net_hostile_put(hostile, &slot);
@@ -56,9 +56,7 @@ static enum net_hostile_result run_bad_producer(struct net_hostile *hostile, con
     net_hostile_push(hostile);
     index_write(ring, INDEX_REQ_PROD, index_read(ring, bad->in_flight ? INDEX_REQ_PROD : INDEX_RSP_PROD) + bad->by);
     xendev_channel_notify(bad->receive ? queue->rx_channel : queue->tx_channel);
-    const bool closed = net_hostile_is_closed(hostile);
-    hostile->front->config.rx_posted = posted;
-    return closed ? HOSTILE_OK : HOSTILE_FAILED;
+    return net_hostile_is_closed(hostile) ? HOSTILE_OK : HOSTILE_FAILED;
 }
 
 /* The response producer is the back end's: what we write there must not mislead it. */
@@ -100,6 +98,7 @@ static enum net_hostile_result run_poison(struct net_hostile *hostile, const voi
     static uint8_t before[RING_PAGE_SIZE];
 
     (void)param;
+    hostile->front->config.deaf = true; /* for the rest of this life: answers would take slots of their own */
     memset(page + HEADER_EVENTS, POISON, RING_HEADER_SIZE - HEADER_EVENTS);
     memset(page + RING_HEADER_SIZE, POISON, RING_PAGE_SIZE - RING_HEADER_SIZE);
     for (unsigned i = 0; i < NETIF_RING_SLOTS; i++) {
@@ -117,7 +116,7 @@ static enum net_hostile_result run_poison(struct net_hostile *hostile, const voi
         }
     }
     net_hostile_see(hostile, "%u slots keep every byte but id and status", NETIF_RING_SLOTS);
-    return net_hostile_is_served(hostile) ? HOSTILE_OK : HOSTILE_FAILED;
+    return net_hostile_restart(hostile) == 0 && net_hostile_is_served(hostile) ? HOSTILE_OK : HOSTILE_FAILED;
 }
 
 /* ---- Events for nothing (XSA-331, 332). ----------------------------------------------------------------------------- */

@@ -62,7 +62,7 @@ struct netfront_config {
     unsigned slots;      /* a frame is cut into so many pieces at least, if it has the bytes and may (SG) */
     uint32_t ring_start; /* all indices of data rings begin here; not 0 is no habit of anybody's */
     bool raw_tx;         /* the user puts slots of his own on the transmit rings, ids NETIF_RING_SLOTS and above */
-    bool deaf;           /* what comes is not looked at: the user rewrites the receive rings' slots */
+    bool deaf;           /* what comes is not looked at, and so not answered: the user rewrites the rings */
     /* Called when the rings are made and nothing is written, and after our state is Connected, without waiting for the back end's. May be NULL. */
     void (*before_keys)(void *arg);
     void (*after_state)(void *arg);
