@@ -153,25 +153,32 @@ static bool is_echoed(const void *arg)
     return hostile->echoes_heard > 0 || hostile->front->device.lost;
 }
 
-/* An echo comes back, perhaps not the first one: what flooded us may still be on its way. */
-static bool is_peer_there(struct net_hostile *hostile)
+static void ask_for_echo(struct net_hostile *hostile)
 {
     struct net *net = hostile->net;
-    uint8_t packet[NET_HEADERS_SIZE + NET_ICMP_SIZE];
+    uint8_t packet[NET_HEADERS_SIZE + NET_ICMP_SIZE] = {0};
     bool v4 = net_address_is_v4(&net->options.peer);
 
-    if (net_await_neighbour(net, &net->options.peer) < 0) {
+    packet[NET_HEADERS_SIZE] = v4 ? 8 : 128;
+    net_stack_send(&net->stack, &net->options.peer, v4 ? NET_ICMP : NET_ICMPV6, packet, NET_ICMP_SIZE, 0);
+    netfront_kick(hostile->front, false);
+}
+
+/* An echo comes back, perhaps not the first one: in a flood of more than we can take, most of what is for us is lost on its way. */
+static bool is_peer_there(struct net_hostile *hostile)
+{
+    const struct net_address *peer = &hostile->net->options.peer;
+    const uint64_t end = guest_now() + NET_SECOND * hostile->front->guest->limit;
+
+    if (net_await_neighbour(hostile->net, peer) < 0) {
         net_hostile_see(hostile, "the peer is NOT found");
         return false;
     }
     hostile->echoes_heard = 0;
-    for (unsigned tries = 0; tries < 10 && hostile->echoes_heard == 0; tries++) {
-        memset(packet, 0, sizeof packet);
-        packet[NET_HEADERS_SIZE] = v4 ? 8 : 128;
-        net_stack_send(&net->stack, &net->options.peer, v4 ? NET_ICMP : NET_ICMPV6, packet, NET_ICMP_SIZE, 0);
-        netfront_kick(hostile->front, false);
-        uint64_t deadline = guest_now() + NET_SECOND * hostile->front->guest->limit / 10;
-        while (!is_echoed(hostile) && guest_now() < deadline)
+    while (!is_echoed(hostile) && guest_now() < end) {
+        ask_for_echo(hostile);
+        const uint64_t again = guest_now() + NET_SECOND / 2;
+        while (!is_echoed(hostile) && guest_now() < again)
             guest_sleep(hostile->front->guest, 10);
     }
     net_hostile_see(hostile, "the peer %s", hostile->echoes_heard > 0 ? "answers" : "does NOT answer");
