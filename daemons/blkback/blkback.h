@@ -43,6 +43,7 @@ struct blkback_config {
     uint64_t grant_budget;      /* of all disks together */
     uint64_t queues_max;        /* of a disk */
     uint64_t indirect_segments; /* most of an indirect request that are offered; 0: no such requests */
+    bool barriers_only;         /* no flushes and no indirect requests are offered beside them */
     uint64_t attempts_max;      /* crashes after which a request is not executed again */
     /* Of each disk of which xenstore says nothing. */
     struct blkback_limits limits;

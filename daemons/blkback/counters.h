@@ -13,7 +13,7 @@
 #include "protocol.h"
 
 #define BLKBACK_COUNTERS_MAGIC   0x72626263u /* "rbbc" */
-#define BLKBACK_COUNTERS_VERSION 4u
+#define BLKBACK_COUNTERS_VERSION 5u
 
 enum blkback_counted_op {
     BLKBACK_COUNTED_READ,
@@ -26,6 +26,7 @@ enum blkback_counted_op {
 struct blkback_queue_counters {
     uint64_t requests[BLKBACK_COUNTED_OPS]; /* accepted */
     uint64_t requests_indirect;             /* of these, with their segments in a page of their own */
+    uint64_t requests_barrier;              /* of the writes and flushes: barriers, with data and without */
     uint64_t bytes[BLKBACK_COUNTED_OPS];    /* read, written and discarded; of completed requests */
     uint64_t faults[BLKIF_FAULTS];          /* refused or failed requests by reason */
     uint64_t replayed;                      /* requests executed again after a worker's death */

@@ -74,6 +74,13 @@ static const struct config_key keys[] = {
      .fallback = "256",
      .max = BLKIF_INDIRECT_SEGMENTS,
      .help = "most pages of data in one request; 0: no more than the 11 that a request itself can name"},
+    {.name = "barriers-only",
+     .type = CONFIG_BOOL,
+     .offset = offsetof(struct blkback_config, barriers_only),
+     .fallback = "no",
+     .live = true,
+     .help =
+         "offer write barriers alone, without flushes and indirect requests: Linux then sends FUA writes as barriers"},
     {.name = "attempts-max",
      .type = CONFIG_NUMBER,
      .offset = offsetof(struct blkback_config, attempts_max),

@@ -5,6 +5,10 @@
  *
  * What was offered before InitWait holds for the connection that follows, whatever the configuration says by then: it is read back.
  *
+ * Flushes and barriers are offered of a disk that may be written. Linux flushes where it can, and then knows of no barriers. With barriers-only it is not
+ * offered to, and sends data that must be durable at once (FUA) as a barrier; but it stops its kernel when such data would need an indirect request. So
+ * these are not offered then, and where they were, before the configuration was read anew, flushes stay.
+ *
  * Discards are offered of a disk that may be written, unless the toolstack said discard-enable=0: of any range, the sooner of use the more whole
  * multiples of the granularity are in it. They are never secure: what was discarded may still be in the image, a parent, or the file system.
  */
@@ -45,10 +49,11 @@ static int write_discard(struct xendev_store *store, xendev_txn txn, const struc
 static int write_features(struct xendev_store *store, xendev_txn txn, void *arg)
 {
     const struct vbd *vbd = arg;
+    const struct blkback_config *config = &vbd_daemon(vbd)->config;
     int err = write_number(store, txn, vbd, "max-ring-page-order", BLKIF_RING_ORDER_MAX);
 
     if (err == 0)
-        err = write_number(store, txn, vbd, INDIRECT_KEY, vbd_daemon(vbd)->config.indirect_segments);
+        err = write_number(store, txn, vbd, INDIRECT_KEY, config->barriers_only ? 0 : config->indirect_segments);
     if (err == 0)
         err = write_number(store, txn, vbd, QUEUES_KEY, vbd_daemon(vbd)->config.queues_max);
     return err;
@@ -83,10 +88,11 @@ static int write_disk(struct xendev_store *store, xendev_txn txn, void *arg)
 {
     const struct vbd *vbd = arg;
     const bool writable = !vbd->image.read_only;
-    int err = write_number(store, txn, vbd, "feature-flush-cache", writable);
+    const bool flush = writable && (!vbd_daemon(vbd)->config.barriers_only || vbd->connection.indirect_segments > 0);
+    int err = write_number(store, txn, vbd, "feature-flush-cache", flush);
 
     if (err == 0)
-        err = write_number(store, txn, vbd, "feature-barrier", 0);
+        err = write_number(store, txn, vbd, "feature-barrier", writable);
     if (err == 0)
         err = write_number(store, txn, vbd, "feature-persistent", vbd_daemon(vbd)->config.persistent_grants > 0);
     if (err == 0)

@@ -50,6 +50,7 @@ static void total_counters(const struct device *device, struct blkback_queue_cou
         for (int fault = 0; fault < BLKIF_FAULTS; fault++)
             total.faults[fault] += queue->faults[fault];
         total.requests_indirect += queue->requests_indirect;
+        total.requests_barrier += queue->requests_barrier;
         total.replayed += queue->replayed;
         total.events += queue->events;
         total.notifications += queue->notifications;
@@ -173,6 +174,7 @@ static json_t *report_queue(const struct vbd *vbd, unsigned index, const struct 
     report_put_number(&queue, "rsp_event", counters->rsp_event);
     report_put(&queue, "requests", report_operations(counters->requests));
     report_put(&queue, "indirect", report_indirect(vbd, counters));
+    report_put_number(&queue, "barriers", counters->requests_barrier);
     report_put(&queue, "bytes", report_operations(counters->bytes));
     report_put(&queue, "errors", report_errors(counters));
     report_put_number(&queue, "replayed", counters->replayed);
@@ -224,6 +226,7 @@ json_t *report_vbd(const struct device *device)
     report_put(&report, "queues", report_queues(vbd, &counters));
     report_put(&report, "requests", report_operations(total.requests));
     report_put(&report, "indirect", report_indirect(vbd, &total));
+    report_put_number(&report, "barriers", total.requests_barrier);
     report_put(&report, "bytes", report_operations(total.bytes));
     report_put(&report, "errors", report_errors(&total));
     report_put_number(&report, "replayed", total.replayed);
@@ -328,6 +331,15 @@ static void sample_requests_indirect(struct evbuffer *out, const struct device *
     control_metric_sample(out, "ringback_blkback_requests_indirect_total", labels, counters.requests_indirect);
 }
 
+static void sample_requests_barrier(struct evbuffer *out, const struct device *device, const char *name)
+{
+    const char *const labels[] = {"device", name, NULL};
+    struct blkback_queue_counters counters;
+
+    total_counters(device, &counters);
+    control_metric_sample(out, "ringback_blkback_requests_barrier_total", labels, counters.requests_barrier);
+}
+
 static void sample_throttled(struct evbuffer *out, const struct device *device, const char *name)
 {
     const char *const labels[] = {"device", name, NULL};
@@ -378,6 +390,9 @@ void report_metrics(struct evbuffer *out, const struct backend *backend)
     control_metric_describe(out, "ringback_blkback_requests_indirect_total", "counter",
                             "Requests with their segments in a page of their own.");
     report_each_device(backend, out, sample_requests_indirect);
+    control_metric_describe(out, "ringback_blkback_requests_barrier_total", "counter",
+                            "Writes and flushes that were barriers.");
+    report_each_device(backend, out, sample_requests_barrier);
     control_metric_describe(out, "ringback_blkback_polls_total", "counter",
                             "Times an idle disk was watched, and a request came or not.");
     report_each_device(backend, out, sample_polls);

@@ -42,6 +42,7 @@ int table_bind(struct ring_back *back, void *pages, size_t pages_size, const str
     back->free_head = TABLE_END;
     back->done_head = TABLE_END;
     back->replay_head = TABLE_END;
+    back->aside_head = TABLE_END;
     back->suspects = 0;
     back->in_order = false;
     return 0;

@@ -104,6 +104,11 @@ static unsigned direct_segments(const struct blkif_message *message)
     return message->segment_count < BLKIF_DIRECT_SEGMENTS ? message->segment_count : BLKIF_DIRECT_SEGMENTS;
 }
 
+uint8_t blkif_code_of(const void *bytes)
+{
+    return *(const uint8_t *)bytes;
+}
+
 void blkif_decode(enum blkif_abi abi, const void *bytes, struct blkif_message *ret_message)
 {
     const uint8_t *head = bytes;

@@ -44,6 +44,7 @@
  *   pardon   C  attempts = (0, NO)      Replayed, as one that never crashed a process.
  *   replay   C  attempts = (n, ALONE    Replayed again, after having been settled.
  *               or TOGETHER)
+ *   aside    C  attempts = (n, NO)      Replayed. A crash is not held against it: it was not executed.
  *
  * A respond after a publish writes DONE(index >= target), so entries of two batches cannot be confused; a second
  * publish starts only when the entries of the first are FREE. Consuming into an entry that was just freed is a new

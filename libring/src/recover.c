@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <ring/back.h>
@@ -279,6 +280,56 @@ int ring_back_replay(struct ring_back *back, bool alone, struct ring_request *re
     return 1;
 }
 
+void ring_back_set_aside(struct ring_back *back, uint32_t index)
+{
+    if (index >= back->layout.slots)
+        abort();
+    struct journal_entry *entry = &back->journal->entries[index];
+    if (journal_word_state(journal_load(&entry->word)) != JOURNAL_IN_FLIGHT)
+        abort();
+
+    uint64_t attempts = journal_load(&entry->attempts);
+    journal_commit(&entry->attempts, journal_attempts(journal_attempts_crashes(attempts),
+                                                      journal_attempts_proved(attempts), JOURNAL_START_NO));
+    uint32_t *link = &back->aside_head;
+    while (*link != TABLE_END)
+        link = &back->next[*link];
+    table_push(back, link, index);
+}
+
+uint32_t ring_back_set_aside_replays(struct ring_back *back,
+                                     bool (*waits)(const struct ring_request *request, void *arg), void *arg)
+{
+    uint32_t *link = &back->replay_head;
+    uint32_t count = 0;
+
+    while (*link != TABLE_END) {
+        struct ring_request request;
+        request_of(back, *link, &request);
+        if (!waits(&request, arg)) {
+            link = &back->next[*link];
+            continue;
+        }
+        ring_back_set_aside(back, table_pop(back, link));
+        back->suspects -= request.crashes > 0;
+        count++;
+    }
+    return count;
+}
+
+int ring_back_recall(struct ring_back *back)
+{
+    struct ring_request request;
+
+    if (back->aside_head == TABLE_END)
+        return 0;
+    uint32_t index = table_pop(back, &back->aside_head);
+    request_of(back, index, &request);
+    back->suspects += request.crashes > 0;
+    table_push(back, &back->replay_head, index);
+    return 1;
+}
+
 uint32_t ring_back_suspects(const struct ring_back *back)
 {
     return back->suspects;
@@ -286,11 +337,13 @@ uint32_t ring_back_suspects(const struct ring_back *back)
 
 uint32_t ring_back_suspects_list(const struct ring_back *back, struct ring_request *ret_requests, uint32_t room)
 {
+    const uint32_t heads[] = {back->replay_head, back->aside_head};
     uint32_t count = 0;
 
-    for (uint32_t i = back->replay_head; i != TABLE_END && count < room; i = back->next[i]) {
-        request_of(back, i, &ret_requests[count]);
-        count += ret_requests[count].crashes > 0;
-    }
+    for (unsigned list = 0; list < 2; list++)
+        for (uint32_t i = heads[list]; i != TABLE_END && count < room; i = back->next[i]) {
+            request_of(back, i, &ret_requests[count]);
+            count += ret_requests[count].crashes > 0;
+        }
     return count;
 }

@@ -3,7 +3,7 @@
  * The in-flight table as the living process sees it: lists over the journal's entries.
  *
  * An entry is in one list or in none: free (FREE), done (DONE, to be published), replay (IN_FLIGHT, to be handed out
- * again), or none (IN_FLIGHT, in the hands of the caller). Lists are heads and `next` numbers in struct ring_back; they
+ * again), aside (IN_FLIGHT, waits for others), or none (IN_FLIGHT, in the hands of the caller). Lists are heads and `next` numbers in struct ring_back; they
  * die with the process and are made anew from the entries' words.
  */
 #ifndef RING_SRC_TABLE_H

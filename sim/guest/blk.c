@@ -31,6 +31,7 @@ static const char usage[] =
     "  --read PCT              share of reads (50)\n"
     "  --flush PCT             share of flushes among the others (2)\n"
     "  --discard PCT           share of discards among the others (0), if the back end takes them\n"
+    "  --barrier PCT           share of write barriers among the others (0), if the back end takes them\n"
     "  --discard-max BYTES     of one (1M)\n"
     "  --from BYTES            where on the disk (0)\n"
     "  --span BYTES            how much of it (to its end, at most 1G)\n"
@@ -55,6 +56,7 @@ enum {
     OPTION_READ,
     OPTION_FLUSH,
     OPTION_DISCARD,
+    OPTION_BARRIER,
     OPTION_DISCARD_MAX,
     OPTION_FROM,
     OPTION_SPAN,
@@ -80,6 +82,7 @@ static const struct option long_options[] = {
     {"read", required_argument, NULL, OPTION_READ},
     {"flush", required_argument, NULL, OPTION_FLUSH},
     {"discard", required_argument, NULL, OPTION_DISCARD},
+    {"barrier", required_argument, NULL, OPTION_BARRIER},
     {"discard-max", required_argument, NULL, OPTION_DISCARD_MAX},
     {"from", required_argument, NULL, OPTION_FROM},
     {"span", required_argument, NULL, OPTION_SPAN},
@@ -146,6 +149,9 @@ static void take_option(struct blk *blk, int key, const char *value)
         break;
     case OPTION_DISCARD:
         workload->discard_percent = (unsigned)options_number("--discard", value, 0, 100);
+        break;
+    case OPTION_BARRIER:
+        workload->barrier_percent = (unsigned)options_number("--barrier", value, 0, 100);
         break;
     case OPTION_DISCARD_MAX:
         workload->discard_max = options_size("--discard-max", value);
@@ -232,7 +238,7 @@ static uint64_t answered_so_far(const struct blk *blk, unsigned *ret_in_flight)
     *ret_in_flight = 0;
     for (unsigned i = 0; i < blk->count; i++) {
         const struct workload_counts *counts = &blk->devices[i].workload.counts;
-        total += counts->reads + counts->writes + counts->flushes + counts->discards;
+        total += counts->reads + counts->writes + counts->flushes + counts->discards + counts->barriers;
         *ret_in_flight += blk->devices[i].front.in_flight;
     }
     return total;
@@ -413,10 +419,10 @@ static void print_text(const struct blk *blk, bool ok)
     for (unsigned i = 0; i < blk->count; i++) {
         const struct blk_device *device = &blk->devices[i];
         const struct workload_counts *counts = &device->workload.counts;
-        printf("vbd %u: %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64 " flushes, %" PRIu64
-               " discards; %.1f MB written, %.1f MB read and verified; "
+        printf("vbd %u: %" PRIu64 " reads, %" PRIu64 " writes, %" PRIu64 " flushes, %" PRIu64 " discards, %" PRIu64
+               " barriers; %.1f MB written, %.1f MB read and verified; "
                "%" PRIu64 " errors, %" PRIu64 " mismatches; longest wait %" PRIu64 " ms\n",
-               device->devid, counts->reads, counts->writes, counts->flushes, counts->discards,
+               device->devid, counts->reads, counts->writes, counts->flushes, counts->discards, counts->barriers,
                (double)counts->bytes_written / 1e6, (double)counts->sectors_verified * BLKIF_SECTOR_SIZE / 1e6,
                counts->errors, counts->mismatches, device->front.longest / 1000000);
     }
@@ -430,15 +436,16 @@ static void print_json(const struct blk *blk, bool ok)
         const struct blk_device *device = &blk->devices[i];
         const struct workload_counts *counts = &device->workload.counts;
         printf("%s{\"devid\": %u, \"reads\": %" PRIu64 ", \"writes\": %" PRIu64 ", \"flushes\": %" PRIu64
-               ", \"indirect\": %" PRIu64 ", \"discards\": %" PRIu64 ", \"bytes_read\": %" PRIu64
-               ", \"bytes_written\": %" PRIu64 ", \"bytes_discarded\": %" PRIu64 ", \"sectors_verified\": %" PRIu64
-               ", \"errors\": %" PRIu64 ", \"mismatches\": %" PRIu64 ", \"longest_wait_ms\": %" PRIu64
+               ", \"indirect\": %" PRIu64 ", \"barriers\": %" PRIu64 ", \"barriers_empty\": %" PRIu64
+               ", \"discards\": %" PRIu64 ", \"bytes_read\": %" PRIu64 ", \"bytes_written\": %" PRIu64
+               ", \"bytes_discarded\": %" PRIu64 ", \"sectors_verified\": %" PRIu64 ", \"errors\": %" PRIu64
+               ", \"mismatches\": %" PRIu64 ", \"longest_wait_ms\": %" PRIu64
                ", \"ring_slots\": %u, \"queues\": %u, \"sectors\": %" PRIu64 ", \"resizes\": %u}",
                i == 0 ? "" : ", ", device->devid, counts->reads, counts->writes, counts->flushes, counts->indirect,
-               counts->discards, counts->bytes_read, counts->bytes_written, counts->bytes_discarded,
-               counts->sectors_verified, counts->errors, counts->mismatches, device->front.longest / 1000000,
-               device->front.queues[0].ring.layout.slots, device->front.queue_count, device->front.disk.sectors,
-               device->front.resizes);
+               counts->barriers, counts->barriers_empty, counts->discards, counts->bytes_read, counts->bytes_written,
+               counts->bytes_discarded, counts->sectors_verified, counts->errors, counts->mismatches,
+               device->front.longest / 1000000, device->front.queues[0].ring.layout.slots, device->front.queue_count,
+               device->front.disk.sectors, device->front.resizes);
     }
     printf("]}\n");
 }

@@ -48,7 +48,7 @@ static void fail(struct workload *workload, const char *why)
 /* Cuts a request of `count` sectors into segments, each in a page of its own. */
 static void plan_segments(struct workload *workload, struct workload_request *request)
 {
-    const unsigned most = workload->front->segments;
+    const unsigned most = request->code == BLKIF_CODE_BARRIER ? BLKIF_DIRECT_SEGMENTS : workload->front->segments;
     uint8_t pages[BLKIF_INDIRECT_SEGMENTS];
     unsigned left = request->count;
     unsigned full = (request->count + BLKIF_SECTORS_PER_PAGE - 1) / BLKIF_SECTORS_PER_PAGE;
@@ -79,6 +79,11 @@ static void plan_segments(struct workload *workload, struct workload_request *re
     }
 }
 
+static bool is_write(uint8_t code)
+{
+    return code == BLKIF_CODE_WRITE || code == BLKIF_CODE_BARRIER;
+}
+
 /* What a request does that is no read. */
 static uint8_t choose_change(struct workload *workload)
 {
@@ -87,7 +92,10 @@ static uint8_t choose_change(struct workload *workload)
 
     if (chance < config->flush_percent)
         return BLKIF_CODE_FLUSH;
-    return chance < config->flush_percent + config->discard_percent ? BLKIF_CODE_DISCARD : BLKIF_CODE_WRITE;
+    if (chance < config->flush_percent + config->discard_percent)
+        return BLKIF_CODE_DISCARD;
+    return chance < config->flush_percent + config->discard_percent + config->barrier_percent ? BLKIF_CODE_BARRIER
+                                                                                              : BLKIF_CODE_WRITE;
 }
 
 /* Most sectors of one request on this connection. */
@@ -124,8 +132,12 @@ static bool plan_mixed(struct workload *workload, struct workload_request *reque
         request->code = BLKIF_CODE_WRITE;
     else if (random_below(random, 100) >= config->read_percent)
         request->code = choose_change(workload);
-    if (request->code == BLKIF_CODE_FLUSH)
-        return true;
+    if (request->code == BLKIF_CODE_FLUSH || (request->code == BLKIF_CODE_BARRIER && random_below(random, 4) == 0))
+        return true; /* a barrier may be without data, too */
+    if (request->code == BLKIF_CODE_BARRIER && max > BLKIF_DIRECT_SEGMENTS * BLKIF_SECTORS_PER_PAGE)
+        max = BLKIF_DIRECT_SEGMENTS * BLKIF_SECTORS_PER_PAGE;
+    if (min > max)
+        min = max;
     if (request->code == BLKIF_CODE_DISCARD) {
         min = 1;
         max = config->discard_max / BLKIF_SECTOR_SIZE;
@@ -191,7 +203,7 @@ static void prepare_pages(struct workload *workload, unsigned tag)
         if (request->code == BLKIF_CODE_READ)
             memset(sector_at(workload, tag, i, 0), GUARD_BYTE, XENDEV_PAGE_SIZE);
         for (unsigned s = request->segments[i].first; s <= request->segments[i].last; s++, done++) {
-            if (request->code == BLKIF_CODE_WRITE)
+            if (is_write(request->code))
                 model_write(workload->model, request->sector + done, sector_at(workload, tag, i, s));
             else
                 request->floors[done] = model_floor(workload->model, request->sector + done);
@@ -202,7 +214,8 @@ static void prepare_pages(struct workload *workload, unsigned tag)
 /* Those that are too large to be direct, and some that are not. */
 static bool is_indirect(struct workload *workload, const struct workload_request *request)
 {
-    if (workload->front->segments <= BLKIF_DIRECT_SEGMENTS || request->segment_count == 0)
+    if (workload->front->segments <= BLKIF_DIRECT_SEGMENTS || request->segment_count == 0 ||
+        request->code == BLKIF_CODE_BARRIER)
         return false;
     return request->segment_count > BLKIF_DIRECT_SEGMENTS || random_below(&workload->random, 4) == 0;
 }
@@ -240,7 +253,7 @@ static void refill(void *arg)
         struct workload_request *request = &workload->requests[tag];
         if (!plan(workload, request))
             break;
-        if (request->code == BLKIF_CODE_FLUSH)
+        if (request->count == 0)
             request->sector = 0;
         workload->free_count--;
         prepare_pages(workload, tag);
@@ -322,6 +335,10 @@ static void answered(void *arg, unsigned tag, int16_t status)
     } else if (request->code == BLKIF_CODE_WRITE) {
         workload->counts.writes++;
         end_write(workload, request, okay);
+    } else if (request->code == BLKIF_CODE_BARRIER) {
+        workload->counts.barriers++;
+        workload->counts.barriers_empty += request->count == 0;
+        end_write(workload, request, okay);
     } else if (request->code == BLKIF_CODE_DISCARD) {
         workload->counts.discards++;
         end_discard(workload, request, okay);
@@ -381,6 +398,8 @@ int workload_open(struct workload *workload, struct blkfront *front, const struc
         workload->config.flush_percent = 0;
     if (!front->disk.discard)
         workload->config.discard_percent = 0;
+    if (!front->disk.barrier)
+        workload->config.barrier_percent = 0;
 
     int rc = workload_open_model(workload);
     if (rc < 0) {
@@ -441,7 +460,7 @@ void workload_abandon(struct workload *workload)
     struct blkfront *front = workload->front;
 
     for (unsigned tag = 0; tag < front->config.depth; tag++) {
-        if (front->tags[tag].id != 0 && workload->requests[tag].code == BLKIF_CODE_WRITE)
+        if (front->tags[tag].id != 0 && is_write(workload->requests[tag].code))
             end_write(workload, &workload->requests[tag], false);
         if (front->tags[tag].id != 0 && workload->requests[tag].code == BLKIF_CODE_DISCARD)
             end_discard(workload, &workload->requests[tag], false);

@@ -20,6 +20,7 @@ struct workload_config {
     unsigned read_percent;
     unsigned flush_percent;   /* of the others */
     unsigned discard_percent; /* the same */
+    unsigned barrier_percent; /* the same; a quarter of them without data */
     uint64_t discard_max;     /* bytes of a discard, a multiple of 512 */
     uint64_t seed;
     const char *state; /* file of the model, NULL: none */
@@ -35,7 +36,8 @@ struct workload_config {
 
 struct workload_counts {
     uint64_t reads, writes, flushes, discards, errors;
-    uint64_t indirect; /* of the reads and writes */
+    uint64_t indirect;                 /* of the reads and writes */
+    uint64_t barriers, barriers_empty; /* beside these; the latter are of the former */
     uint64_t bytes_read, bytes_written, bytes_discarded;
     uint64_t sectors_verified;
     uint64_t mismatches;

@@ -126,6 +126,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     intake.limits = (struct blkif_limits){.sectors = UINT64_C(1) << input[1] % 56,
                                           .read_only = input[0] & 0x10,
                                           .flush = input[0] & 0x20,
+                                          .barrier = input[0] & 0x40,
                                           .indirect_segments = input[2]};
     const struct memory_params params = {.base = base,
                                          .counters = &counters,

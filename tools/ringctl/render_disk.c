@@ -55,6 +55,7 @@ static const struct line disk_lines[] = {
     {"requests", "flush", "requests.flush", false},
     {"requests", "discard", "requests.discard", false},
     {"requests", "indirect", "indirect.requests", false},
+    {"requests", "barriers", "barriers", false},
     {"requests", "bytes read", "bytes.read", true},
     {"requests", "bytes written", "bytes.write", true},
     {"requests", "bytes discarded", "bytes.discard", true},
@@ -98,7 +99,7 @@ static const struct line queue_lines[] = {
     {"", "replayed", "replayed", false},           {"", "events", "events", false},
     {"", "notifications", "notifications", false}, {"", "not copied", "grants.requests", false},
     {"", "pages mapped", "grants.mapped", false},  {"", "polls hit", "polls.hit", false},
-    {"", "polls missed", "polls.missed", false},
+    {"", "polls missed", "polls.missed", false},   {"", "barriers", "barriers", false},
 };
 
 static void render_queues(json_t *queues, FILE *stream)

@@ -20,6 +20,7 @@
 #include <ring/back.h>
 #include <xendev/grant.h>
 
+#include "barrier.h"
 #include "drive.h"
 #include "queue.h"
 #include "throttle.h"
@@ -40,6 +41,7 @@ struct device {
     size_t journal_size; /* of so many bytes each */
     struct blkback_counters *counters;
     struct throttle throttle;
+    struct barrier barrier; /* of the queues */
     void *ring_pages[BLKBACK_QUEUES_MAX];
     struct queue *queues[BLKBACK_QUEUES_MAX];
     unsigned undrained; /* queues, while it drains */
@@ -246,6 +248,7 @@ static int open_queue(struct device *device, unsigned index, const struct blkbac
         .index = index,
         .caution = device->host->caution,
         .throttle = &device->throttle,
+        .barrier = &device->barrier,
         .domid = device->host->domid,
         .event_channel = connection->queues[index].event_channel,
         .abi = (enum blkif_abi)connection->abi,
@@ -330,6 +333,7 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
     device->devid = devid;
     device->connection = *connection;
     throttle_init(&device->throttle);
+    barrier_init(&device->barrier);
     throttle_set(&device->throttle, &order->limits, started);
 
     int result = copy_images(device, files);

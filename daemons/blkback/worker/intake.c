@@ -23,8 +23,40 @@ static enum disk_op disk_op_of(enum blkif_code code)
     case BLKIF_CODE_DISCARD:
         return DISK_DISCARD;
     default:
-        return DISK_FLUSH; /* the validator lets nothing else through: barriers are not offered */
+        return DISK_FLUSH; /* the validator lets nothing else through but barriers, which begin with one */
     }
+}
+
+static enum blkback_counted_op counted_op_of(const struct blkif_job *job)
+{
+    switch (job->code) {
+    case BLKIF_CODE_READ:
+        return BLKBACK_COUNTED_READ;
+    case BLKIF_CODE_DISCARD:
+        return BLKBACK_COUNTED_DISCARD;
+    default:
+        return job->length > 0 ? BLKBACK_COUNTED_WRITE : BLKBACK_COUNTED_FLUSH;
+    }
+}
+
+void intake_resized(struct intake *intake, const struct disk *disk)
+{
+    struct disk_info info;
+
+    disk_get_info(disk, &info);
+    intake->limits.sectors = info.size / BLKIF_SECTOR_SIZE;
+}
+
+struct blkif_limits intake_limits(const struct disk_info *disk, bool discard, unsigned indirect)
+{
+    return (struct blkif_limits){
+        .sectors = disk->size / BLKIF_SECTOR_SIZE,
+        .read_only = disk->read_only,
+        .flush = !disk->read_only,
+        .barrier = !disk->read_only,
+        .discard = discard && !disk->read_only && disk->discard_granularity > 0,
+        .indirect_segments = (uint16_t)indirect,
+    };
 }
 
 void intake_init(struct intake *intake)
@@ -43,6 +75,11 @@ bool intake_has_room(const struct intake *intake)
     return !intake_waits(intake) && intake->count < INTAKE_MAX && intake->segments < SEGMENTS_ENOUGH;
 }
 
+bool intake_is_barrier(const struct ring_request *request, void *intake)
+{
+    return ((struct intake *)intake)->limits.barrier && blkif_code_of(request->bytes) == BLKIF_CODE_BARRIER;
+}
+
 void intake_add(struct intake *intake, const struct ring_request *request, bool replayed)
 {
     struct arrival *arrival = &intake->arrivals[intake->count++];
@@ -56,6 +93,7 @@ void intake_add(struct intake *intake, const struct ring_request *request, bool 
     arrival->slot->response_code = blkif_response_code(message);
     arrival->slot->fault = BLKIF_FAULT_NONE;
     arrival->slot->empty = false;
+    arrival->slot->barrier = intake_is_barrier(request, intake);
     if (message->code == BLKIF_CODE_INDIRECT &&
         blkif_indirect_pages(message, &intake->limits, &arrival->slot->fault) == 0)
         return;
@@ -107,11 +145,15 @@ static void check(struct intake *intake, const struct arrival *arrival)
         return;
 
     slot->drive.io.op = disk_op_of(slot->job.code);
+    slot->counted = counted_op_of(&slot->job);
     if (!arrival->replayed) {
-        intake->counters->requests[slot->drive.io.op]++;
+        intake->counters->requests[slot->counted]++;
         intake->counters->requests_indirect += list != NULL;
+        intake->counters->requests_barrier += slot->barrier;
     }
     slot->drive.io.offset = slot->drive.io.op == DISK_FLUSH ? 0 : slot->job.offset;
+    if (slot->barrier)
+        barrier_first(&slot->step, &slot->drive.io);
     slot->data.extent_count = slot->job.extent_count;
     slot->empty = slot->drive.io.op == DISK_DISCARD && !discard_begin(&slot->job, &slot->drive.io);
 }

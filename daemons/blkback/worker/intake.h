@@ -17,6 +17,7 @@
 #include <ring/blkif.h>
 
 #include "../counters.h"
+#include "barrier.h"
 #include "drive.h"
 #include "memory.h"
 
@@ -31,6 +32,9 @@ struct slot {
     uint8_t response_code;
     enum blkif_fault fault; /* why it is refused */
     bool empty;             /* there is nothing to be done for it */
+    bool barrier;           /* it is one, good or bad */
+    enum barrier_step step; /* of a barrier */
+    enum blkback_counted_op counted;
     struct blkif_job job;
     struct memory_data data;
     STAILQ_ENTRY(slot) entry; /* in intake->waiting */
@@ -60,8 +64,15 @@ struct intake {
 
 void intake_init(struct intake *intake);
 
+/* The disk has another size. */
+void intake_resized(struct intake *intake, const struct disk *disk);
+/* What a guest may ask of such a disk. `discard`: it may, as far as the disk can. `indirect`: most segments of an indirect request. */
+struct blkif_limits intake_limits(const struct disk_info *disk, bool discard, unsigned indirect);
+
 /* Whether one more request may be taken: a batch has so many, and of so many segments. */
 bool intake_has_room(const struct intake *intake);
+/* Whether a request is a barrier, where these are offered. `intake` is one. */
+bool intake_is_barrier(const struct ring_request *request, void *intake);
 void intake_add(struct intake *intake, const struct ring_request *request, bool replayed);
 
 /* Fills in what can go on, INTAKE_MAX at most: those that waited for memory. Returns how many. */

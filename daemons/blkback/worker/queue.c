@@ -7,16 +7,18 @@
  *     take -> accept (intake.h: decode, validate, bind to memory) -> fetch what is to be written from the guest -> drive_submit
  *     drive_reap -> deliver what was read to the guest -> answer -> publish
  *
- * A request lives in the slot of the same index as its journal entry, from accept to answer; so the ring bounds everything.
- * Where its data is, and whether fetching and delivering it is any work, is for memory.h. Disks that complete within
- * disk_submit() are reaped in the same turn; of the others the drive tells (drive.h), which all queues of a disk share.
+ * A request lives in the slot of the same index as its journal entry, from accept to answer; so the ring bounds everything. Where its data is, and
+ * whether fetching and delivering it is any work, is for memory.h. Disks that complete within disk_submit() are reaped in the same turn; of the others
+ * the drive tells (drive.h), which all queues of a disk share.
  *
  * Idle: when a turn finds nothing, the ring is watched for a while (spin.h): then the guest need not send an event for
  * its next request. Else it sleeps.
  *
- * After a crash the requests found in the journal are executed one at a time (caution.h), each answered before the next is begun, what saw the
- * fewest crashes first. One that has crashed attempts_max processes, the last of them proved to be its doing, is not begun again: then nothing but
- * such requests is left, and the queue stops as it is.
+ * After a crash the requests found in the journal are executed one at a time (caution.h), each answered before the next is begun, what saw the fewest
+ * crashes first. One that has crashed attempts_max processes, the last of them proved to be its doing, is not begun again: then the queue stops as it is.
+ *
+ * A barrier (barrier.h) is set aside in the journal when it was taken, and from then on no queue of the disk takes anything; when all have become quiet
+ * it is handed out as a request of a dead worker is. Queues that are held up by that sleep as throttled ones do, until they are woken.
  *
  * Sleeping: the event channel stays masked from its event until the ring was found empty and re-armed, so an event
  * storm costs nothing while we work. A busy guest is served for TURNS_MAX turns, then the other devices get theirs.
@@ -39,14 +41,15 @@
 #include <backend/worker/spin.h>
 #include <ring/back.h>
 #include <xendev/event_channel.h>
-#include <xendev/grant.h>
 
+#include "barrier.h"
 #include "caution.h"
 #include "describe.h"
 #include "discard.h"
 #include "drive.h"
 #include "intake.h"
 #include "memory.h"
+#include "takeover.h"
 #include "throttle.h"
 
 #define BATCH_MAX INTAKE_MAX /* requests in one turn */
@@ -61,7 +64,9 @@ struct queue {
     struct spin_watch watch; /* while idle and not asleep */
     struct caution_member caution;
     struct throttle_gate gate; /* new requests pass it */
-    bool alone;                /* what is in progress was begun alone */
+    struct barrier_member barrier;
+    bool barrier_is_new; /* the one set aside was taken by this process */
+    bool alone;          /* what is in progress was begun alone */
     bool stopped;
     bool draining;
     bool drained; /* the journal is marked */
@@ -87,24 +92,33 @@ static void answer(struct queue *queue, struct slot *slot, enum blkif_fault faul
                           response);
     ring_back_respond(&queue->ring, (uint32_t)(slot - queue->slots), response);
     queue->caution.executing--;
+    if (slot->barrier)
+        barrier_lower(&queue->barrier);
 }
 
 /* ---- From the ring to the disk. ------------------------------------------------------------------------------------------ */
 
-/* The requests of a dead worker first, then new ones. As ring_back_consume(). */
+/* The requests of a dead worker first, and a barrier that begins; then new ones. As ring_back_consume(). */
 static int take_request(struct queue *queue, struct ring_request *ret_request, bool *ret_replayed)
 {
-    *ret_replayed = ring_back_replay(&queue->ring, queue->alone, ret_request) == 1;
-    if (*ret_replayed) {
-        queue->params.counters->replayed++;
+    if (ring_back_replay(&queue->ring, queue->alone, ret_request) == 1) {
+        *ret_replayed = !(queue->barrier.begun && queue->barrier_is_new);
+        queue->params.counters->replayed += *ret_replayed;
         return 1;
     }
-    if (queue->draining || !throttle_gate_lets(&queue->gate, &queue->ring))
+    *ret_replayed = false;
+    if (queue->draining || barrier_is_up(&queue->barrier) || !throttle_gate_lets(&queue->gate, &queue->ring))
         return 0;
     int got = ring_back_consume(&queue->ring, ret_request);
-    if (got == 1)
-        throttle_gate_pay(&queue->gate, ret_request);
-    return got;
+    if (got != 1)
+        return got;
+    throttle_gate_pay(&queue->gate, ret_request);
+    if (!intake_is_barrier(ret_request, &queue->intake))
+        return 1;
+    ring_back_set_aside(&queue->ring, ret_request->index);
+    queue->barrier_is_new = true;
+    barrier_raise(&queue->barrier, 1);
+    return 0;
 }
 
 /* Ends a request that memory was found for. */
@@ -136,7 +150,7 @@ static unsigned fetch(struct queue *queue, struct slot **batch, unsigned count)
     unsigned write_count = 0, kept = 0;
 
     for (unsigned i = 0; i < count; i++) {
-        if (batch[i]->drive.io.op == DISK_WRITE)
+        if (batch[i]->counted == BLKBACK_COUNTED_WRITE)
             writes[write_count++] = &batch[i]->data;
     }
     memory_fetch(queue->memory, writes, write_count);
@@ -191,19 +205,20 @@ static void run_soon(struct queue *queue)
 
 /* ---- From the disk to the ring. ------------------------------------------------------------------------------------------ */
 
-/* Goes on with a discard of which a piece is done. Returns false when that was all. */
-static bool discard_on(struct queue *queue, struct slot *slot)
+/* Goes on with a request of which the disk has done a part: a discard, or a barrier. Returns false when that was all. */
+static bool go_on(struct queue *queue, struct slot *slot)
 {
     struct disk_io *io = &slot->drive.io;
 
-    if (io->op != DISK_DISCARD || io->result != 0 || !discard_next(&slot->job, io))
+    if (io->result != 0 || !(slot->barrier ? barrier_next(&slot->job, &slot->step, io)
+                                           : io->op == DISK_DISCARD && discard_next(&slot->job, io)))
         return false;
     drive_submit(&queue->user, &io, 1);
     run_soon(queue); /* a disk without a descriptor has done it by now */
     return true;
 }
 
-/* Hands out the data of the reads of a batch, and answers all of it but discards that go on. */
+/* Hands out the data of the reads of a batch, and answers all of it but what goes on. */
 static void deliver(struct queue *queue, struct disk_io *const *ios, unsigned count)
 {
     struct memory_data *reads[BATCH_MAX];
@@ -218,14 +233,14 @@ static void deliver(struct queue *queue, struct disk_io *const *ios, unsigned co
     for (unsigned i = 0; i < count; i++) {
         struct slot *slot = slot_of_io(ios[i]);
         enum blkif_fault fault = BLKIF_FAULT_NONE;
-        if (discard_on(queue, slot))
+        if (go_on(queue, slot))
             continue;
         if (ios[i]->result != 0)
             fault = BLKIF_FAULT_IO;
         else if (slot->data.failed)
             fault = BLKIF_FAULT_GRANT;
         else
-            queue->params.counters->bytes[ios[i]->op] += slot->job.length;
+            queue->params.counters->bytes[slot->counted] += slot->job.length;
         finish(queue, slot, fault);
     }
 }
@@ -263,6 +278,7 @@ void queue_stop(struct queue *queue)
 {
     queue->stopped = true;
     caution_leave(&queue->caution);
+    barrier_leave(&queue->barrier);
     throttle_gate_close(&queue->gate);
     event_del(queue->again);
     spin_stop(&queue->watch);
@@ -270,27 +286,16 @@ void queue_stop(struct queue *queue)
 
 static void fail(struct queue *queue)
 {
-    struct ring_indices indices;
     char reason[160];
 
-    ring_back_indices(&queue->ring, &indices);
-    snprintf(reason, sizeof reason,
-             "the guest's request producer %u of queue %u is impossible: %u requests were read, %u answered, of a ring "
-             "of %u",
-             indices.req_prod, queue->params.index, indices.req_cons, indices.rsp_prod, queue->ring.layout.slots);
+    describe_impossible(&queue->ring, queue->params.index, reason, sizeof reason);
     queue_stop(queue);
     queue->params.failed(queue->params.arg, reason);
 }
 
 void queue_suspects(const struct queue *queue, struct blkback_suspects *suspects)
 {
-    struct ring_request requests[BLKBACK_SUSPECTS_TOLD];
-
-    uint32_t told = ring_back_suspects_list(&queue->ring, requests, BLKBACK_SUSPECTS_TOLD - suspects->told);
-
-    suspects->count += ring_back_suspects(&queue->ring);
-    for (uint32_t i = 0; i < told; i++)
-        describe_request(queue->params.abi, &requests[i], &suspects->requests[suspects->told++]);
+    takeover_suspects(&queue->ring, queue->params.abi, suspects);
 }
 
 /* Stops when the next request is one that must not be executed again. */
@@ -334,25 +339,40 @@ static unsigned next_crashes(struct queue *queue)
     return ring_back_peek(&queue->ring, &request) == 1 ? request.crashes : UINT_MAX;
 }
 
-static void tell_caution(struct queue *queue)
+/* How far it is, for those who wait for that. */
+static void tell_others(struct queue *queue)
 {
     const bool suspicious = ring_back_suspects(&queue->ring) > 0 || (queue->alone && queue->caution.executing > 0);
+    const unsigned crashes = next_crashes(queue);
 
-    caution_update(&queue->caution, suspicious, suspicious ? next_crashes(queue) : UINT_MAX);
+    caution_update(&queue->caution, suspicious, suspicious ? crashes : UINT_MAX);
+    barrier_update(&queue->barrier, queue->caution.executing > 0 || crashes != UINT_MAX);
+}
+
+/* Begins a barrier for which it is time. */
+static void begin_barrier(struct queue *queue)
+{
+    if (!barrier_may_begin(&queue->barrier))
+        return;
+    barrier_begin(&queue->barrier);
+    (void)ring_back_recall(&queue->ring);
+    tell_others(queue);
 }
 
 /* What became of a turn. */
 enum turn {
     TURN_IDLE, /* there was nothing to do */
     TURN_BUSY,
-    TURN_WAIT, /* there may be more, which must wait: for memory, then the disk's descriptor wakes us, or for another queue, or the gate */
+    TURN_WAIT, /* there may be more, which must wait: for memory, then the disk's descriptor wakes us, or for another queue, a barrier, or the gate */
     TURN_OVER, /* stopped: failed, or parked */
 };
 
 static enum turn turn(struct queue *queue)
 {
-    enum caution_verdict verdict = caution_ask(&queue->caution);
     int taken;
+
+    begin_barrier(queue);
+    enum caution_verdict verdict = caution_ask(&queue->caution);
 
     if (verdict == CAUTION_ALONE && park(queue))
         return TURN_OVER;
@@ -366,7 +386,7 @@ static enum turn turn(struct queue *queue)
     }
     unsigned finished = finish_requests(queue);
     publish(queue);
-    tell_caution(queue);
+    tell_others(queue);
     const bool busy = taken > 0 || finished > 0, held = !busy && !queue->draining && queue->gate.wait_ns > 0;
     if ((busy || held) && spin_busy(&queue->watch))
         queue->params.counters->polls_hit++;
@@ -374,6 +394,8 @@ static enum turn turn(struct queue *queue)
         return busy ? TURN_BUSY : TURN_WAIT;
     if (caution_ask(&queue->caution) == CAUTION_WAIT)
         return TURN_WAIT;
+    if (barrier_is_up(&queue->barrier) && (!queue->draining || queue->barrier.waiting > 0))
+        return busy || barrier_may_begin(&queue->barrier) ? TURN_BUSY : TURN_WAIT;
     if (held) {
         note_indices(queue);
         throttle_gate_rest(&queue->gate);
@@ -391,9 +413,7 @@ static void run(struct queue *queue)
         enum turn result = turn(queue);
         if (result == TURN_BUSY)
             continue;
-        if (result == TURN_OVER)
-            return;
-        if (result == TURN_WAIT) {
+        if (result == TURN_WAIT || result == TURN_OVER) {
             note_indices(queue);
             return;
         }
@@ -467,10 +487,7 @@ void queue_undrain(struct queue *queue)
 
 void queue_resized(struct queue *queue)
 {
-    struct disk_info info;
-
-    disk_get_info(queue->params.drive->disk, &info);
-    queue->intake.limits.sectors = info.size / BLKIF_SECTOR_SIZE;
+    intake_resized(&queue->intake, queue->params.drive->disk);
 }
 
 /* ---- Open and close. ------------------------------------------------------------------------------------------------- */
@@ -510,18 +527,6 @@ static int allocate(struct queue *queue, uint32_t slots)
     return result < 0 ? result : memory_open(&memory, &queue->memory);
 }
 
-static int take_ring(struct queue *queue, const struct ring_layout *layout)
-{
-    const struct queue_params *params = &queue->params;
-    size_t pages_size = (size_t)XENDEV_PAGE_SIZE << params->ring_order;
-
-    if (params->recover)
-        return ring_back_recover(&queue->ring, params->ring_pages, pages_size, layout, params->journal,
-                                 params->journal_size, params->generation, params->crashed);
-    return ring_back_attach(&queue->ring, params->ring_pages, pages_size, layout, params->journal, params->journal_size,
-                            params->generation);
-}
-
 int queue_open(const struct queue_params *params, struct queue **ret_queue, struct disk_error *ret_error)
 {
     struct ring_layout layout = blkif_layout(params->abi, params->ring_order);
@@ -542,17 +547,11 @@ int queue_open(const struct queue_params *params, struct queue **ret_queue, stru
     if (result < 0)
         goto failed;
     queue->intake.abi = params->abi;
-    queue->intake.limits = (struct blkif_limits){
-        .sectors = info.size / BLKIF_SECTOR_SIZE,
-        .read_only = info.read_only,
-        .flush = !info.read_only,
-        .discard = params->discard && !info.read_only && info.discard_granularity > 0,
-        .indirect_segments = (uint16_t)params->indirect,
-    };
+    queue->intake.limits = intake_limits(&info, params->discard, params->indirect);
     queue->intake.counters = params->counters;
     queue->intake.memory = queue->memory;
     queue->intake.slots = queue->slots;
-    result = take_ring(queue, &layout);
+    result = takeover_ring(params, &layout, &queue->ring);
     if (result < 0)
         goto failed;
     result =
@@ -564,14 +563,14 @@ int queue_open(const struct queue_params *params, struct queue **ret_queue, stru
      * event, in on_event(). */
     if (params->recover)
         xendev_channel_notify(queue->channel);
-    if (params->recover && params->pardon)
-        ring_back_pardon(&queue->ring);
     queue->user = (struct drive_user){.ready = on_ready, .wake = wake, .arg = queue};
     drive_join(params->drive, &queue->user);
-    queue->caution.wake = wake;
-    queue->caution.arg = queue;
+    queue->caution = (struct caution_member){.wake = wake, .arg = queue};
     caution_join(params->caution, &queue->caution);
-    tell_caution(queue);
+    queue->barrier = (struct barrier_member){.wake = wake, .arg = queue};
+    barrier_join(params->barrier, &queue->barrier);
+    barrier_raise(&queue->barrier, ring_back_set_aside_replays(&queue->ring, intake_is_barrier, &queue->intake));
+    tell_others(queue);
     *ret_queue = queue;
     return 0;
 
@@ -589,6 +588,7 @@ void queue_close(struct queue *queue)
         return;
     spin_stop(&queue->watch);
     caution_leave(&queue->caution);
+    barrier_leave(&queue->barrier);
     throttle_gate_close(&queue->gate);
     xendev_channel_close(queue->channel);
     drive_leave(&queue->user);

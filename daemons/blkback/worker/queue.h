@@ -15,6 +15,7 @@
 #include "../counters.h"
 #include "../protocol.h"
 
+struct barrier;
 struct caution;
 struct drive;
 struct event_base;
@@ -37,6 +38,7 @@ struct queue_params {
     unsigned index;            /* among the queues of the disk */
     struct caution *caution;   /* of all queues of the process */
     struct throttle *throttle; /* of all queues of the disk */
+    struct barrier *barrier;   /* the same */
     uint32_t domid;
     uint32_t event_channel;
     enum blkif_abi abi;

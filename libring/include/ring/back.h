@@ -61,6 +61,7 @@ struct ring_back {
     uint32_t free_head;     /* entries in lists linked through `next`, see src/table.h */
     uint32_t done_head;
     uint32_t replay_head;
+    uint32_t aside_head;
     uint32_t suspects; /* entries to be replayed that saw a crash */
     bool in_order;     /* replay in the order of consumption, whatever crashed */
     uint32_t next[RING_SLOTS_MAX];
@@ -100,13 +101,22 @@ int ring_back_replay(struct ring_back *back, bool alone, struct ring_request *re
 /* Tells which request ring_back_replay() hands out next. Returns 1, or 0 when there are no more. */
 int ring_back_peek(struct ring_back *back, struct ring_request *ret_request);
 
-/* How many of the requests left to be replayed saw a crash: as long as there are any, replay one at a time. */
+/* How many of the requests left to be replayed saw a crash: as long as there are any, replay one at a time. Not of those set aside. */
 uint32_t ring_back_suspects(const struct ring_back *back);
-/* Lists them, `room` at most, in the order they were consumed. Returns how many. */
+/* Lists them, `room` at most, in the order they were consumed; those set aside, too, behind the others. Returns how many. */
 uint32_t ring_back_suspects_list(const struct ring_back *back, struct ring_request *ret_requests, uint32_t room);
 
 /* Forgets every crash that was held against the requests left to be replayed. */
 void ring_back_pardon(struct ring_back *back);
+
+/* Sets aside a request that was taken and not begun, because it has to wait for others. Nothing has started it by that, whatever becomes of this
+ * process. Aborts when it is not in flight. */
+void ring_back_set_aside(struct ring_back *back, uint32_t index);
+/* The same of all that are left to be replayed and that `waits` says it of. Returns how many. */
+uint32_t ring_back_set_aside_replays(struct ring_back *back,
+                                     bool (*waits)(const struct ring_request *request, void *arg), void *arg);
+/* Has the first of those set aside handed out by ring_back_replay(). Returns 1, or 0 when there is none. */
+int ring_back_recall(struct ring_back *back);
 
 /* Marks the journal as drained: the ring can be taken over by another process, of any version. Nothing may be consumed any more. Returns
  * 0, or -EBUSY while something is in flight or not published. */

@@ -71,6 +71,8 @@ struct blkif_message {
     uint32_t indirect_grefs[BLKIF_INDIRECT_PAGES];
 };
 
+/* What a request says that it is: enum blkif_code, or anything. In every ABI its first byte. */
+uint8_t blkif_code_of(const void *bytes);
 /* Decodes `layout.request_size` bytes. Cannot fail: what is impossible is for blkif_validate(). */
 void blkif_decode(enum blkif_abi abi, const void *bytes, struct blkif_message *ret_message);
 /* The inverse, for front ends; bytes outside the fields are left alone. */

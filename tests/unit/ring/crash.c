@@ -161,6 +161,33 @@ static bool worker_consume(struct worker *worker)
     return rc == 1;
 }
 
+/* Nothing is consumed until it was recalled. */
+static void worker_set_aside(struct worker *worker)
+{
+    uint32_t id = world->submitted;
+    while (id-- > 0 && !worker->in_flight[id])
+        ;
+    worker->in_flight[id] = false;
+    world->executed[id]--;
+    enter();
+    ring_back_set_aside(&worker->back, worker->index_of[id]);
+    leave();
+}
+
+static void worker_recall(struct worker *worker)
+{
+    struct ring_request handed;
+    for (uint32_t id = 0; id < world->submitted; id++)
+        if (world->executed[id] == 0)
+            world->entered[id]++;
+    enter();
+    int recalled = ring_back_recall(&worker->back);
+    int rc = ring_back_replay(&worker->back, false, &handed);
+    leave();
+    demand(recalled == 1 && rc == 1);
+    execute(worker, &handed);
+}
+
 static void worker_respond(struct worker *worker, uint32_t id)
 {
     struct response response = {.id = id, .seal = id ^ 0xa5a5a5a5u};
@@ -180,7 +207,7 @@ static void worker_publish(struct worker *worker)
 }
 
 /* One life by a script: S submit, c consume, 0-9 respond to that request, p publish, r rearm, f the front end reads, d drain, u undrain.
- * One that begins with o is for a ring in order. */
+ * a set aside what was consumed last, R recall and replay that. One that begins with o is for a ring in order. */
 static void live(const char *script)
 {
     static struct worker worker;
@@ -200,6 +227,12 @@ static void live(const char *script)
             break;
         case 'p':
             worker_publish(&worker);
+            break;
+        case 'a':
+            worker_set_aside(&worker);
+            break;
+        case 'R':
+            worker_recall(&worker);
             break;
         case 'r':
             enter();
@@ -401,6 +434,7 @@ static const struct scenario scenarios[] = {
     {"drained, with requests waiting", 4, "SSScc01pfdS"},
     {"drained, and taken back", 2, "SScc10pfdSuc2pf"},
     {"responses not read by the front end", 4, "SSSScccc2p0p3p1pfSc4p"},
+    {"the last waits until the others are answered", 4, "SSSccca1pf0pR2pf"},
     {"in order, a group in part, and more behind it", 4, "oSSScc0c1pfSc2SS3cpf"},
     {"in order, all answered and nothing published", 4, "oSSSScccc0123"},
 };

@@ -205,6 +205,57 @@ static void an_older_journal_has_no_crashes(void **state)
     rig_fini(&rig);
 }
 
+static bool is_three(const struct ring_request *request, void *arg)
+{
+    uint64_t id;
+    memcpy(&id, request->bytes, sizeof id);
+    ++*(unsigned *)arg;
+    return id == 3;
+}
+
+static void what_is_set_aside_comes_last_and_is_not_blamed(void **state)
+{
+    (void)state;
+    struct rig rig;
+    struct ring_request request, listed[4];
+    unsigned asked = 0;
+    rig_busy(&rig);
+    assert_int_equal(rig_recover_after(&rig, true), 0);
+    assert_int_equal(ring_back_set_aside_replays(&rig.back, is_three, &asked), 1);
+    assert_int_equal(asked, 2);
+    assert_int_equal(ring_back_suspects(&rig.back), 1);
+    assert_int_equal(ring_back_suspects_list(&rig.back, listed, 4), 2);
+    assert_replays(&rig, true, 5, 1, false);
+    assert_int_equal(ring_back_suspects(&rig.back), 0);
+    assert_int_equal(ring_back_replay(&rig.back, true, &request), 0);
+    assert_int_equal(ring_back_drain(&rig.back), -EBUSY);
+
+    /* It kills it: the other one was executed, and this one was not. */
+    assert_int_equal(rig_recover_after(&rig, true), 0);
+    assert_int_equal(ring_back_set_aside_replays(&rig.back, is_three, &asked), 1);
+    assert_replays(&rig, true, 5, 2, true);
+    ring_back_respond(&rig.back, 5, &(uint64_t){5});
+    assert_int_equal(ring_back_recall(&rig.back), 1);
+    assert_int_equal(ring_back_recall(&rig.back), 0);
+    assert_int_equal(ring_back_suspects(&rig.back), 1);
+    assert_replays(&rig, true, 3, 1, false);
+
+    /* One that came in just now, too; those set aside keep their order. */
+    uint32_t index;
+    assert_int_equal(rig_consume(&rig, &index), 6);
+    ring_back_set_aside(&rig.back, index);
+    assert_int_equal(rig_recover_after(&rig, true), 0);
+    assert_replays(&rig, false, 6, 0, false);
+    assert_replays(&rig, false, 3, 2, true);
+    ring_back_set_aside(&rig.back, 3);
+    ring_back_set_aside(&rig.back, index);
+    assert_int_equal(ring_back_recall(&rig.back), 1);
+    assert_replays(&rig, false, 3, 2, true);
+    assert_int_equal(ring_back_recall(&rig.back), 1);
+    assert_replays(&rig, false, 6, 0, false);
+    rig_fini(&rig);
+}
+
 static void refuses_another_generation(void **state)
 {
     (void)state;
@@ -520,6 +571,7 @@ int main(void)
         cmocka_unit_test(crashes_are_forgotten_when_told_to),
         cmocka_unit_test(crashes_do_not_wrap),
         cmocka_unit_test(an_older_journal_has_no_crashes),
+        cmocka_unit_test(what_is_set_aside_comes_last_and_is_not_blamed),
         cmocka_unit_test(refuses_another_generation),
         cmocka_unit_test(refuses_a_retired_journal),
         cmocka_unit_test(refuses_an_empty_file),
