@@ -10,7 +10,8 @@
  * these are not offered then, and where they were, before the configuration was read anew, flushes stay.
  *
  * Discards are offered of a disk that may be written, unless the toolstack said discard-enable=0: of any range, the sooner of use the more whole
- * multiples of the granularity are in it. They are never secure: what was discarded may still be in the image, a parent, or the file system.
+ * multiples of the granularity are in it. They are secure of a RAM disk alone: else what was discarded may still be in the image, a parent, the file
+ * system, or the device.
  */
 #include "offer.h"
 
@@ -42,7 +43,7 @@ static int write_discard(struct xendev_store *store, xendev_txn txn, const struc
     if (err == 0)
         err = write_number(store, txn, vbd, "discard-alignment", 0);
     if (err == 0)
-        err = write_number(store, txn, vbd, "discard-secure", 0);
+        err = write_number(store, txn, vbd, "discard-secure", disk_kind_discards_securely(vbd->image.source.kind));
     return err;
 }
 

@@ -29,6 +29,7 @@ int disk_init(struct disk *disk, const struct disk_kind *kind, struct file *file
         .sector_size = DISK_SECTOR_SIZE,
         .physical_sector_size = file->physical_size,
         .read_only = read_only,
+        .discard_secure = kind->discards_securely,
         .engine = file->ops->name,
     };
     return 0;

@@ -43,7 +43,8 @@ struct disk {
 
 struct disk_kind {
     const char *name;
-    unsigned ops; /* bits of enum disk_op: what it does beside reads, writes and flushes */
+    unsigned ops;           /* bits of enum disk_op: what it does beside reads, writes and flushes */
+    bool discards_securely; /* see disk.h */
     /* Fills path or size of `source` from what follows "kind:". Returns 0 or -EINVAL. */
     int (*source_parse)(const char *text, struct disk_source *source, struct disk_error *ret_error);
     int (*source_open)(const struct disk_source *source, bool read_only, struct disk_error *ret_error);

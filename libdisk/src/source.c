@@ -37,6 +37,11 @@ const char *disk_kind_name(const struct disk_kind *kind)
     return kind->name;
 }
 
+bool disk_kind_discards_securely(const struct disk_kind *kind)
+{
+    return kind->discards_securely;
+}
+
 int disk_source_parse(const char *text, struct disk_source *ret_source, struct disk_error *ret_error)
 {
     struct disk_source source = {.kind = &disk_kind_raw};

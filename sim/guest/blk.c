@@ -33,6 +33,7 @@ static const char usage[] =
     "  --discard PCT           share of discards among the others (0), if the back end takes them\n"
     "  --barrier PCT           share of write barriers among the others (0), if the back end takes them\n"
     "  --discard-max BYTES     of one (1M)\n"
+    "  --discard-secure        they are secure ones, if the back end takes these\n"
     "  --from BYTES            where on the disk (0)\n"
     "  --span BYTES            how much of it (to its end, at most 1G)\n"
     "  --grows                 all of the span is used, also what the disk is given later\n"
@@ -58,6 +59,7 @@ enum {
     OPTION_DISCARD,
     OPTION_BARRIER,
     OPTION_DISCARD_MAX,
+    OPTION_DISCARD_SECURE,
     OPTION_FROM,
     OPTION_SPAN,
     OPTION_GROWS,
@@ -84,6 +86,7 @@ static const struct option long_options[] = {
     {"discard", required_argument, NULL, OPTION_DISCARD},
     {"barrier", required_argument, NULL, OPTION_BARRIER},
     {"discard-max", required_argument, NULL, OPTION_DISCARD_MAX},
+    {"discard-secure", no_argument, NULL, OPTION_DISCARD_SECURE},
     {"from", required_argument, NULL, OPTION_FROM},
     {"span", required_argument, NULL, OPTION_SPAN},
     {"grows", no_argument, NULL, OPTION_GROWS},
@@ -155,6 +158,9 @@ static void take_option(struct blk *blk, int key, const char *value)
         break;
     case OPTION_DISCARD_MAX:
         workload->discard_max = options_size("--discard-max", value);
+        break;
+    case OPTION_DISCARD_SECURE:
+        workload->discard_secure = true;
         break;
     case OPTION_FROM:
         workload->from = options_size("--from", value);

@@ -50,7 +50,7 @@ struct blkfront_disk {
     uint64_t sectors; /* of 512 bytes */
     uint32_t sector_size, physical_sector_size;
     bool read_only;
-    bool flush, barrier, discard, persistent;
+    bool flush, barrier, discard, discard_secure, persistent;
     uint32_t indirect_segments;
     uint32_t max_order;
     uint32_t max_queues;

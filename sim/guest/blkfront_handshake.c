@@ -229,6 +229,7 @@ static int read_disk(struct blkfront *front)
     disk->barrier = device_get(&front->device, "feature-barrier", 0) != 0;
     disk->flush = device_get(&front->device, "feature-flush-cache", 0) != 0;
     disk->discard = device_get(&front->device, "feature-discard", 0) != 0;
+    disk->discard_secure = device_get(&front->device, "discard-secure", 0) != 0;
     disk->persistent = device_get(&front->device, "feature-persistent", 0) != 0;
     if (disk->sectors == 0 || disk->sector_size < BLKIF_SECTOR_SIZE) {
         guest_say("vbd %u: a disk of %llu sectors of %u bytes", front->config.devid, (unsigned long long)disk->sectors,

@@ -33,6 +33,7 @@ enum bad_need {
     NEED_NO_BARRIER,
     NEED_NO_DISCARD,
     NEED_DISCARD,
+    NEED_NO_SECURE, /* discard, but discard */
 };
 
 struct bad_request {
@@ -62,6 +63,8 @@ static bool is_met(const struct blkfront_disk *disk, enum bad_need need)
         return !disk->discard;
     case NEED_DISCARD:
         return disk->discard;
+    case NEED_NO_SECURE:
+        return disk->discard && !disk->discard_secure;
     default:
         return true;
     }
@@ -334,7 +337,7 @@ const struct hostile_case hostile_request_cases[] = {
     {"discard-all-there-is", "a discard of 2^64 - 1 sectors",
      BAD(BLKIF_CODE_DISCARD, .discarded = UINT64_MAX, .need = NEED_DISCARD, REFUSED)},
     {"discard-secure", "a secure discard, which was not offered",
-     BAD(BLKIF_CODE_DISCARD, .secure = true, .need = NEED_DISCARD, UNKNOWN)},
+     BAD(BLKIF_CODE_DISCARD, .secure = true, .need = NEED_NO_SECURE, UNKNOWN)},
     {"discard-read-only", "a discard on a read-only disk (XSA-142)",
      BAD(BLKIF_CODE_DISCARD, .need = NEED_READ_ONLY, .status = HOSTILE_ANY_ERROR)},
     {"write-read-only", "a write to a read-only disk (XSA-142)",

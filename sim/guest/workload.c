@@ -227,6 +227,9 @@ static void send(struct workload *workload, unsigned tag)
                                     .segment_count = (uint16_t)request->segment_count,
                                     .sector = request->sector,
                                     .discard_sectors = request->count,
+                                    .discard_flag = request->code == BLKIF_CODE_DISCARD &&
+                                                    workload->config.discard_secure &&
+                                                    workload->front->disk.discard_secure,
                                     .handle = (uint16_t)workload->front->config.devid};
     struct blkif_segment segments[BLKIF_INDIRECT_SEGMENTS];
 

@@ -22,6 +22,7 @@ struct workload_config {
     unsigned discard_percent; /* the same */
     unsigned barrier_percent; /* the same; a quarter of them without data */
     uint64_t discard_max;     /* bytes of a discard, a multiple of 512 */
+    bool discard_secure;      /* they are to be secure, if that is offered */
     uint64_t seed;
     const char *state; /* file of the model, NULL: none */
     bool blank;        /* the disk is known to be zeroes */

@@ -16,9 +16,9 @@ static bool fill(const struct blkif_job *job, uint64_t offset, struct disk_io *r
     return left > 0;
 }
 
-enum blkif_fault discard_judge(const struct blkif_job *job)
+enum blkif_fault discard_judge(const struct blkif_job *job, bool secure)
 {
-    return job->code == BLKIF_CODE_DISCARD && job->secure ? BLKIF_FAULT_OPERATION : BLKIF_FAULT_NONE;
+    return job->code == BLKIF_CODE_DISCARD && job->secure && !secure ? BLKIF_FAULT_OPERATION : BLKIF_FAULT_NONE;
 }
 
 bool discard_begin(const struct blkif_job *job, struct disk_io *ret_io)

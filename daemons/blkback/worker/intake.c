@@ -140,7 +140,7 @@ static void check(struct intake *intake, const struct arrival *arrival)
                    list != NULL ? list->count : BLKIF_DIRECT_SEGMENTS);
     slot->fault = blkif_validate(message, segments, &intake->limits, &slot->job, slot->data.extents);
     if (slot->fault == BLKIF_FAULT_NONE)
-        slot->fault = discard_judge(&slot->job);
+        slot->fault = discard_judge(&slot->job, intake->discard_secure);
     if (slot->fault != BLKIF_FAULT_NONE)
         return;
 

@@ -51,6 +51,7 @@ struct arrival {
 struct intake {
     enum blkif_abi abi;
     struct blkif_limits limits;
+    bool discard_secure; /* all discards are, where they are offered */
     struct blkback_queue_counters *counters;
     struct memory *memory;
     struct slot *slots; /* by the request's index */

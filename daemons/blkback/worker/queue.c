@@ -370,7 +370,6 @@ enum turn {
 static enum turn turn(struct queue *queue)
 {
     int taken;
-
     begin_barrier(queue);
     enum caution_verdict verdict = caution_ask(&queue->caution);
 
@@ -548,6 +547,7 @@ int queue_open(const struct queue_params *params, struct queue **ret_queue, stru
         goto failed;
     queue->intake.abi = params->abi;
     queue->intake.limits = intake_limits(&info, params->discard, params->indirect);
+    queue->intake.discard_secure = info.discard_secure;
     queue->intake.counters = params->counters;
     queue->intake.memory = queue->memory;
     queue->intake.slots = queue->slots;

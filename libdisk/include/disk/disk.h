@@ -77,6 +77,7 @@ struct disk_info {
     uint32_t physical_sector_size; /* bytes: what writes should be aligned to */
     bool read_only;
     uint32_t discard_granularity; /* bytes: what a discard should cover to have an effect; 0: the disk takes none */
+    bool discard_secure;          /* see disk_kind_discards_securely() */
     unsigned parents;             /* images below it whose content shows through */
     const char *engine;           /* how I/O reaches the file: "io_uring", "pread", "mmap" */
 };
@@ -137,6 +138,8 @@ unsigned disk_in_flight(const struct disk *disk);
 /* The kind called `name` ("ram", "raw", "vhd"), or NULL. */
 const struct disk_kind *disk_kind_find(const char *name);
 const char *disk_kind_name(const struct disk_kind *kind);
+/* Whether what is discarded of such a disk is overwritten in the one place where it was. */
+bool disk_kind_discards_securely(const struct disk_kind *kind);
 
 /* Closes all descriptors that `params` would hand over. */
 void disk_params_close(const struct disk_params *params);

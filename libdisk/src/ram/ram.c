@@ -3,7 +3,8 @@
  * ram: a disk in memory, that is in a file on a tmpfs, so that its content outlives the process that serves it.
  *
  * The file gets all of its memory when it is made: a tmpfs that is too full is found out when the disk is attached,
- * not by the guest. So a discard makes zeros, and gives nothing back.
+ * not by the guest. So a discard makes zeros, and gives nothing back: what was discarded is
+ * overwritten where it was, but for what the host has written to a swap device.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -92,6 +93,7 @@ static int ram_open(const struct disk_params *params, struct disk **ret_disk, st
 const struct disk_kind disk_kind_ram = {
     .name = "ram",
     .ops = 1u << DISK_DISCARD,
+    .discards_securely = true,
     .source_parse = ram_source_parse,
     .source_open = ram_source_open,
     .open = ram_open,

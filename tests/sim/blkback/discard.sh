@@ -32,7 +32,7 @@ for spec in ram:16M raw:$WORK/raw.img vhd:$WORK/{fixed,dynamic,child}.vhd; do
     offered feature-discard 1
     offered discard-granularity 4096
     offered discard-alignment 0
-    offered discard-secure 0
+    offered discard-secure "$([ "$spec" = ram:16M ] && echo 1 || echo 0)"
     guest "$domain" hostile "$XVDA" discard-past-end discard-across-end discard-wraps discard-shifts-out discard-all-there-is discard-secure
     # A ram disk is another one when it is attached again.
     guest "$domain" blk "${load[@]}" --persistent no --depth 4 --discard-max 8M --requests 500 --verify-all --state model2 "$XVDA"
