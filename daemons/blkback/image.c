@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * `params` names the image; `mode` holds a 'w' when it may be written; `discard-enable` is 0 when the guest may not discard, and missing
- * means that it may; `script` is the hotplug script xl runs. With script=block-ringback
+ * means that it may; `device-type` is `cdrom` for what cannot be written, whatever `mode` says, and may be an empty drive: no `params`, or none in them.
+ * That is refused. `removable` is passed on. `script` is the hotplug script xl runs. With script=block-ringback
  * (or none, for tools without scripts) the image is what params says. With any other, such as xl's stock `block`, the disk exists only
  * when the script is done, and `physical-device-path`, if the script wrote it, is the device it made.
  *
@@ -63,9 +64,19 @@ static bool script_is_foreign(const char *script)
 static int read_keys(struct xendev_store *store, const char *directory, struct image *image,
                      struct disk_error *ret_error)
 {
-    char *mode = NULL, *script = NULL, *discard = NULL;
-    int err = read_string(store, directory, "params", NULL, &image->spec, ret_error);
+    char *mode = NULL, *script = NULL, *discard = NULL, *type = NULL, *removable = NULL;
+    int err = read_string(store, directory, "device-type", "disk", &type, ret_error);
 
+    if (err == 0) {
+        image->cdrom = strcmp(type, "cdrom") == 0;
+        err = read_string(store, directory, "params", image->cdrom ? "" : NULL, &image->spec, ret_error);
+    }
+    if (err == 0 && image->cdrom && image->spec[0] == '\0') {
+        snprintf(ret_error->text, sizeof(ret_error->text), "the CD-ROM drive is empty");
+        err = -ENOMEDIUM;
+    }
+    if (err == 0)
+        err = read_string(store, directory, "removable", "0", &removable, ret_error);
     if (err == 0)
         err = read_string(store, directory, "dev", "", &image->vdev, ret_error);
     if (err == 0)
@@ -75,10 +86,13 @@ static int read_keys(struct xendev_store *store, const char *directory, struct i
     if (err == 0)
         err = read_string(store, directory, "discard-enable", "1", &discard, ret_error);
     if (err == 0) {
-        image->read_only = strchr(mode, 'w') == NULL;
+        image->read_only = image->cdrom || strchr(mode, 'w') == NULL;
+        image->removable = image->cdrom || strcmp(removable, "1") == 0;
         image->discard = strcmp(discard, "0") != 0;
         image->by_script = script_is_foreign(script);
     }
+    free(removable);
+    free(type);
     free(discard);
     free(script);
     free(mode);

@@ -16,7 +16,8 @@ struct image {
     char *spec; /* as configured: "vhd:/path"; NULL until read */
     char *vdev; /* as the guest sees it: "xvda"; "" when not stated */
     bool read_only;
-    bool discard; /* the toolstack lets the guest discard */
+    bool discard;          /* the toolstack lets the guest discard */
+    bool cdrom, removable; /* what the guest is told of it; a CD-ROM is read_only. Not recorded */
     /* A hotplug script other than ours makes the disk usable: nothing can be opened before it has run. */
     bool by_script;
     uint64_t generation; /* of the connection it is recorded with; 0: it was read, and is not recorded */

@@ -101,7 +101,9 @@ static int write_disk(struct xendev_store *store, xendev_txn txn, void *arg)
     if (err == 0)
         err = write_number(store, txn, vbd, "sectors", vbd->sectors);
     if (err == 0)
-        err = write_number(store, txn, vbd, "info", writable ? 0 : VDISK_READONLY);
+        err = write_number(store, txn, vbd, "info",
+                           (writable ? 0u : VDISK_READONLY) | (vbd->image.cdrom ? VDISK_CDROM : 0u) |
+                               (vbd->image.removable ? VDISK_REMOVABLE : 0u));
     if (err == 0)
         err = write_number(store, txn, vbd, "sector-size", vbd->sector_size);
     if (err == 0)
