@@ -78,7 +78,7 @@ void disk_params_close(const struct disk_params *params)
 
 static int disk_check_range(const struct disk *disk, const struct disk_io *io, uint64_t *ret_length)
 {
-    if ((io->offset | io->length) % DISK_SECTOR_SIZE || io->offset >= disk->info.size || io->length == 0 ||
+    if ((io->offset | io->length) % disk->info.sector_size || io->offset >= disk->info.size || io->length == 0 ||
         io->length > disk->info.size - io->offset)
         return -EINVAL;
     *ret_length = io->length;
@@ -101,7 +101,7 @@ static int disk_check(const struct disk *disk, const struct disk_io *io, uint64_
         *ret_length = 0;
         return 0;
     }
-    if (io->offset % DISK_SECTOR_SIZE || io->offset >= disk->info.size)
+    if (io->offset % disk->info.sector_size || io->offset >= disk->info.size)
         return -EINVAL;
     for (int i = 0; i < io->iov_count; i++) {
         size_t part = io->iov[i].iov_len;
@@ -111,7 +111,7 @@ static int disk_check(const struct disk *disk, const struct disk_io *io, uint64_
             return -EINVAL;
         length += part;
     }
-    if (length == 0)
+    if (length == 0 || length % disk->info.sector_size)
         return -EINVAL;
     *ret_length = length;
     return 0;

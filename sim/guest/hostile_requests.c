@@ -33,7 +33,8 @@ enum bad_need {
     NEED_NO_BARRIER,
     NEED_NO_DISCARD,
     NEED_DISCARD,
-    NEED_NO_SECURE, /* discard, but discard */
+    NEED_NO_SECURE, /* discard, but no secure one */
+    NEED_LARGE_SECTORS,
 };
 
 struct bad_request {
@@ -65,6 +66,8 @@ static bool is_met(const struct blkfront_disk *disk, enum bad_need need)
         return disk->discard;
     case NEED_NO_SECURE:
         return disk->discard && !disk->discard_secure;
+    case NEED_LARGE_SECTORS:
+        return disk->sector_size > BLKIF_SECTOR_SIZE;
     default:
         return true;
     }
@@ -344,6 +347,10 @@ const struct hostile_case hostile_request_cases[] = {
      BAD(BLKIF_CODE_WRITE, ONE, .need = NEED_READ_ONLY, REFUSED)},
     {"flush-read-only", "a flush of a read-only disk (XSA-142)",
      BAD(BLKIF_CODE_FLUSH, .segments = 0, .need = NEED_READ_ONLY, .status = HOSTILE_ANY_ERROR)},
+    {"part-read", "a read of a part of a sector",
+     BAD(BLKIF_CODE_READ, .segments = 1, .last = 0, .need = NEED_LARGE_SECTORS, REFUSED)},
+    {"part-write", "a write of one",
+     BAD(BLKIF_CODE_WRITE, .segments = 1, .first = 3, .last = 3, .need = NEED_LARGE_SECTORS, REFUSED)},
     {"read-bad-ref", "a read into a page never granted", BAD(BLKIF_CODE_READ, ONE, .bad_ref = true, REFUSED)},
     {"write-bad-ref", "a write from a page never granted",
      BAD(BLKIF_CODE_WRITE, ONE, .bad_ref = true, .need = NEED_WRITABLE, REFUSED)},

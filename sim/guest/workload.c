@@ -125,6 +125,7 @@ static bool plan_mixed(struct workload *workload, struct workload_request *reque
         max = sectors_max(workload);
     if (min > max)
         min = max;
+    const unsigned unit = workload->front->disk.sector_size / BLKIF_SECTOR_SIZE;
     bool poisoned = config->poison != 0 && workload->planned + 1 == config->poison;
 
     request->code = BLKIF_CODE_READ;
@@ -148,9 +149,10 @@ static bool plan_mixed(struct workload *workload, struct workload_request *reque
             request->count = WORKLOAD_POISON / BLKIF_SECTOR_SIZE;
         else if (config->poison != 0)
             request->count = (request->count + BLKIF_SECTORS_PER_PAGE - 1) & ~(BLKIF_SECTORS_PER_PAGE - 1);
+        request->count = (request->count + unit - 1) / unit * unit;
         if (request->count > total)
             request->count = (unsigned)total;
-        request->sector = first + random_below(random, total - request->count + 1);
+        request->sector = first + random_below(random, (total - request->count) / unit + 1) * unit;
         if (request->code == BLKIF_CODE_READ || !model_busy(workload->model, request->sector, request->count))
             return true;
     }

@@ -72,8 +72,9 @@ struct disk_params {
 };
 
 struct disk_info {
-    uint64_t size;                 /* bytes, a multiple of DISK_SECTOR_SIZE */
-    uint32_t sector_size;          /* bytes: logical; 512 */
+    uint64_t size; /* bytes, a multiple of DISK_SECTOR_SIZE */
+    uint32_t
+        sector_size; /* bytes: logical; what reads, writes and discards are multiples of: 512, or a block device's */
     uint32_t physical_sector_size; /* bytes: what writes should be aligned to */
     bool read_only;
     uint32_t discard_granularity; /* bytes: what a discard should cover to have an effect; 0: the disk takes none */
@@ -100,9 +101,10 @@ enum disk_op {
 /* One request. Filled by the caller, who owns it and the buffers until disk_reap() hands it back. */
 struct disk_io {
     enum disk_op op;
-    uint64_t offset;         /* bytes, multiple of DISK_SECTOR_SIZE; 0 for flush */
-    uint64_t length;         /* bytes, multiple of DISK_SECTOR_SIZE: of a range without buffers */
-    const struct iovec *iov; /* reads and writes: each base 512-byte aligned and each length a multiple of 512 bytes */
+    uint64_t offset; /* bytes, multiple of the disk's sector size; 0 for flush */
+    uint64_t length; /* bytes, the same: of a range without buffers */
+    const struct iovec *
+        iov; /* reads and writes: each base 512-byte aligned and each length a multiple of 512 bytes, all together of the disk's sectors */
     int iov_count;
     int result; /* out: 0 or -errno; a short transfer is never success */
 
@@ -117,7 +119,7 @@ void disk_close(struct disk *disk);
 
 void disk_get_info(const struct disk *disk, struct disk_info *ret_info);
 
-/* Starts `count` requests; those that cannot be started complete with an error. A range beyond the disk is -EINVAL, a
+/* Starts `count` requests; those that cannot be started complete with an error. A range beyond the disk, or of parts of its sectors, is -EINVAL, a
  * change of a read-only disk -EROFS, what its kind does not do -EOPNOTSUPP. Overlapping requests in flight together have no defined order. One system call a
  * batch at most where the engine allows. */
 void disk_submit(struct disk *disk, struct disk_io *const *ios, unsigned count);

@@ -207,6 +207,7 @@ static int file_describe(int fd, struct file *file, struct disk_error *ret_error
         return disk_refuse(ret_error, -errno, "cannot stat the image: %s", strerror(errno));
     if (S_ISREG(st.st_mode)) {
         file->size = (uint64_t)st.st_size;
+        file->logical_size = DISK_SECTOR_SIZE;
         file->physical_size = 4096;
         return 0;
     }
@@ -214,8 +215,11 @@ static int file_describe(int fd, struct file *file, struct disk_error *ret_error
         return disk_refuse(ret_error, -EINVAL, "the image is neither a regular file nor a block device");
 
     unsigned physical = 0;
-    if (ioctl(fd, BLKGETSIZE64, &file->size) < 0 || ioctl(fd, BLKPBSZGET, &physical) < 0)
-        return disk_refuse(ret_error, -errno, "cannot read the size of the block device: %s", strerror(errno));
+    int logical = 0;
+    if (ioctl(fd, BLKGETSIZE64, &file->size) < 0 || ioctl(fd, BLKPBSZGET, &physical) < 0 ||
+        ioctl(fd, BLKSSZGET, &logical) < 0)
+        return disk_refuse(ret_error, -errno, "cannot read the sizes of the block device: %s", strerror(errno));
+    file->logical_size = (uint32_t)logical;
     file->physical_size = physical;
     file->is_block_device = true;
     return 0;
@@ -283,6 +287,7 @@ int file_open(const struct disk_params *params, struct file **ret_file, struct d
     }
     file->fd = params->fd;
     file->size = about.size;
+    file->logical_size = about.logical_size;
     file->physical_size = about.physical_size;
     file->is_block_device = about.is_block_device;
     file->parent_count = about.parent_count;

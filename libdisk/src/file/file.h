@@ -63,6 +63,7 @@ struct file {
     const struct file_ops *ops;
     int fd;                 /* of member 0; the engine's */
     uint64_t size;          /* bytes, when it was opened: of member 0, as the rest */
+    uint32_t logical_size;  /* bytes: of a block device's sectors; 512 of a file */
     uint32_t physical_size; /* bytes: what writes should be aligned to */
     bool is_block_device;
     unsigned parent_count;  /* members beside 0 */

@@ -1,5 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* raw: a file or block device whose bytes are the disk's. */
+/*
+ * raw: a file or block device whose bytes are the disk's.
+ *
+ * A block device's sectors are the disk's, since partition tables count in them. Those of more than 512 bytes are reached through the page cache: direct I/O
+ * would have every one of a guest's segments hold whole sectors, and a guest need not cut its memory so.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -18,7 +23,7 @@ static int raw_resize(struct disk *disk, uint64_t size)
     int64_t there = file_measure(disk->file);
     if (there < 0)
         return (int)there;
-    if (size % DISK_SECTOR_SIZE || size < disk->info.size || size > (uint64_t)there)
+    if (size % disk->info.sector_size || size < disk->info.size || size > (uint64_t)there)
         return -EINVAL;
     disk->info.size = disk->file->size = size;
     return 0;
@@ -65,8 +70,10 @@ static int raw_open(const struct disk_params *params, struct disk **ret_disk, st
     int result = file_open(params, &file, ret_error);
     if (result == 0)
         result = raw_open_file(&disk_kind_raw, file, params, ret_disk, ret_error);
-    if (result == 0)
+    if (result == 0) {
+        (*ret_disk)->info.sector_size = file->logical_size;
         (*ret_disk)->info.discard_granularity = (*ret_disk)->info.physical_sector_size;
+    }
     return result;
 }
 
