@@ -17,13 +17,13 @@ set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION admin)
 set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
-"Serves disks (RAM, raw files and devices, VHD) and network cards to the guests
+"Serves disks (RAM, raw files and devices, VHD, NBD) and network cards to the guests
 of a Xen host, in place of the kernel's xen-blkback and xen-netback. Guests do
 not notice when it is killed, restarted or upgraded. Comes with blkbackd,
 netbackd, the switch tapbridged, their command line ringctl, and hotplug
 scripts for xl.")
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "xenstore-utils, kmod, init-system-helpers (>= 1.54)")
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "xenstore-utils, kmod, libnbd0 (>= 1.14), init-system-helpers (>= 1.54)")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "xen-utils-common, systemd")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA

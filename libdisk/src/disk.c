@@ -69,9 +69,28 @@ unsigned disk_in_flight(const struct disk *disk)
     return disk->in_flight;
 }
 
+int disk_ready(struct disk *disk, struct disk_error *ret_error)
+{
+    return disk->kind->ready ? disk->kind->ready(disk, ret_error) : 1;
+}
+
+bool disk_wants_connection(struct disk *disk, struct disk_error *ret_why)
+{
+    return disk->kind->wants_connection && disk->kind->wants_connection(disk, ret_why);
+}
+
+void disk_connect(struct disk *disk, int fd)
+{
+    if (disk->kind->connect)
+        disk->kind->connect(disk, fd);
+    else
+        close(fd);
+}
+
 void disk_params_close(const struct disk_params *params)
 {
-    close(params->fd);
+    if (params->fd >= 0)
+        close(params->fd);
     for (unsigned i = 0; i < params->parent_count; i++)
         close(params->parents[i]);
 }

@@ -43,6 +43,8 @@ struct disk {
 
 struct disk_kind {
     const char *name;
+    /* As disk_kind_load(). NULL: there is nothing to load. */
+    int (*load)(struct disk_error *ret_error);
     unsigned ops;           /* bits of enum disk_op: what it does beside reads, writes and flushes */
     bool discards_securely; /* see disk.h */
     /* Fills path or size of `source` from what follows "kind:". Returns 0 or -EINVAL. */
@@ -55,11 +57,17 @@ struct disk_kind {
     void (*close)(struct disk *disk);
     /* Starts a checked request; may finish it at once. */
     void (*start)(struct disk *disk, struct disk_request *request);
+
+    /* As disk_ready(), disk_wants_connection() and disk_connect(). NULL, all of them: it needs no connection. */
+    int (*ready)(struct disk *disk, struct disk_error *ret_error);
+    bool (*wants_connection)(struct disk *disk, struct disk_error *ret_why);
+    void (*connect)(struct disk *disk, int fd);
 };
 
 extern const struct disk_kind disk_kind_ram;
 extern const struct disk_kind disk_kind_raw;
 extern const struct disk_kind disk_kind_vhd;
+extern const struct disk_kind disk_kind_nbd;
 
 /* Fills `ret_error`; its value is `code`, so that a refusal is one statement. A macro, so that static analysis knows
  * the code. */

@@ -9,7 +9,7 @@
 
 #include "kind.h"
 
-static const struct disk_kind *const kinds[] = {&disk_kind_ram, &disk_kind_raw, &disk_kind_vhd, NULL};
+static const struct disk_kind *const kinds[] = {&disk_kind_ram, &disk_kind_raw, &disk_kind_vhd, &disk_kind_nbd, NULL};
 
 void disk_error_fill(struct disk_error *ret_error, const char *format, ...)
 {
@@ -42,6 +42,11 @@ bool disk_kind_discards_securely(const struct disk_kind *kind)
     return kind->discards_securely;
 }
 
+int disk_kind_load(const struct disk_kind *kind, struct disk_error *ret_error)
+{
+    return kind->load ? kind->load(ret_error) : 0;
+}
+
 int disk_source_parse(const char *text, struct disk_source *ret_source, struct disk_error *ret_error)
 {
     struct disk_source source = {.kind = &disk_kind_raw};
@@ -50,10 +55,10 @@ int disk_source_parse(const char *text, struct disk_source *ret_source, struct d
     if (text[0] != '/') {
         if (!colon)
             return disk_refuse(ret_error, -EINVAL,
-                               "\"%.100s\" is neither KIND:... (ram, raw, vhd) nor an absolute path", text);
+                               "\"%.100s\" is neither KIND:... (ram, raw, vhd, nbd) nor an absolute path", text);
         source.kind = kind_find(text, (size_t)(colon - text));
         if (!source.kind)
-            return disk_refuse(ret_error, -EINVAL, "\"%.*s\" is no kind of disk: use ram, raw or vhd",
+            return disk_refuse(ret_error, -EINVAL, "\"%.*s\" is no kind of disk: use ram, raw, vhd or nbd",
                                colon - text > 100 ? 100 : (int)(colon - text), text);
         rest = colon + 1;
     }

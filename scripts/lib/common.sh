@@ -7,10 +7,10 @@ readonly RINGBACK_ROOT
 
 # Debian 12 packages, by what needs them.
 readonly PACKAGES_BUILD="build-essential cmake ninja-build pkg-config ccache scdoc libxen-dev libevent-dev libsystemd-dev liburing-dev
-    libjansson-dev libinih-dev libmnl-dev libpcap-dev libseccomp-dev libsodium-dev uthash-dev uuid-dev libcmocka-dev"
-readonly PACKAGES_SIM="xen-utils-4.17 xenstore-utils qemu-utils iproute2 procps"
+    libjansson-dev libinih-dev libmnl-dev libpcap-dev libseccomp-dev libsodium-dev libnbd-dev uthash-dev uuid-dev libcmocka-dev"
+readonly PACKAGES_SIM="xen-utils-4.17 xenstore-utils qemu-utils iproute2 procps libnbd0"
 readonly PACKAGES_TEST="clang clang-format clang-tidy libclang-rt-14-dev cppcheck shellcheck gcovr git jq curl python3
-    libvhdi-utils qemu-system-xen net-tools e2fsprogs fio file dpkg-dev fakeroot spin"
+    libvhdi-utils nbdkit qemu-system-xen net-tools e2fsprogs fio file dpkg-dev fakeroot spin"
 
 bold() {
     if [ -t 1 ]; then printf '\033[1m%s\033[0m\n' "$*"; else printf '%s\n' "$*"; fi

@@ -73,6 +73,24 @@ bool rig_has(const char *program)
 
 /* ---- Disks. -------------------------------------------------------------------------------------------------------- */
 
+/* Until it can be used. */
+static int await_disk(struct disk **disk, struct disk_error *ret_error)
+{
+    struct disk_io *none;
+    int ready;
+    while ((ready = disk_ready(*disk, ret_error)) == 0) {
+        struct pollfd readable = {.fd = disk_fd(*disk), .events = POLLIN};
+        assert_int_equal(poll(&readable, 1, 30000), 1);
+        assert_int_equal(disk_reap(*disk, &none, 1), 0);
+    }
+    if (ready < 0) {
+        disk_close(*disk);
+        *disk = NULL;
+        return ready;
+    }
+    return 0;
+}
+
 int rig_try_open(const char *spec, bool read_only, struct disk **ret_disk, struct disk_error *ret_error)
 {
     struct disk_source source;
@@ -82,9 +100,12 @@ int rig_try_open(const char *spec, bool read_only, struct disk **ret_disk, struc
     int fd = disk_source_open(&source, read_only, ret_error);
     if (fd < 0)
         return fd;
+    struct disk_export server = {.size = 0};
+    memcpy(server.name, source.export_name, sizeof server.name);
     struct disk_params params = {
-        .kind = source.kind, .fd = fd, .fence_fd = -1, .read_only = read_only, .depth = RIG_DEPTH};
-    return disk_open(&params, ret_disk, ret_error);
+        .kind = source.kind, .fd = fd, .server = &server, .fence_fd = -1, .read_only = read_only, .depth = RIG_DEPTH};
+    result = disk_open(&params, ret_disk, ret_error);
+    return result < 0 ? result : await_disk(ret_disk, ret_error);
 }
 
 struct disk *rig_open(const char *spec, bool read_only)
