@@ -11,6 +11,7 @@
 #include <service/service.h>
 #include <supervise/rundir.h>
 
+#include "ending.h"
 #include "limits.h"
 #include "mappings.h"
 #include "resize.h"
@@ -75,6 +76,7 @@ void blkback_stop(void *arg)
     struct blkback *blkback = arg;
 
     resize_stop(blkback);
+    ending_stop();
     backend_stop(&blkback->backend);
     close_files(blkback);
 }

@@ -9,6 +9,8 @@
  *   chain.c      the parents of an image
  *   opening.c    images opened away from the loop
  *   lock.c       ...which nobody else uses
+ *   server.c     connections to the servers of disks
+ *   ending.c     ...and their ends
  *   ram.c        RAM disks: where they are, and their end
  *   frontend.c   what the guest says about its ring
  *   offer.c      what a front end finds in xenstore
@@ -44,6 +46,8 @@ struct blkback_config {
     uint64_t queues_max;        /* of a disk */
     uint64_t indirect_segments; /* most of an indirect request that are offered; 0: no such requests */
     bool barriers_only;         /* no flushes and no indirect requests are offered beside them */
+    uint64_t nbd_timeout;       /* seconds a request waits for its server; 0: for ever */
+    uint64_t nbd_settle;        /* seconds */
     uint64_t attempts_max;      /* crashes after which a request is not executed again */
     /* Of each disk of which xenstore says nothing. */
     struct blkback_limits limits;

@@ -184,7 +184,7 @@ bool chain_held_check(const int *fds, unsigned fd_count)
         const int flags = fcntl(fds[i], F_GETFL);
         if (flags < 0 || (flags & O_PATH) != 0 || (flags & O_ACCMODE) == O_WRONLY || fstat(fds[i], &stat) < 0)
             return false;
-        if (i == 0 ? !S_ISREG(stat.st_mode) && !S_ISBLK(stat.st_mode)
+        if (i == 0 ? !S_ISREG(stat.st_mode) && !S_ISBLK(stat.st_mode) && !S_ISSOCK(stat.st_mode)
                    : (flags & O_ACCMODE) != O_RDONLY || !S_ISREG(stat.st_mode))
             return false;
     }

@@ -36,7 +36,7 @@ bool chain_clashes(const struct vbd *one, const struct vbd *other);
 
 /* What a worker is told: as the last images are. */
 void chain_describe(const struct vbd *vbd, struct blkback_check *ret_check);
-/* Of what a worker holds: whether it can be an image, that is a file or a block device, opened to read, and its parents. The image's mode is compared with the
+/* Of what a worker holds: whether it can be an image, that is a file, a block device or a connection, opened to read, and its parents. The image's mode is compared with the
  * device's when that claims it. */
 bool chain_held_check(const int *fds, unsigned fd_count);
 /* Whether these parents are nobody else's to write. */

@@ -18,6 +18,7 @@
 #include <backend/sweep.h>
 
 #include "looking.h"
+#include "server.h"
 
 /* How often a lock is tried that somebody else holds: soon at first, for the kernel may only be about to let go of a dead worker's; each time
  * later. */
@@ -50,7 +51,7 @@ void lock_image(struct vbd *vbd)
     event_del(vbd->lock_timer);
     snprintf(path, sizeof(path), "%s", vbd->image.source.path);
     if (device->state != DEVICE_ACQUIRING || !is_promised(vbd))
-        err = disk_source_lock(vbd->image_fd, vbd->image.read_only);
+        err = server_has(vbd) ? server_lock(vbd) : disk_source_lock(vbd->image_fd, vbd->image.read_only);
     if (err == 0)
         err = chain_lock(vbd, path);
 

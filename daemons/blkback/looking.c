@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include <backend/backend.h>
+#include <backend/guest.h>
 #include <backend/serve.h>
 
 #include "lock.h"
@@ -43,6 +44,10 @@ static void check_image(struct vbd *vbd)
     struct device *device = &vbd->device;
     struct disk_error error;
 
+    if (server_has(vbd)) { /* others may use it, too: it is asked what it has */
+        ask(vbd, VBD_CHECKING);
+        return;
+    }
     if (!vbd->image.read_only) {
         looking_close(vbd);
         vbd->image_fd = disk_source_open(&vbd->image.source, true, &error);
@@ -140,6 +145,7 @@ void looking_ask(struct device *device)
     int fds[1 + BLKBACK_PARENTS_MAX] = {vbd->image_fd};
 
     chain_describe(vbd, &message.check);
+    memcpy(message.check.export_name, vbd->image.source.export_name, sizeof(message.check.export_name));
     memcpy(fds + 1, vbd->chain.parents, vbd->chain.count * sizeof(fds[0]));
     serve_tell(device, BLKBACK_CHECK, &message.head, fds, 1 + vbd->chain.count);
 }
@@ -147,6 +153,12 @@ void looking_ask(struct device *device)
 static bool is_sector_size(uint32_t size)
 {
     return size >= DISK_SECTOR_SIZE && (size & (size - 1)) == 0;
+}
+
+/* A worker that was started before a disk of a server was known: its successor is asked the same. */
+static bool lacks_nbd(const struct vbd *vbd, const struct blkback_message *message)
+{
+    return message->head.result == -ENOPKG && !server_suits_worker(vbd);
 }
 
 int looking_checked(struct vbd *vbd, const struct blkback_message *message)
@@ -161,6 +173,10 @@ int looking_checked(struct vbd *vbd, const struct blkback_message *message)
         (message->checked.sectors > VBD_SECTORS_MAX || !is_sector_size(message->checked.sector_size) ||
          !is_sector_size(message->checked.physical_sector_size)))
         return -EPROTO;
+    if (lacks_nbd(vbd, message)) {
+        guest_replace_worker(device->guest, SERVER_WORKER_REPLACED);
+        return 0;
+    }
     serve_replied(device, false);
     if (message->head.result < 0) {
         device_refuse(device, &message->head);
@@ -172,6 +188,8 @@ int looking_checked(struct vbd *vbd, const struct blkback_message *message)
     vbd->discard_granularity = vbd->image.discard && !vbd->image.read_only ? message->checked.discard_granularity : 0;
     vbd->chain.complete = true;
     if (device->state == DEVICE_ACQUIRING) {
+        if (server_has(vbd))
+            looking_close(vbd); /* the connection was for this look */
         serve_acquired(device);
     } else if (device->state == DEVICE_RECOVERING) {
         serve_secured(device);

@@ -81,6 +81,22 @@ static const struct config_key keys[] = {
      .live = true,
      .help =
          "offer write barriers alone, without flushes and indirect requests: Linux then sends FUA writes as barriers"},
+    {.name = "nbd-timeout",
+     .type = CONFIG_NUMBER,
+     .offset = offsetof(struct blkback_config, nbd_timeout),
+     .fallback = "0",
+     .max = 1000000,
+     .live = true,
+     .help = "seconds a request waits for an NBD server before it fails, and all that follow until the server is back; "
+             "0: for ever"},
+    {.name = "nbd-settle",
+     .type = CONFIG_NUMBER,
+     .offset = offsetof(struct blkback_config, nbd_settle),
+     .fallback = "5",
+     .max = 1000000,
+     .live = true,
+     .help = "seconds an NBD server that is reached by TCP is given to end what it has begun, before it is connected "
+             "to again"},
     {.name = "attempts-max",
      .type = CONFIG_NUMBER,
      .offset = offsetof(struct blkback_config, attempts_max),

@@ -14,6 +14,11 @@
  *   BLKBACK_RESIZE                       ->   of a device that is served: gets that size, or, with size 0, says which it has
  *                                        <-   BLKBACK_RESIZED: it has this size, whatever the result
  *
+ *   of a disk that a server has (server.c), whose image is a connection in CHECK, and in CONNECT nothing but a socket in its place:
+ *                                        <-   BLKBACK_DIAL: it has no connection, for that reason, and wants one
+ *   BLKBACK_DIALED [connection]          ->   the one that was wanted; not answered
+ *   BLKBACK_DIALS                        ->   from a new supervisor: is one wanted still? Answered by BLKBACK_DIAL if so
+ *
  * Parents are in the order of the chain, the image's own first.
  */
 #ifndef BLKBACK_PROTOCOL_H
@@ -27,7 +32,7 @@
 
 /* Of messages. To be counted up with every change of one: a worker of another version is drained, not talked to. */
 #ifndef BLKBACK_PROTOCOL_VERSION
-#define BLKBACK_PROTOCOL_VERSION 4u /* tests build others */
+#define BLKBACK_PROTOCOL_VERSION 5u /* tests build others */
 #endif
 /* Of recorded connections. */
 #define BLKBACK_CONNECTION_VERSION 3u
@@ -43,6 +48,9 @@ enum blkback_message_type {
     BLKBACK_THROTTLE,
     BLKBACK_RESIZE,
     BLKBACK_RESIZED,
+    BLKBACK_DIAL,
+    BLKBACK_DIALED,
+    BLKBACK_DIALS,
 };
 
 /* The image behind a device. */
@@ -54,8 +62,9 @@ struct blkback_image {
 /* What is to be looked at. */
 struct blkback_check {
     struct blkback_image image;
-    uint32_t parents;                  /* so many came along */
-    char last_kind[BLKBACK_KIND_SIZE]; /* of the last of them, or of the image */
+    uint32_t parents;                        /* so many came along */
+    char last_kind[BLKBACK_KIND_SIZE];       /* of the last of them, or of the image */
+    char export_name[DISK_EXPORT_NAME_SIZE]; /* of a server's disk */
 };
 
 /* What an image says of its parent: of no more worth than anything a worker says. */
@@ -102,12 +111,13 @@ struct blkback_limits {
 struct blkback_order {
     struct blkback_connection connection;
     struct blkback_limits limits;
-    uint32_t recover;      /* 1: the journal holds the requests of a dead worker... */
-    uint32_t crashed;      /* ...1: that crashed: by its own doing, not by somebody's who killed it */
-    uint32_t pardon;       /* 1: forget what crashed before */
-    uint32_t attempts_max; /* crashes after which a request is not executed again */
-    uint32_t parents;      /* so many came along */
-    uint32_t discard;      /* 1: the guest may discard, if the disk can and may be written */
+    uint32_t recover;          /* 1: the journal holds the requests of a dead worker... */
+    uint32_t crashed;          /* ...1: that crashed: by its own doing, not by somebody's who killed it */
+    uint32_t pardon;           /* 1: forget what crashed before */
+    uint32_t attempts_max;     /* crashes after which a request is not executed again */
+    uint32_t parents;          /* so many came along */
+    uint32_t discard;          /* 1: the guest may discard, if the disk can and may be written */
+    struct disk_export server; /* what a server's disk was found to be; all 0 of others */
 };
 
 /* A request as it is told of, in the guest's own words: nothing but numbers. */

@@ -210,6 +210,7 @@ json_t *report_vbd(const struct device *device)
     report_put_text(&report, "kind", kind != NULL ? disk_kind_name(kind) : NULL);
     report_put_text(&report, "source", vbd->image.spec);
     report_put(&report, "parents", chain_report(vbd));
+    report_put(&report, "server", server_report(vbd));
     report_put_text(&report, "mode", vbd->image.read_only ? "ro" : "rw");
     report_put_number(&report, "size", vbd->sectors * DISK_SECTOR_SIZE);
     report_put(&report, "resizing",

@@ -105,6 +105,8 @@ static int vbd_init(struct device *device)
     struct disk_error unused;
 
     vbd->image_fd = -1;
+    if (server_init(vbd) < 0)
+        return -ENOMEM;
     suspects_load(vbd);
     limits_init(vbd);
     vbd->lock_timer = evtimer_new(device_backend(device)->base, lock_on_timer, vbd);
@@ -112,6 +114,7 @@ static int vbd_init(struct device *device)
         return -ENOMEM;
     /* For reports, until prepare or connect look at it: it may have been closed under a predecessor, or by one. */
     (void)read_image(vbd, true, &unused);
+    (void)server_suits_worker(vbd); /* whoever is started for it from now on does */
     return 0;
 }
 
@@ -121,6 +124,7 @@ static void vbd_fini(struct device *device)
 
     limits_unfollow(vbd);
     opening_cancel(vbd->opening);
+    server_fini(vbd);
     chain_forget(vbd);
     if (vbd->image_fd >= 0)
         close(vbd->image_fd);
@@ -196,7 +200,14 @@ static int vbd_read_front(struct device *device, struct backend_connection *ret_
 
 static void vbd_acquire(struct device *device)
 {
-    looking_open(vbd_of(device));
+    struct vbd *vbd = vbd_of(device);
+
+    if (server_has(vbd))
+        server_worker_gone(vbd);
+    if (server_has(vbd) && device->state == DEVICE_RESUMING)
+        serve_acquired(device); /* a connection is made for whoever serves it, when that wants one */
+    else
+        looking_open(vbd);
 }
 
 static void vbd_cancel(struct device *device)
@@ -211,12 +222,17 @@ static void vbd_cancel(struct device *device)
 static void vbd_secure(struct device *device)
 {
     vbd_cancel(device); /* a worker may have ended while its parents were looked for */
-    lock_image(vbd_of(device));
+    server_worker_gone(vbd_of(device));
+    if (!server_suits_worker(vbd_of(device)))
+        guest_replace_worker(device->guest, SERVER_WORKER_REPLACED);
+    else
+        lock_image(vbd_of(device));
 }
 
 static void vbd_let_go(struct device *device)
 {
     resize_forget(vbd_of(device));
+    server_let_go(vbd_of(device));
     looking_close(vbd_of(device));
 }
 
@@ -240,6 +256,10 @@ static int vbd_record(struct device *device, struct backend_connection *connecti
 {
     struct vbd *vbd = vbd_of(device);
 
+    int err = server_record(vbd);
+
+    if (err < 0)
+        return err;
     ((struct blkback_connection *)connection)->image = looking_describe(vbd);
     return save_image(vbd, connection->generation);
 }
@@ -279,6 +299,8 @@ static int vbd_message(struct device *device, const struct backend_head *head)
         return looking_parent(vbd_of(device), message);
     case BLKBACK_RESIZED:
         return resize_answered(vbd_of(device), message);
+    case BLKBACK_DIAL:
+        return server_dial(vbd_of(device), message);
     default:
         return -EPROTO;
     }
@@ -294,11 +316,16 @@ static void vbd_connect(struct device *device, const struct serve_order *order)
                                                   .pardon = device->pardon,
                                                   .attempts_max = (uint32_t)vbd_daemon(vbd)->config.attempts_max,
                                                   .parents = vbd->chain.count,
-                                                  .discard = vbd->image.discard}};
-    int fds[BLKBACK_CONNECT_FDS + BLKBACK_PARENTS_MAX] = {vbd->image_fd, order->journal, order->counters};
+                                                  .discard = vbd->image.discard,
+                                                  .server = server_describe(vbd)}};
+    const int placeholder = server_has(vbd) ? server_placeholder() : -1;
+    int fds[BLKBACK_CONNECT_FDS + BLKBACK_PARENTS_MAX] = {server_has(vbd) ? placeholder : vbd->image_fd, order->journal,
+                                                          order->counters};
 
     memcpy(fds + BLKBACK_CONNECT_FDS, vbd->chain.parents, vbd->chain.count * sizeof(fds[0]));
     serve_tell(device, BACKEND_CONNECT, &message.head, fds, BLKBACK_CONNECT_FDS + vbd->chain.count);
+    if (placeholder >= 0)
+        close(placeholder);
 }
 
 static int vbd_connected(struct device *device, const struct backend_head *message)
@@ -327,6 +354,8 @@ static bool vbd_held_is_own(const struct device *device, const int *fds, unsigne
 {
     const bool read_only = vbd_of_const(device)->image.read_only;
 
+    if (server_has(vbd_of_const(device)) || server_can_hold(fds[0]))
+        return server_has(vbd_of_const(device)) && server_can_hold(fds[0]) && fd_count == 1;
     return (fcntl(fds[0], F_GETFL) & O_ACCMODE) == (read_only ? O_RDONLY : O_RDWR) &&
            disk_source_lock(fds[0], read_only) == 0 && chain_held_is_own(fds + 1, fd_count - 1);
 }
@@ -336,8 +365,14 @@ static void vbd_claim(struct device *device, const int *fds, unsigned fd_count)
     struct vbd *vbd = vbd_of(device);
 
     looking_close(vbd);
-    vbd->image_fd = fds[0];
-    chain_claim(vbd, fds + 1, fd_count - 1);
+    if (server_has(vbd)) {
+        server_claim(vbd, fds[0]);
+        for (unsigned i = 1; i < fd_count; i++)
+            close(fds[i]);
+    } else {
+        vbd->image_fd = fds[0];
+        chain_claim(vbd, fds + 1, fd_count - 1);
+    }
     if (device->state != DEVICE_DISCONNECTING)
         limits_adopted(vbd);
     resize_succeeded(vbd);

@@ -15,6 +15,7 @@
 #include "limits.h"
 #include "protocol.h"
 #include "resize.h"
+#include "server.h"
 
 struct blkback;
 struct event;
@@ -35,8 +36,8 @@ struct vbd {
     enum vbd_step step;
     struct image image;
     struct opening *opening; /* VBD_OPENING */
-    int image_fd;            /* open while served, and locked; else -1 */
-    struct chain chain;      /* its parents, open with it */
+    int image_fd;       /* open while served, and locked; else -1; of a server's disk only while that is looked at */
+    struct chain chain; /* its parents, open with it */
     struct event *lock_timer;
     bool lock_missed;
     int lock_us;      /* until the next try */
@@ -46,6 +47,7 @@ struct vbd {
     uint32_t discard_granularity; /* bytes; 0: its guest may not discard */
     struct limits limits;
     struct resize resize;
+    struct server server;             /* of a disk that has one */
     struct blkback_suspects suspects; /* as of the last crash */
 };
 

@@ -11,6 +11,7 @@
  *              open paths (there are none), make sockets (of an empty network namespace) and use the descriptors the worker holds anyway:
  *              also to cut or punch files, which by themselves no call may; whoever reads these files expects it.
  *   fallocate  Only to make holes, and only where it has disks to discard.
+ *   sendto     And recvfrom, shutdown, timers: only where it has disks of a server. A socket is one it was handed; it can make none.
  *   ioctl      Only the commands of event channel and grant devices, and the questions asked of block devices.
  *   mmap       Never executable.
  *   fcntl      Not to make a descriptor block that did not: the other end may share it, and must never wait for a worker.
@@ -288,7 +289,18 @@ static int allow_punching(scmp_filter_ctx filter)
                             SCMP_A1(SCMP_CMP_MASKED_EQ, UINT32_MAX, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE));
 }
 
-int sandbox_close(bool punches, const char **ret_step)
+static int allow_talking(scmp_filter_ctx filter)
+{
+    static const int calls[] = {SCMP_SYS(sendto), SCMP_SYS(recvfrom), SCMP_SYS(shutdown), SCMP_SYS(timerfd_create),
+                                SCMP_SYS(timerfd_settime)};
+    int err = 0;
+
+    for (size_t i = 0; err == 0 && i < sizeof(calls) / sizeof(calls[0]); i++)
+        err = seccomp_rule_add(filter, SCMP_ACT_ALLOW, calls[i], 0);
+    return err;
+}
+
+int sandbox_close(unsigned allowed, const char **ret_step)
 {
     const char *step = "filter rules";
     scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
@@ -310,8 +322,10 @@ int sandbox_close(bool punches, const char **ret_step)
         err = allow_fcntls(filter);
     if (err == 0)
         err = allow_conditional(filter);
-    if (err == 0 && punches)
+    if (err == 0 && (allowed & SANDBOX_PUNCHES) != 0)
         err = allow_punching(filter);
+    if (err == 0 && (allowed & SANDBOX_TALKS) != 0)
+        err = allow_talking(filter);
     if (err == 0) {
         step = "filter load";
         err = seccomp_load(filter);

@@ -8,11 +8,11 @@
 #ifndef SUPERVISE_SANDBOX_H
 #define SUPERVISE_SANDBOX_H
 
-#include <stdbool.h>
-
 /* Returns 0 or -errno, with the step that failed in *ret_step. */
 int sandbox_enter(const char **ret_step);
-/* `punches`: holes may be made in the files it holds, as a disk does that discards. */
-int sandbox_close(bool punches, const char **ret_step);
+/* What some workers may do beside what all may. */
+#define SANDBOX_PUNCHES 1u /* make holes in the files it holds, as a disk does that discards */
+#define SANDBOX_TALKS   2u /* send and receive over sockets it holds, as libnbd does, and watch the time meanwhile */
+int sandbox_close(unsigned allowed, const char **ret_step);
 
 #endif

@@ -44,6 +44,7 @@ struct worker {
     struct worker_pool *pool;
     struct worker_user user; /* all NULL for the spare */
     const char *why_killed;  /* NULL: not by us, or without a reason */
+    const char *argument;    /* of the program */
     bool adopted;
     bool crashed;
     bool greeting_due;           /* adopted, and not yet heard of */
@@ -58,6 +59,7 @@ struct worker_pool {
     struct event_base *base;
     struct worker_pool_params params;
     char *program;
+    const char *argument; /* of the program, NULL: none */
     void *message;               /* room for one */
     LIST_HEAD(, worker) workers; /* all, the spare too */
     struct worker *spare;
@@ -118,7 +120,7 @@ static char **make_environment(void)
 /* Starts the program; it keeps our standard output and error for its last words. */
 static int spawn(const struct worker_pool *pool, int channel, pid_t *ret_pid)
 {
-    char *argv[] = {pool->program, NULL};
+    char *argv[] = {pool->program, (char *)pool->argument, NULL};
     char path[64];
     char **environment;
     posix_spawn_file_actions_t actions;
@@ -307,7 +309,7 @@ static int worker_start(struct worker_pool *pool, struct worker **ret_worker)
         close(pair[1]);
         return -ENOMEM;
     }
-    *worker = (struct worker){.pool = pool, .channel = pair[0], .pidfd = -1};
+    *worker = (struct worker){.pool = pool, .channel = pair[0], .pidfd = -1, .argument = pool->argument};
     LIST_INSERT_HEAD(&pool->workers, worker, entry);
     err = spawn(pool, pair[1], &worker->pid);
     close(pair[1]);
@@ -414,12 +416,26 @@ void worker_pool_free(struct worker_pool *pool)
     free(pool);
 }
 
+void worker_pool_set_argument(struct worker_pool *pool, const char *argument)
+{
+    pool->argument = argument;
+}
+
+const char *worker_argument(const struct worker *worker)
+{
+    return worker->argument;
+}
+
 int worker_take(struct worker_pool *pool, const struct worker_user *user, struct worker **ret_worker)
 {
     struct worker *worker = pool->spare;
     int err = 0;
 
     pool->spare = NULL;
+    if (worker != NULL && worker->argument != pool->argument) {
+        worker_kill(worker, NULL); /* nobody's any more */
+        worker = NULL;
+    }
     if (worker == NULL)
         err = worker_start(pool, &worker);
     /* Not now: whoever takes a worker is in a hurry. */

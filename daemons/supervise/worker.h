@@ -49,6 +49,11 @@ void worker_pool_free(struct worker_pool *pool);
 /* Hands out the spare, or a process started now, and starts the next spare soon. Returns 0 or -errno. */
 int worker_take(struct worker_pool *pool, const struct worker_user *user, struct worker **ret_worker);
 
+/* Workers are started with this argument from now on (a static string; NULL: none): one that is handed out has it. */
+void worker_pool_set_argument(struct worker_pool *pool, const char *argument);
+/* The one it was started with; NULL, too, when that was by an earlier supervisor. */
+const char *worker_argument(const struct worker *worker);
+
 /* Takes over a process of an earlier supervisor, known by its pidfd, over a connection to its channel (-1: it cannot be reached, only killed).
  * Takes both descriptors over. `greeted` or `gone` follows. Returns 0 or -errno. */
 int worker_adopt(struct worker_pool *pool, pid_t pid, int pidfd, int channel, const struct worker_user *user,

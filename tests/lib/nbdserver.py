@@ -4,7 +4,8 @@
 https://github.com/NetworkBlockDevice/nbd/blob/master/doc/proto.md, on a socket of its own, for a file. Serves one connection after the other.
 
   good        as it should
-  late SECS   a write is carried out so long after it came, also when its connection has ended by then; its end is closed only after that
+  late SECS   the writes of the first connection that has any are carried out so long after they came, also when it has ended by then; it is closed
+              only after that. DISK.late is there when the first of them has come
   rude SECS   the same, but it shuts its connection down at once when the other side has, as qemu-nbd does, and closes it when it has written
   mute        accepts, and says nothing
   deaf        shakes hands, and answers no request
@@ -32,6 +33,7 @@ import time
 NBD_READ, NBD_WRITE, NBD_DISC, NBD_FLUSH, NBD_TRIM = range(5)
 EIO, EINVAL, ESHUTDOWN = 5, 22, 108
 connections = 0
+late = None  # the connection whose writes are
 
 
 def receive(client, size):
@@ -92,6 +94,7 @@ def serve(client, disk, how, argument):
         client.recv(1 << 16)
         time.sleep(3600)
     shake_hands(client, size, how, argument)
+    global late
     lock, workers = threading.Lock(), []
 
     def answer(cookie, error=0, data=b""):
@@ -130,7 +133,9 @@ def serve(client, disk, how, argument):
             break
         elif command == NBD_READ:
             answer(cookie, 0, os.pread(disk, length, offset))
-        elif command == NBD_WRITE and how in ("late", "rude"):
+        elif command == NBD_WRITE and how in ("late", "rude") and late in (None, client):
+            late = client
+            open(sys.argv[2] + ".late", "w").close()
             workers.append(threading.Thread(target=write_late, args=(cookie, offset, data)))
             workers[-1].start()
         elif command == NBD_WRITE:

@@ -113,7 +113,8 @@ static const struct command commands[] = {
     {"show", "DOM/DEV", 1, 1, "", "Show all there is to know about one disk or network card.", run_show},
     {"attach", "disk DOM DEV SPEC\nnic DOM [KEY=VALUE,...]", 2, OPERANDS_MANY, "rDkt",
      "Give domain DOM (number or name) a disk as DEV (xvdb, sda, hda or a number).\n"
-     "SPEC says what is behind it: vhd:/PATH, raw:/PATH, ram:SIZE or /PATH.\n\n"
+     "SPEC says what is behind it: vhd:/PATH, raw:/PATH, ram:SIZE,\n"
+     "nbd:URI or /PATH.\n\n"
      "Or give it a network card, with xl's words:\n"
      "  bridge=NAME      (xenbr0)          mac=ADDRESS      (made up)\n"
      "  script=NAME      (vif-bridge); one of /etc/xen/scripts, a path, or none\n"

@@ -42,6 +42,8 @@ static const struct line disk_lines[] = {
     {"disk", "kind", "kind", false},
     {"disk", "source", "source", false},
     {"disk", "mode", "mode", false},
+    {"disk", "server connected", "server.connected", false},
+    {"disk", "server trouble", "server.error", false},
     {"disk", "size", "size", true},
     {"disk", "sector size", "sector_size", false},
     {"disk", "physical sector", "physical_sector_size", false},

@@ -312,6 +312,8 @@ static void disconnect_device(const struct backend_head *message)
 
     if (served)
         forget(served, false);
+    else if (kind->forget)
+        kind->forget(message->devid);
     say_result(BACKEND_DISCONNECTED, message->devid, 0, NULL);
 }
 
@@ -400,7 +402,7 @@ void worker_run(const struct worker_kind *the_kind)
         worker_die("cannot catch signals", result);
     result = sandbox_enter(&step);
     if (result == 0)
-        result = sandbox_close(kind->punches,
+        result = sandbox_close(kind->sandbox,
                                &step); /* now, not when a guest waits: to make the filter takes milliseconds */
     if (result < 0)
         worker_die(step, result);

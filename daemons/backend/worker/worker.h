@@ -47,7 +47,7 @@ struct worker_kind {
     uint32_t protocol_version;
     size_t message_size;
     unsigned serve_fds; /* of its own, with BACKEND_SERVE */
-    bool punches;       /* it makes holes in files */
+    unsigned sandbox;   /* what it may do beside what all may: SANDBOX_... */
 
     void (*guest)(const struct backend_head *serve, struct worker_guest *ret_guest);
     /* `host` is complete, and stays. `fds`: its own. */
@@ -65,6 +65,8 @@ struct worker_kind {
     void (*drain)(void *device);
     /* Takes that back: serves on. */
     void (*undrain)(void *device);
+    /* (optional) A device it is not connected to is given up: what a message of the kind's own began for it ends, and is not answered. */
+    void (*forget)(uint32_t devid);
     /* Fills what is said of it to a new supervisor: its generation, and what is the kind's own; and the descriptors, which stay its own.
      * Returns how many. */
     unsigned (*held)(void *device, struct backend_head *ret_message, int ret_fds[WORKER_HELD_FDS_MAX]);

@@ -37,8 +37,10 @@ struct device {
     struct drive_io resize;
     struct event *resized; /* to look at once whether it is done */
     bool resizing;
-    uint8_t *journals;   /* one after the other, */
-    size_t journal_size; /* of so many bytes each */
+    bool wants;            /* a connection to its server... */
+    struct disk_error why; /* ...because of this */
+    uint8_t *journals;     /* one after the other, */
+    size_t journal_size;   /* of so many bytes each */
     struct blkback_counters *counters;
     struct throttle throttle;
     struct barrier barrier; /* of the queues */
@@ -47,13 +49,14 @@ struct device {
     unsigned undrained; /* queues, while it drains */
 };
 
-static int open_disk(const struct device_host *host, const struct blkback_image *image, bool read_only, int fd,
-                     const int *parents, unsigned parent_count, unsigned depth, struct disk **ret_disk,
-                     struct disk_error *ret_error)
+static int open_disk(const struct device_host *host, const struct blkback_image *image,
+                     const struct disk_export *server, bool read_only, int fd, const int *parents,
+                     unsigned parent_count, unsigned depth, struct disk **ret_disk, struct disk_error *ret_error)
 {
     struct disk_params params = {
         .kind = disk_kind_find(image->kind),
         .fd = fd,
+        .server = server,
         .parents = parents,
         .parent_count = parent_count,
         .fence_fd = host->fence_fd,
@@ -98,7 +101,7 @@ int device_check(const struct device_host *host, const struct blkback_check *che
         return result;
     }
     /* Read-only whatever it will be used for: another guest may hold the image still. */
-    result = open_disk(host, &check->image, true, fds[0], fds + 1, check->parents, 1, &disk, ret_error);
+    result = open_disk(host, &check->image, NULL, true, fds[0], fds + 1, check->parents, 1, &disk, ret_error);
     if (result < 0)
         return result;
     disk_get_info(disk, ret_info);
@@ -232,6 +235,39 @@ void device_resize(struct device *device, uint64_t size)
     reap_resize_soon(device); /* a disk without a descriptor has done it by now */
 }
 
+/* ---- A server. --------------------------------------------------------------------------------------------------------- */
+
+void device_dials(struct device *device)
+{
+    if (device->wants)
+        device->host->dial(device->devid, device->why.text);
+}
+
+static void on_disk_looked_at(void *arg)
+{
+    struct device *device = arg;
+
+    if (!disk_wants_connection(device->disk, &device->why))
+        return;
+    device->wants = true;
+    device_dials(device);
+}
+
+void device_dialed(struct device *device, int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    if (copy < 0) { /* a successor has room again */
+        close(fd);
+        device->host->failed(device->devid, "too many files are open");
+        return;
+    }
+    close(device->images[0]);
+    device->images[0] = copy;
+    device->wants = false;
+    disk_connect(device->disk, fd);
+}
+
 /* ---- Opening and closing. --------------------------------------------------------------------------------------------- */
 
 static int open_queue(struct device *device, unsigned index, const struct blkback_order *order,
@@ -277,6 +313,8 @@ static int open_queues(struct device *device, const struct blkback_order *order,
 {
     int result = drive_init(&device->drive, device->host->base, device->disk);
 
+    device->drive.looked = on_disk_looked_at;
+    device->drive.arg = device;
     device->resizer = (struct drive_user){.ready = reap_resize, .wake = reap_resize_soon, .arg = device};
     device->resized = evtimer_new(device->host->base, on_resized, device);
     if (result == 0 && device->resized)
@@ -343,8 +381,14 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
         device_close(device, true);
         return result;
     }
-    result = open_disk(host, &connection->image, connection->image.read_only != 0, files->image, files->parents,
-                       files->parent_count, depth + 1, &device->disk, ret_error); /* and one to resize it */
+    int image = files->image;
+    if (order->server.size != 0) { /* it stands for a connection, which is to come */
+        close(image);
+        image = -1;
+    }
+    result = open_disk(host, &connection->image, order->server.size != 0 ? &order->server : NULL,
+                       connection->image.read_only != 0, image, files->parents, files->parent_count, depth + 1,
+                       &device->disk, ret_error); /* and one to resize it */
     if (result == 0)
         result = map_files(device, files, ret_error);
     close(files->journal);

@@ -8,6 +8,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <disk/disk.h>
+
 #include "../protocol.h"
 #include "caution.h"
 
@@ -34,7 +36,10 @@ struct device_host {
     void (*parked)(uint32_t devid, const struct blkback_request *request);
     /* What device_resize() has begun has ended. */
     void (*resized)(uint32_t devid, int result, uint64_t sectors);
+    /* Its disk has no connection to its server, and wants one. Returns whether that could be said. */
+    bool (*dial)(uint32_t devid, const char *why);
     struct caution *caution;
+    struct disk_error no_nbd; /* why it cannot serve NBD disks; "": it was not asked to be able to, or is */
 };
 
 /* Descriptors that came with BACKEND_CONNECT. */
@@ -68,6 +73,11 @@ unsigned device_images(const struct device *device, int ret_fds[1 + BLKBACK_PARE
 
 /* Gives the disk `size` bytes, or with 0 only looks; ends by host->resized(), from within or later. */
 void device_resize(struct device *device, uint64_t size);
+
+/* A connection, as its disk wanted one; taken over. */
+void device_dialed(struct device *device, int fd);
+/* Says again what it wants. */
+void device_dials(struct device *device);
 
 /* As queue_suspects(). */
 void device_suspects(const struct device *device, struct blkback_suspects *ret_suspects);

@@ -42,6 +42,8 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         if (!TAILQ_EMPTY(&user->done))
             user->ready(user->arg);
     }
+    if (drive->looked)
+        drive->looked(drive->arg);
 }
 
 int drive_init(struct drive *drive, struct event_base *base, struct disk *disk)

@@ -22,6 +22,8 @@ struct drive {
     struct disk *disk;
     struct event *event; /* the disk's descriptor, when it has one */
     LIST_HEAD(, drive_user) users;
+    void (*looked)(void *arg); /* the disk was looked at from the loop: it may want a connection; NULL: it cannot */
+    void *arg;
 };
 
 /* Somebody who uses it; embedded, the first three fields its owner's to fill in. */

@@ -10,9 +10,11 @@
 #include <unistd.h>
 
 #include <backend/worker/worker.h>
+#include <supervise/sandbox.h>
 #include <xendev/grant.h>
 
 #include "device.h"
+#include "look.h"
 
 static_assert(WORKER_HELD_FDS_MAX >= 1 + BLKBACK_PARENTS_MAX, "a chain can be held");
 
@@ -41,6 +43,14 @@ static void on_device_resized(uint32_t devid, int result, uint64_t sectors)
                  result == -ENOTSUP ? "a parent is larger than the disk, and would show" : strerrordesc_np(-result));
     /* A supervisor that has just come asks again. */
     (void)worker_try_to_say(&answer.head);
+}
+
+static bool on_device_dials(uint32_t devid, const char *why)
+{
+    struct blkback_message message = {.head = {.type = BLKBACK_DIAL, .devid = devid}};
+
+    snprintf(message.head.reason, sizeof message.head.reason, "%s", why);
+    return worker_try_to_say(&message.head); /* a supervisor that has just come asks */
 }
 
 static void guest(const struct backend_head *head, struct worker_guest *ret_guest)
@@ -77,6 +87,7 @@ static void serve(const struct worker_host *worker, const struct backend_head *h
     host.drained = worker_drained;
     host.parked = on_device_parked;
     host.resized = on_device_resized;
+    host.dial = on_device_dials;
     join_budget(fds[0], message_of(head)->serve.grant_slot);
 }
 
@@ -97,7 +108,10 @@ static int fds_due(const struct backend_head *head)
     case BACKEND_CONNECT:
         return BLKBACK_CONNECT_FDS + parents_due(message_of(head)->connect.parents);
     case BLKBACK_RESIZE:
+    case BLKBACK_DIALS:
         return 0;
+    case BLKBACK_DIALED:
+        return 1;
     default:
         return -1;
     }
@@ -119,6 +133,22 @@ static void tell_parent(const struct disk_parent *parent, struct blkback_parent 
     }
 }
 
+static void say_checked(uint32_t devid, int result, const struct disk_info *info, const struct disk_error *error)
+{
+    struct blkback_message answer = {.head = {.type = BLKBACK_CHECKED, .devid = devid, .result = result}};
+
+    if (result < 0) {
+        snprintf(answer.head.reason, sizeof answer.head.reason, "%s",
+                 result == -ENOPKG && host.no_nbd.text[0] != '\0' ? host.no_nbd.text : error->text);
+    } else {
+        answer.checked.sectors = info->size / DISK_SECTOR_SIZE;
+        answer.checked.sector_size = info->sector_size;
+        answer.checked.physical_sector_size = info->physical_sector_size;
+        answer.checked.discard_granularity = info->discard_granularity;
+    }
+    worker_say(&answer.head);
+}
+
 static void check(const struct backend_head *head, const int *fds)
 {
     struct blkback_message answer = {.head = {.type = BLKBACK_CHECKED, .devid = head->devid}};
@@ -126,30 +156,35 @@ static void check(const struct backend_head *head, const int *fds)
     struct disk_parent parent;
     struct disk_error error;
 
+    if (strncmp(message_of(head)->check.image.kind, "nbd", BLKBACK_KIND_SIZE) == 0) {
+        look_begin(&host, head->devid, &message_of(head)->check, fds[0], say_checked);
+        return;
+    }
     answer.head.result = device_check(&host, &message_of(head)->check, fds, &info, &parent, &error);
     if (answer.head.result > 0) {
         answer.head.type = BLKBACK_PARENT;
         answer.head.result = 0;
         tell_parent(&parent, &answer.parent);
-    } else if (answer.head.result < 0) {
-        snprintf(answer.head.reason, sizeof answer.head.reason, "%s", error.text);
+        worker_say(&answer.head);
     } else {
-        answer.checked.sectors = info.size / DISK_SECTOR_SIZE;
-        answer.checked.sector_size = info.sector_size;
-        answer.checked.physical_sector_size = info.physical_sector_size;
-        answer.checked.discard_granularity = info.discard_granularity;
+        say_checked(head->devid, answer.head.result, &info, &error);
     }
-    worker_say(&answer.head);
 }
 
 static void own(const struct backend_head *head, void *device, const int *fds)
 {
     if (head->type == BLKBACK_CHECK)
         check(head, fds);
+    else if (head->type == BLKBACK_DIALED && device == NULL)
+        close(fds[0]);
     else if (device == NULL) /* let go of before it heard that, or parked meanwhile, as the supervisor was told */
         return;
     else if (head->type == BLKBACK_THROTTLE)
         device_throttle(device, &message_of(head)->throttle);
+    else if (head->type == BLKBACK_DIALED)
+        device_dialed(device, fds[0]);
+    else if (head->type == BLKBACK_DIALS)
+        device_dials(device);
     else
         device_resize(device, message_of(head)->resize.size);
 }
@@ -202,12 +237,12 @@ static unsigned held(void *device, struct backend_head *ret_message, int ret_fds
     return device_images(device, ret_fds);
 }
 
-static const struct worker_kind kind = {
+static struct worker_kind kind = {
     .name = "blkbackd-worker",
     .protocol_version = BLKBACK_PROTOCOL_VERSION,
     .message_size = sizeof(struct blkback_message),
     .serve_fds = 1,
-    .punches = true,
+    .sandbox = SANDBOX_PUNCHES,
     .guest = guest,
     .serve = serve,
     .fds_due = fds_due,
@@ -215,11 +250,15 @@ static const struct worker_kind kind = {
     .disconnect = disconnect_device,
     .drain = drain,
     .undrain = undrain,
+    .forget = look_drop,
     .held = held,
     .own = own,
 };
 
-int main(void)
+/* With the argument "nbd" it can serve disks of NBD servers; without libnbd it cannot, and says so when it is asked to. */
+int main(int argc, char **argv)
 {
+    if (argc > 1 && strcmp(argv[1], "nbd") == 0 && disk_kind_load(disk_kind_find("nbd"), &host.no_nbd) == 0)
+        kind.sandbox |= SANDBOX_TALKS;
     worker_run(&kind);
 }

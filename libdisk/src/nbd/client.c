@@ -337,7 +337,7 @@ static void send_waiting(struct client *client)
         }
         command->io = io;
         if (issue(client, command) < 0)
-            cut(client, "libnbd: %s", last_error());
+            cut(client, "the connection to the NBD server has ended: %s", last_error());
     }
 }
 
