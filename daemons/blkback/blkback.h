@@ -17,6 +17,7 @@
  *   mappings.c   how much of guests' memory may be mapped
  *   limits.c     how fast guests may use their disks
  *   resize.c     disks that become larger
+ *   errand.c     what may take long, done away from the loop
  *   suspects.c   requests that crash workers
  *   report.c     what ringctl and /metrics show
  */

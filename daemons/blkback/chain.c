@@ -87,7 +87,7 @@ static int last_of(const struct vbd *vbd)
     return vbd->chain.count == 0 ? vbd->image_fd : vbd->chain.parents[vbd->chain.count - 1];
 }
 
-static void on_opened(void *arg, int fd, const struct disk_error *error)
+static void on_opened(void *arg, int result, int fd, const struct disk_error *error)
 {
     struct vbd *vbd = arg;
     struct chain *chain = &vbd->chain;
@@ -95,8 +95,8 @@ static void on_opened(void *arg, int fd, const struct disk_error *error)
     bool is_loop;
 
     vbd->opening = NULL;
-    if (fd < 0) {
-        device_give_up(&vbd->device, fd, "%s", error->text);
+    if (result < 0) {
+        device_give_up(&vbd->device, result, "%s", error->text);
         return;
     }
     is_loop = chain_is_same_file(fd, vbd->image_fd);

@@ -66,14 +66,14 @@ static void check_image(struct vbd *vbd)
     ask(vbd, VBD_CHECKING);
 }
 
-static void on_opened(void *arg, int fd, const struct disk_error *error)
+static void on_opened(void *arg, int result, int fd, const struct disk_error *error)
 {
     struct vbd *vbd = arg;
     struct device *device = &vbd->device;
 
     vbd->opening = NULL;
-    if (fd < 0) {
-        device_give_up(device, fd, "%s", error->text);
+    if (result < 0) {
+        device_give_up(device, result, "%s", error->text);
         return;
     }
     vbd->image_fd = fd;

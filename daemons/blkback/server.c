@@ -179,7 +179,7 @@ static int hand_over(struct vbd *vbd, int fd)
     return 0;
 }
 
-static void on_dialed(void *arg, int fd, const struct disk_error *error)
+static void on_dialed(void *arg, int result, int fd, const struct disk_error *error)
 {
     struct vbd *vbd = arg;
     struct server *server = &vbd->server;
@@ -191,9 +191,9 @@ static void on_dialed(void *arg, int fd, const struct disk_error *error)
             close(fd);
         return;
     }
-    err = fd < 0 ? fd : hand_over(vbd, fd);
+    err = result < 0 ? result : hand_over(vbd, fd);
     if (err < 0) {
-        note_error(vbd, fd < 0 ? error->text : strerror(-err));
+        note_error(vbd, result < 0 ? error->text : strerror(-err));
         if (fd >= 0)
             close(fd);
         server->delay_ms = server->delay_ms * 2 < DELAY_MAX_MS ? server->delay_ms * 2 : DELAY_MAX_MS;
@@ -242,7 +242,7 @@ static void end_last(struct vbd *vbd, int settle_ms)
 
 static void stop(struct vbd *vbd)
 {
-    opening_cancel(vbd->server.dialing);
+    errand_cancel(vbd->server.dialing);
     vbd->server.dialing = NULL;
     vbd->server.wanted = false;
     event_del(vbd->server.timer);

@@ -13,15 +13,15 @@
 #include <disk/disk.h>
 
 struct blkback_message;
+struct errand;
 struct event;
-struct opening;
 struct vbd;
 
 struct server {
     bool claimed; /* the export is this disk's to use */
     bool wanted;  /* the worker has no connection and waits for one */
     int fd;       /* the last one a worker was given, still open here; -1: none */
-    struct opening *dialing;
+    struct errand *dialing;
     struct event *timer; /* of the next try */
     int delay_ms;
     int64_t dialed_ms;                                  /* when it was given */

@@ -33,13 +33,13 @@
 
 #include "blkback.h"
 #include "counters.h"
+#include "errand.h"
 #include "frontend.h"
 #include "limits.h"
 #include "lock.h"
 #include "looking.h"
 #include "mappings.h"
 #include "offer.h"
-#include "opening.h"
 #include "ram.h"
 #include "report.h"
 #include "suspects.h"
@@ -123,7 +123,7 @@ static void vbd_fini(struct device *device)
     struct vbd *vbd = vbd_of(device);
 
     limits_unfollow(vbd);
-    opening_cancel(vbd->opening);
+    errand_cancel(vbd->opening);
     server_fini(vbd);
     chain_forget(vbd);
     if (vbd->image_fd >= 0)
@@ -214,7 +214,7 @@ static void vbd_cancel(struct device *device)
 {
     struct vbd *vbd = vbd_of(device);
 
-    opening_cancel(vbd->opening);
+    errand_cancel(vbd->opening);
     vbd->opening = NULL;
     lock_stop(vbd);
 }

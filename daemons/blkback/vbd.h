@@ -18,8 +18,8 @@
 #include "server.h"
 
 struct blkback;
+struct errand;
 struct event;
-struct opening;
 
 /* What is under way while the device is PREPARING, ACQUIRING or RESUMING, or RECOVERING without its chain. */
 enum vbd_step {
@@ -35,7 +35,7 @@ struct vbd {
     struct blkback_connection connection;
     enum vbd_step step;
     struct image image;
-    struct opening *opening; /* VBD_OPENING */
+    struct errand *opening; /* VBD_OPENING */
     int image_fd;       /* open while served, and locked; else -1; of a server's disk only while that is looked at */
     struct chain chain; /* its parents, open with it */
     struct event *lock_timer;

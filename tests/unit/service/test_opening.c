@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Images opened away from the loop: a kind of disk of our own, whose files take until we say so.
+ * Errands, and images opened by them: a kind of disk of our own, whose files take until we say so.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,20 +39,21 @@ static const struct disk_source source = {.kind = &slow_kind, .path = "/slow"};
 
 struct fixture {
     struct event_base *base;
-    struct opening *opening;
+    struct errand *errand;
     unsigned calls;
-    int fd;
+    int result, fd;
     struct disk_error error;
 };
 
-static void done(void *arg, int fd, const struct disk_error *error)
+static void done(void *arg, int result, int fd, const struct disk_error *error)
 {
     struct fixture *fixture = arg;
 
     fixture->calls++;
+    fixture->result = result;
     fixture->fd = fd;
     fixture->error = *error;
-    fixture->opening = NULL;
+    fixture->errand = NULL;
 }
 
 static int setup(void **state)
@@ -81,7 +82,7 @@ static int teardown(void **state)
 /* Starts an opening and sees that the loop does not wait for it. */
 static void start(struct fixture *fixture, bool read_only)
 {
-    assert_int_equal(opening_start(fixture->base, &source, read_only, done, fixture, &fixture->opening), 0);
+    assert_int_equal(opening_start(fixture->base, &source, read_only, done, fixture, &fixture->errand), 0);
     event_base_loop(fixture->base, EVLOOP_NONBLOCK);
     assert_int_equal(fixture->calls, 0);
 }
@@ -108,6 +109,7 @@ static void the_loop_goes_on_until_it_is_open(void **state)
     let_go();
     event_base_dispatch(fixture->base);
     assert_int_equal(fixture->calls, 1);
+    assert_int_equal(fixture->result, 0);
     assert_true(fixture->fd >= 0);
     assert_int_equal(fcntl(fixture->fd, F_GETFD), FD_CLOEXEC);
     assert_int_equal(write(fixture->fd, "x", 1), 1);
@@ -124,7 +126,8 @@ static void a_failure_tells_its_reason(void **state)
     let_go();
     event_base_dispatch(fixture->base);
     assert_int_equal(fixture->calls, 1);
-    assert_int_equal(fixture->fd, -EROFS);
+    assert_int_equal(fixture->result, -EROFS);
+    assert_int_equal(fixture->fd, -1);
     assert_string_equal(fixture->error.text, "/slow is slow and to be written");
     close(image[1]);
 }
@@ -134,11 +137,77 @@ static void what_nobody_wants_any_more_is_closed(void **state)
     struct fixture *fixture = *state;
 
     start(fixture, false);
-    opening_cancel(fixture->opening);
+    errand_cancel(fixture->errand);
     let_go();
     expect_image_closed();
     event_base_dispatch(fixture->base); /* nothing is left on it */
     assert_int_equal(fixture->calls, 0);
+}
+
+/* ---- What is not only opened. ------------------------------------------------------------------------------------------------ */
+
+static int slow_run(void *job, int *ret_fd, struct disk_error *ret_error)
+{
+    (void)job;
+    (void)ret_fd;
+    (void)ret_error;
+    while (sem_wait(&go) < 0)
+        continue;
+    return 0;
+}
+
+static void tell_undone(void *job)
+{
+    assert_int_equal(write(*(int *)job, "u", 1), 1);
+}
+
+static void tell_freed(void *job)
+{
+    assert_int_equal(write(*(int *)job, "f", 1), 1);
+    free(job);
+}
+
+static const struct errand_work slow_work = {.run = slow_run, .undo = tell_undone, .free = tell_freed};
+
+static void start_work(struct fixture *fixture)
+{
+    int *job = malloc(sizeof(*job));
+
+    assert_non_null(job);
+    *job = image[1];
+    assert_int_equal(errand_start(fixture->base, &slow_work, job, done, fixture, &fixture->errand), 0);
+}
+
+static void what_is_wanted_is_not_undone(void **state)
+{
+    struct fixture *fixture = *state;
+    char byte;
+
+    start_work(fixture);
+    let_go();
+    event_base_dispatch(fixture->base);
+    assert_int_equal(fixture->calls, 1);
+    assert_int_equal(fixture->result, 0);
+    assert_int_equal(fixture->fd, -1);
+    assert_int_equal(read(image[0], &byte, 1), 1);
+    assert_int_equal(byte, 'f');
+    close(image[1]);
+}
+
+static void what_nobody_wants_any_more_is_undone(void **state)
+{
+    struct fixture *fixture = *state;
+    char byte;
+
+    start_work(fixture);
+    errand_cancel(fixture->errand);
+    let_go();
+    assert_int_equal(read(image[0], &byte, 1), 1);
+    assert_int_equal(byte, 'u');
+    assert_int_equal(read(image[0], &byte, 1), 1);
+    assert_int_equal(byte, 'f');
+    assert_int_equal(fixture->calls, 0);
+    close(image[1]);
 }
 
 int main(void)
@@ -147,6 +216,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(the_loop_goes_on_until_it_is_open, setup, teardown),
         cmocka_unit_test_setup_teardown(a_failure_tells_its_reason, setup, teardown),
         cmocka_unit_test_setup_teardown(what_nobody_wants_any_more_is_closed, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_is_wanted_is_not_undone, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_nobody_wants_any_more_is_undone, setup, teardown),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);
