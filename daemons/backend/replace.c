@@ -100,6 +100,14 @@ void replace_consider(struct backend *backend)
         event_add(backend->replace_timer, &(const struct timeval){0});
 }
 
+void replace_ask(struct guest *guest)
+{
+    if (guest->state != GUEST_SERVED)
+        return;
+    guest->outdated = true;
+    replace_consider(guest->backend);
+}
+
 void replace_stop(struct backend *backend)
 {
     if (backend->replace_timer != NULL)

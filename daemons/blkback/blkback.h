@@ -17,6 +17,8 @@
  *   mappings.c   how much of guests' memory may be mapped
  *   limits.c     how fast guests may use their disks
  *   resize.c     disks that become larger
+ *   snapshot.c   snapshots of disks that are used
+ *   snapshot_files.c   ...and their files
  *   errand.c     what may take long, done away from the loop
  *   suspects.c   requests that crash workers
  *   report.c     what ringctl and /metrics show

@@ -49,7 +49,7 @@ bool chain_is_same_file(int one, int other)
     return fstat(one, &a) == 0 && fstat(other, &b) == 0 && a.st_dev == b.st_dev && a.st_ino == b.st_ino;
 }
 
-static void path_of(int fd, char ret_path[PATH_MAX])
+void chain_path(int fd, char ret_path[PATH_MAX])
 {
     char link[64];
     ssize_t length;
@@ -103,7 +103,7 @@ static void on_opened(void *arg, int result, int fd, const struct disk_error *er
     for (unsigned i = 0; i < chain->count; i++)
         is_loop = is_loop || chain_is_same_file(fd, chain->parents[i]);
     if (is_loop) {
-        path_of(fd, path);
+        chain_path(fd, path);
         close(fd);
         device_give_up(&vbd->device, -ELOOP, "the chain of parents is a loop: it comes back to %s", path);
         return;
@@ -142,7 +142,7 @@ int chain_lock(struct vbd *vbd, char ret_path[PATH_MAX])
     for (; chain->locked < chain->count; chain->locked++) {
         int err = disk_source_lock(chain->parents[chain->locked], true);
         if (err < 0) {
-            path_of(chain->parents[chain->locked], ret_path);
+            chain_path(chain->parents[chain->locked], ret_path);
             return err;
         }
     }
@@ -207,6 +207,18 @@ void chain_claim(struct vbd *vbd, const int *fds, unsigned count)
     vbd->chain.complete = true;
 }
 
+void chain_push(struct vbd *vbd, int child, int parent)
+{
+    struct chain *chain = &vbd->chain;
+
+    close(vbd->image_fd);
+    vbd->image_fd = child;
+    memmove(chain->parents + 1, chain->parents, chain->count * sizeof(chain->parents[0]));
+    chain->parents[0] = parent;
+    chain->count++;
+    chain->locked = 0; /* the first is not, and nothing happens to the others */
+}
+
 /* ---- Its end. ------------------------------------------------------------------------------------------------------------------ */
 
 void chain_release(struct vbd *vbd)
@@ -229,7 +241,7 @@ json_t *chain_report(const struct vbd *vbd)
     char path[PATH_MAX];
 
     for (unsigned i = 0; i < vbd->chain.count; i++) {
-        path_of(vbd->chain.parents[i], path);
+        chain_path(vbd->chain.parents[i], path);
         json_array_append_new(list, json_string(path)); /* NULL, of what is no UTF-8, is not appended */
     }
     return list;

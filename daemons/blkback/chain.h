@@ -24,6 +24,8 @@ struct chain {
 
 /* Whether two descriptors are of one file. */
 bool chain_is_same_file(int one, int other);
+/* The path of an open file, as it is now; "" when that cannot be found out. */
+void chain_path(int fd, char ret_path[PATH_MAX]);
 
 /* The worker wants the parent of the last image: goes on by looking_parent_opened(), or gives the device up. Returns 0, or -EPROTO when the worker
  * cannot have meant it. */
@@ -43,6 +45,10 @@ bool chain_held_check(const int *fds, unsigned fd_count);
 bool chain_held_is_own(const int *fds, unsigned count);
 /* They are the disk's from then on. */
 void chain_claim(struct vbd *vbd, const int *fds, unsigned count);
+
+/* The image has become the parent of `child`, which is the image now; `parent` is its descriptor as one, not locked yet. Both are the disk's from then on, which
+ * has fewer than BLKBACK_PARENTS_MAX of them. */
+void chain_push(struct vbd *vbd, int child, int parent);
 
 /* Lets go of all of it, and of the locks; or of the descriptors alone, because a worker goes on with the chain. */
 void chain_release(struct vbd *vbd);

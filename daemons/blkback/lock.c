@@ -2,7 +2,8 @@
 /*
  * An image belongs to whoever has its lock (libdisk's disk_source_lock(), flock). During a migration to the same host both ends name it for a
  * moment, and the second waits; so does a recovery, for the kernel to let go of what a dead worker held. Nobody tells when a lock is free, so it
- * is tried again and again. Parents are locked as by any reader.
+ * is tried again and again. Parents are locked as by any reader. An image that was waited for may have got another name meanwhile: then what bears its
+ * name is opened instead.
  */
 #include "lock.h"
 
@@ -10,6 +11,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include <event2/event.h>
 
@@ -42,6 +44,15 @@ static bool is_promised(const struct vbd *vbd)
     return false;
 }
 
+/* Whether its path names the image still: who had it may have made a snapshot, and what was opened then is a parent now. */
+static bool is_in_place(const struct vbd *vbd)
+{
+    struct stat open, named;
+
+    return fstat(vbd->image_fd, &open) == 0 && stat(vbd->image.source.path, &named) == 0 &&
+           open.st_dev == named.st_dev && open.st_ino == named.st_ino;
+}
+
 void lock_image(struct vbd *vbd)
 {
     struct device *device = &vbd->device;
@@ -72,7 +83,10 @@ void lock_image(struct vbd *vbd)
         if (vbd->lock_missed)
             log_info(&device->log, "has what it waited for");
         vbd->lock_missed = false;
-        looking_locked(vbd);
+        if (device->state == DEVICE_ACQUIRING && !is_in_place(vbd))
+            looking_open(vbd);
+        else
+            looking_locked(vbd);
     }
 }
 

@@ -25,7 +25,8 @@ void looking_close(struct vbd *vbd)
     if (vbd->image_fd < 0)
         return;
     /* The worker's copy may live on for a moment, in an io_uring the kernel is taking apart; the next user need not wait for that. */
-    flock(vbd->image_fd, LOCK_UN);
+    if (!snapshot_holds_image(vbd))
+        flock(vbd->image_fd, LOCK_UN);
     close(vbd->image_fd);
     vbd->image_fd = -1;
 }

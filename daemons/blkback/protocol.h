@@ -13,6 +13,8 @@
  *
  *   BLKBACK_RESIZE                       ->   of a device that is served: gets that size, or, with size 0, says which it has
  *                                        <-   BLKBACK_RESIZED: it has this size, whatever the result
+ *   BLKBACK_DESCRIBE                     ->   of a device that is served: says what a child of its image has to know of that
+ *                                        <-   BLKBACK_DESCRIBED
  *
  *   of a disk that a server has (server.c), whose image is a connection in CHECK, and in CONNECT nothing but a socket in its place:
  *                                        <-   BLKBACK_DIAL: it has no connection, for that reason, and wants one
@@ -51,6 +53,8 @@ enum blkback_message_type {
     BLKBACK_DIAL,
     BLKBACK_DIALED,
     BLKBACK_DIALS,
+    BLKBACK_DESCRIBE,
+    BLKBACK_DESCRIBED,
 };
 
 /* The image behind a device. */
@@ -164,6 +168,10 @@ struct blkback_message {
         struct {
             uint64_t sectors; /* of 512 bytes */
         } resized;
+        struct {
+            uint64_t size; /* bytes */
+            uint8_t uuid[DISK_UUID_SIZE];
+        } described;
         struct blkback_order connect;
         struct blkback_limits throttle;
         struct blkback_suspects suspects; /* CONNECTED with result 0, when told to recover */

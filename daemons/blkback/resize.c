@@ -193,6 +193,8 @@ static int wish(struct vbd *vbd, uint64_t size, struct backend_error *ret_error)
         why = "a RAM disk keeps the size it was made with";
     else if (vbd->resize.wanted != 0)
         why = "it is being resized";
+    else if (snapshot_is_under_way(vbd))
+        why = "a snapshot of it is being made";
     else if (size < vbd->sectors * DISK_SECTOR_SIZE)
         why = "a disk cannot be made smaller";
     if (why != NULL) {

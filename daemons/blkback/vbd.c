@@ -6,7 +6,8 @@
  *                                                change it; one that only a script can make is not, and neither is one that somebody writes to
  *   ACQUIRING    OPENING -> LOCKING -> MEASURING it is opened as it will be used, becomes the guest's, and is looked at again: its size counts now
  *   RESUMING     OPENING                         the same one is opened again
- *   RECOVERING                                   ...and locked (lock.c), which it still may be by a worker of an earlier supervisor
+ *   RECOVERING                                   ...and locked (lock.c), which it still may be by a worker of an earlier supervisor; if a snapshot is
+ *                                                wanted, a child takes its place before that (snapshot.c)
  *
  * Whenever a worker looks at an image that is the child of another, that is opened and locked too, and the worker looks again (chain.c); so it is
  * done in RECOVERING, unless the chain is there still.
@@ -105,6 +106,7 @@ static int vbd_init(struct device *device)
     struct disk_error unused;
 
     vbd->image_fd = -1;
+    snapshot_init(vbd);
     if (server_init(vbd) < 0)
         return -ENOMEM;
     suspects_load(vbd);
@@ -125,6 +127,7 @@ static void vbd_fini(struct device *device)
     limits_unfollow(vbd);
     errand_cancel(vbd->opening);
     server_fini(vbd);
+    snapshot_fini(vbd);
     chain_forget(vbd);
     if (vbd->image_fd >= 0)
         close(vbd->image_fd);
@@ -221,19 +224,24 @@ static void vbd_cancel(struct device *device)
 
 static void vbd_secure(struct device *device)
 {
+    struct vbd *vbd = vbd_of(device);
+
     vbd_cancel(device); /* a worker may have ended while its parents were looked for */
-    server_worker_gone(vbd_of(device));
-    if (!server_suits_worker(vbd_of(device)))
+    server_worker_gone(vbd);
+    if (!server_suits_worker(vbd))
         guest_replace_worker(device->guest, SERVER_WORKER_REPLACED);
-    else
-        lock_image(vbd_of(device));
+    else if (!snapshot_intervenes(vbd))
+        lock_image(vbd);
 }
 
 static void vbd_let_go(struct device *device)
 {
-    resize_forget(vbd_of(device));
-    server_let_go(vbd_of(device));
-    looking_close(vbd_of(device));
+    struct vbd *vbd = vbd_of(device);
+
+    resize_forget(vbd);
+    snapshot_forget(vbd);
+    server_let_go(vbd);
+    looking_close(vbd);
 }
 
 /* ---- What is recorded. ------------------------------------------------------------------------------------------------------- */
@@ -301,6 +309,8 @@ static int vbd_message(struct device *device, const struct backend_head *head)
         return resize_answered(vbd_of(device), message);
     case BLKBACK_DIAL:
         return server_dial(vbd_of(device), message);
+    case BLKBACK_DESCRIBED:
+        return snapshot_described(vbd_of(device), message);
     default:
         return -EPROTO;
     }
@@ -344,9 +354,12 @@ static int vbd_connected(struct device *device, const struct backend_head *messa
 
 static void vbd_recovered(struct device *device, const struct backend_head *message)
 {
-    limits_served(vbd_of(device));
+    struct vbd *vbd = vbd_of(device);
+
+    limits_served(vbd);
     suspects_recovered(device, message);
-    resize_succeeded(vbd_of(device));
+    resize_succeeded(vbd);
+    snapshot_succeeded(vbd);
 }
 
 /* As far as it can be told: its path may name another file by now. */
@@ -410,6 +423,11 @@ static const char *vbd_subject(const struct device *device)
     return vbd_of_const(device)->image.source.path;
 }
 
+static bool vbd_post(struct device *device, const char *verb, struct control_request *request)
+{
+    return resize_post(device, verb, request) || snapshot_post(device, verb, request);
+}
+
 static bool vbd_waits_for_others(const struct device *device)
 {
     return lock_is_waited_for(vbd_of_const(device));
@@ -470,5 +488,5 @@ const struct backend_kind vbd_kind = {
     .waits_for_others = vbd_waits_for_others,
     .report = report_vbd,
     .metrics = report_metrics,
-    .post = resize_post,
+    .post = vbd_post,
 };

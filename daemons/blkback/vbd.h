@@ -16,6 +16,7 @@
 #include "protocol.h"
 #include "resize.h"
 #include "server.h"
+#include "snapshot.h"
 
 struct blkback;
 struct errand;
@@ -48,6 +49,7 @@ struct vbd {
     struct limits limits;
     struct resize resize;
     struct server server;             /* of a disk that has one */
+    struct snapshot snapshot;
     struct blkback_suspects suspects; /* as of the last crash */
 };
 

@@ -6,6 +6,7 @@
 #include "client.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,8 +15,9 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define CLIENT_ANSWER_MAX (16u << 20)
-#define CLIENT_HEAD_SIZE  4096
+#define CLIENT_ANSWER_MAX   (16u << 20)
+#define CLIENT_HEAD_SIZE    4096
+#define CLIENT_REQUEST_SIZE (6 * PATH_MAX) /* with a path in its body, whose bytes may be escaped */
 
 /* Returns a connected socket or -errno. */
 static int client_connect(const char *path)
@@ -89,7 +91,7 @@ static int client_parse(const char *text, size_t length, json_t **ret_body)
 /* Sends a request. Returns the connected socket, or -errno. */
 static int client_send(const char *socket_path, const char *method, const char *path, const char *body)
 {
-    char request[512];
+    char request[CLIENT_REQUEST_SIZE];
     /* A body of none, which a POST must say. */
     int length = snprintf(request, sizeof(request), "%s %s HTTP/1.0\r\nContent-Length: %zu\r\n\r\n%s", method, path,
                           strlen(body), body);

@@ -79,6 +79,11 @@ static enum ringctl_exit run_resize(const struct ringctl_options *options, char 
     return ringctl_resize(options, operands[0], operands[1]);
 }
 
+static enum ringctl_exit run_snapshot(const struct ringctl_options *options, char **operands)
+{
+    return ringctl_snapshot(options, operands[0], operands[1]);
+}
+
 static enum ringctl_exit run_bridge(const struct ringctl_options *options, char **operands)
 {
     return ringctl_bridge(options, operands[0], operands[1]);
@@ -135,6 +140,11 @@ static const struct command commands[] = {
      "file or a VHD is made larger with it; a RAM disk cannot be. Of a file or block\n"
      "device that was made larger by other means the daemon knows by itself.",
      run_resize},
+    {"snapshot", "DOM/DEV FILE", 2, 2, "t",
+     "Keep what is on a VHD disk, while its guest goes on: the content so far is\n"
+     "called FILE from then on, and is not written any more; the image, under its\n"
+     "own name, is a new child of it. FILE is a name beside the image.",
+     run_snapshot},
     {"bridge", "list|show|ports|fdb [NAME]", 1, 2, "",
      "Look at the switch between guests, which tapbridged is: list all bridges; or\n"
      "of bridge NAME show the counters, list the ports, or the forwarding table.",

@@ -46,6 +46,7 @@ enum ringctl_exit ringctl_attach_disk(const struct ringctl_options *options, con
 enum ringctl_exit ringctl_attach_nic(const struct ringctl_options *options, const char *domain, char *const *words);
 enum ringctl_exit ringctl_resume(const struct ringctl_options *options, const char *target);
 enum ringctl_exit ringctl_resize(const struct ringctl_options *options, const char *target, const char *size);
+enum ringctl_exit ringctl_snapshot(const struct ringctl_options *options, const char *target, const char *file);
 /* `name` is NULL when there was none. */
 enum ringctl_exit ringctl_bridge(const struct ringctl_options *options, const char *what, const char *name);
 enum ringctl_exit ringctl_detach(const struct ringctl_options *options, const char *target);

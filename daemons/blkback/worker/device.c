@@ -17,6 +17,7 @@
 
 #include <backend/clock.h>
 #include <backend/worker/map.h>
+#include <disk/vhd.h>
 #include <ring/back.h>
 #include <xendev/grant.h>
 
@@ -233,6 +234,19 @@ void device_resize(struct device *device, uint64_t size)
     device->resizing = true;
     drive_submit(&device->resizer, &io, 1);
     reap_resize_soon(device); /* a disk without a descriptor has done it by now */
+}
+
+int device_describe(const struct device *device, uint64_t *ret_size, uint8_t ret_uuid[DISK_UUID_SIZE],
+                    struct disk_error *ret_error)
+{
+    struct vhd_about about;
+    int result = vhd_describe(device->images[0], &about, ret_error);
+
+    if (result < 0)
+        return result;
+    *ret_size = about.size;
+    memcpy(ret_uuid, about.uuid, DISK_UUID_SIZE);
+    return 0;
 }
 
 /* ---- A server. --------------------------------------------------------------------------------------------------------- */

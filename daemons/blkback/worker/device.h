@@ -79,6 +79,10 @@ void device_dialed(struct device *device, int fd);
 /* Says again what it wants. */
 void device_dials(struct device *device);
 
+/* What a child of the image has to know. Returns 0, or -errno with `ret_error` filled. */
+int device_describe(const struct device *device, uint64_t *ret_size, uint8_t ret_uuid[DISK_UUID_SIZE],
+                    struct disk_error *ret_error);
+
 /* As queue_suspects(). */
 void device_suspects(const struct device *device, struct blkback_suspects *ret_suspects);
 

@@ -109,6 +109,7 @@ static int fds_due(const struct backend_head *head)
         return BLKBACK_CONNECT_FDS + parents_due(message_of(head)->connect.parents);
     case BLKBACK_RESIZE:
     case BLKBACK_DIALS:
+    case BLKBACK_DESCRIBE:
         return 0;
     case BLKBACK_DIALED:
         return 1;
@@ -171,6 +172,17 @@ static void check(const struct backend_head *head, const int *fds)
     }
 }
 
+static void describe(uint32_t devid, const struct device *device)
+{
+    struct blkback_message answer = {.head = {.type = BLKBACK_DESCRIBED, .devid = devid}};
+    struct disk_error error;
+
+    answer.head.result = device_describe(device, &answer.described.size, answer.described.uuid, &error);
+    if (answer.head.result < 0)
+        snprintf(answer.head.reason, sizeof answer.head.reason, "%s", error.text);
+    worker_say(&answer.head);
+}
+
 static void own(const struct backend_head *head, void *device, const int *fds)
 {
     if (head->type == BLKBACK_CHECK)
@@ -185,6 +197,8 @@ static void own(const struct backend_head *head, void *device, const int *fds)
         device_dialed(device, fds[0]);
     else if (head->type == BLKBACK_DIALS)
         device_dials(device);
+    else if (head->type == BLKBACK_DESCRIBE)
+        describe(head->devid, device);
     else
         device_resize(device, message_of(head)->resize.size);
 }

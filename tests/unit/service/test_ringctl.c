@@ -288,6 +288,10 @@ static void wrong_command_lines_have_their_status(void **state)
         "resize 3/xvda 1000",
         "resize 3/vif0 1G",
         "resize --ro 3/xvda 1G",
+        "snapshot 3/xvda",
+        "snapshot 3/xvda folder/",
+        "snapshot 3/vif0 kept.vhd",
+        "snapshot --ro 3/xvda kept.vhd",
         "attach nic --no-discard 3",
         "detach --no-discard 3/xvda",
     };
