@@ -19,6 +19,7 @@
  *   resize.c     disks that become larger
  *   snapshot.c   snapshots of disks that are used
  *   snapshot_files.c   ...and their files
+ *   coalesce.c   disks whose parents are no longer needed
  *   errand.c     what may take long, done away from the loop
  *   suspects.c   requests that crash workers
  *   report.c     what ringctl and /metrics show

@@ -228,6 +228,12 @@ void chain_release(struct vbd *vbd)
     chain_forget(vbd);
 }
 
+void chain_settle(struct vbd *vbd)
+{
+    chain_release(vbd);
+    vbd->chain.complete = true;
+}
+
 void chain_forget(struct vbd *vbd)
 {
     for (unsigned i = 0; i < vbd->chain.count; i++)

@@ -50,6 +50,9 @@ void chain_claim(struct vbd *vbd, const int *fds, unsigned count);
  * has fewer than BLKBACK_PARENTS_MAX of them. */
 void chain_push(struct vbd *vbd, int child, int parent);
 
+/* The image has no parents any more. */
+void chain_settle(struct vbd *vbd);
+
 /* Lets go of all of it, and of the locks; or of the descriptors alone, because a worker goes on with the chain. */
 void chain_release(struct vbd *vbd);
 void chain_forget(struct vbd *vbd);

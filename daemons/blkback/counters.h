@@ -46,6 +46,8 @@ struct blkback_counters {
     uint32_t magic;
     uint32_t version;
     uint64_t recovery_ns; /* the last recovery: from the worker being told to the guest being notified */
+    uint64_t
+        pulled; /* bytes from the start that were looked at, and copied where need be, while the disk is coalesced */
     struct blkback_queue_counters queues[BLKBACK_QUEUES_MAX]; /* those that an earlier connection had, too */
 };
 

@@ -15,6 +15,9 @@
  *                                        <-   BLKBACK_RESIZED: it has this size, whatever the result
  *   BLKBACK_DESCRIBE                     ->   of a device that is served: says what a child of its image has to know of that
  *                                        <-   BLKBACK_DESCRIBED
+ *   BLKBACK_COALESCE                     ->   of a device that is served: copies what parents hold into the image, or no longer; may be said again
+ *                                        <-   BLKBACK_COALESCED, once for all of these, much later: 0, the image has no parent any more; or why that was
+ *                                             given up, -ECANCELED when it was told to
  *
  *   of a disk that a server has (server.c), whose image is a connection in CHECK, and in CONNECT nothing but a socket in its place:
  *                                        <-   BLKBACK_DIAL: it has no connection, for that reason, and wants one
@@ -55,6 +58,8 @@ enum blkback_message_type {
     BLKBACK_DIALS,
     BLKBACK_DESCRIBE,
     BLKBACK_DESCRIBED,
+    BLKBACK_COALESCE,
+    BLKBACK_COALESCED,
 };
 
 /* The image behind a device. */
@@ -172,6 +177,10 @@ struct blkback_message {
             uint64_t size; /* bytes */
             uint8_t uuid[DISK_UUID_SIZE];
         } described;
+        struct {
+            uint64_t limit;  /* bytes copied in a second; 0: there is no limit */
+            uint32_t cancel; /* 1: no longer */
+        } coalesce;
         struct blkback_order connect;
         struct blkback_limits throttle;
         struct blkback_suspects suspects; /* CONNECTED with result 0, when told to recover */

@@ -218,6 +218,8 @@ json_t *report_vbd(const struct device *device)
     report_put_text(&report, "resize_error", vbd->resize.error);
     report_put(&report, "snapshot", snapshot_report(vbd));
     report_put_text(&report, "snapshot_error", vbd->snapshot.error);
+    report_put(&report, "coalesce", coalesce_report(vbd, counters.pulled));
+    report_put_text(&report, "coalesce_error", vbd->coalesce.error);
     report_put_number(&report, "sector_size", vbd->sector_size);
     report_put_number(&report, "physical_sector_size", vbd->physical_sector_size);
     report_put_number(&report, "discard_granularity", vbd->discard_granularity);

@@ -195,6 +195,8 @@ static int wish(struct vbd *vbd, uint64_t size, struct backend_error *ret_error)
         why = "it is being resized";
     else if (snapshot_is_under_way(vbd))
         why = "a snapshot of it is being made";
+    else if (coalesce_is_under_way(vbd))
+        why = "it is being coalesced";
     else if (size < vbd->sectors * DISK_SECTOR_SIZE)
         why = "a disk cannot be made smaller";
     if (why != NULL) {

@@ -19,7 +19,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,14 +93,12 @@ static void clear(struct vbd *vbd)
         finish(vbd);
 }
 
-__attribute__((format(printf, 2, 3))) static void fail(struct vbd *vbd, const char *format, ...)
+/* The reason, which a worker's need not end in a NUL, is kept. */
+static void fail(struct vbd *vbd, const char *reason)
 {
     struct snapshot *snapshot = &vbd->snapshot;
-    va_list args;
 
-    va_start(args, format);
-    vsnprintf(snapshot->error, sizeof(snapshot->error), format, args);
-    va_end(args);
+    snprintf(snapshot->error, sizeof(snapshot->error), "%.*s", (int)sizeof(snapshot->error) - 1, reason);
     log_warning(&vbd->device.log, "no snapshot is made: %s", snapshot->error);
     if (snapshot->step == SNAPSHOT_DESCRIBING)
         finish(vbd);
@@ -119,7 +116,7 @@ static void on_swapped(void *arg, int result, int fd, const struct disk_error *e
 
     snapshot->errand = NULL;
     if (result < 0) {
-        fail(vbd, "%s", error->text);
+        fail(vbd, error->text);
     } else {
         log_info(&vbd->device.log, "%s is a new child of %s now", snapshot->files->image, snapshot->files->name);
         if (unwanted) {
@@ -148,7 +145,7 @@ bool snapshot_intervenes(struct vbd *vbd)
                               &snapshot->errand);
     if (err == 0)
         return true;
-    fail(vbd, "%s", strerror(-err));
+    fail(vbd, strerror(-err));
     return false;
 }
 
@@ -162,7 +159,7 @@ static void on_made(void *arg, int result, int fd, const struct disk_error *erro
     snapshot->errand = NULL;
     snapshot->child = fd;
     if (result < 0) {
-        fail(vbd, "%s", error->text);
+        fail(vbd, error->text);
     } else if (snapshot->unwanted) {
         clear(vbd);
     } else {
@@ -187,7 +184,7 @@ static void make(struct vbd *vbd, uint64_t size, const uint8_t uuid[DISK_UUID_SI
         err = snapshot_files_make(base_of(vbd), snapshot->files, vbd->image_fd, size, uuid, on_made, vbd,
                                   &snapshot->errand);
     if (err < 0)
-        fail(vbd, "%s", strerror(-err));
+        fail(vbd, strerror(-err));
     else
         snapshot->step = SNAPSHOT_MAKING;
 }
@@ -205,7 +202,7 @@ int snapshot_described(struct vbd *vbd, const struct blkback_message *message)
     serve_replied(&vbd->device, true);
     snapshot->asked = false;
     if (message->head.result < 0)
-        fail(vbd, "%.*s", (int)sizeof(message->head.reason), message->head.reason);
+        fail(vbd, message->head.reason);
     else if (message->described.size / DISK_SECTOR_SIZE < vbd->sectors)
         return -EPROTO;
     else
@@ -260,6 +257,8 @@ static const char *find_obstacle(const struct vbd *vbd)
         return "it is being resized";
     if (snapshot_is_under_way(vbd))
         return "a snapshot of it is being made";
+    if (coalesce_is_under_way(vbd))
+        return "it is being coalesced";
     if (vbd->snapshot.step != SNAPSHOT_NONE)
         return "what is left of an earlier snapshot is being removed";
     return NULL;

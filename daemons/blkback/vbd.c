@@ -107,6 +107,7 @@ static int vbd_init(struct device *device)
 
     vbd->image_fd = -1;
     snapshot_init(vbd);
+    coalesce_init(vbd);
     if (server_init(vbd) < 0)
         return -ENOMEM;
     suspects_load(vbd);
@@ -240,6 +241,7 @@ static void vbd_let_go(struct device *device)
 
     resize_forget(vbd);
     snapshot_forget(vbd);
+    coalesce_forget(vbd);
     server_let_go(vbd);
     looking_close(vbd);
 }
@@ -311,6 +313,8 @@ static int vbd_message(struct device *device, const struct backend_head *head)
         return server_dial(vbd_of(device), message);
     case BLKBACK_DESCRIBED:
         return snapshot_described(vbd_of(device), message);
+    case BLKBACK_COALESCED:
+        return coalesce_answered(vbd_of(device), message);
     default:
         return -EPROTO;
     }
@@ -360,6 +364,7 @@ static void vbd_recovered(struct device *device, const struct backend_head *mess
     suspects_recovered(device, message);
     resize_succeeded(vbd);
     snapshot_succeeded(vbd);
+    coalesce_succeeded(vbd, device->crashed);
 }
 
 /* As far as it can be told: its path may name another file by now. */
@@ -386,9 +391,11 @@ static void vbd_claim(struct device *device, const int *fds, unsigned fd_count)
         vbd->image_fd = fds[0];
         chain_claim(vbd, fds + 1, fd_count - 1);
     }
-    if (device->state != DEVICE_DISCONNECTING)
-        limits_adopted(vbd);
     resize_succeeded(vbd);
+    if (device->state == DEVICE_DISCONNECTING)
+        return;
+    limits_adopted(vbd);
+    coalesce_succeeded(vbd, false);
 }
 
 /* Tells the worker whose disks it serves, and within which bounds. */
@@ -425,7 +432,8 @@ static const char *vbd_subject(const struct device *device)
 
 static bool vbd_post(struct device *device, const char *verb, struct control_request *request)
 {
-    return resize_post(device, verb, request) || snapshot_post(device, verb, request);
+    return resize_post(device, verb, request) || snapshot_post(device, verb, request) ||
+           coalesce_post(device, verb, request);
 }
 
 static bool vbd_waits_for_others(const struct device *device)

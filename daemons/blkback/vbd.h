@@ -11,6 +11,7 @@
 #include <backend/device.h>
 
 #include "chain.h"
+#include "coalesce.h"
 #include "image.h"
 #include "limits.h"
 #include "protocol.h"
@@ -50,6 +51,7 @@ struct vbd {
     struct resize resize;
     struct server server;             /* of a disk that has one */
     struct snapshot snapshot;
+    struct coalesce coalesce;
     struct blkback_suspects suspects; /* as of the last crash */
 };
 

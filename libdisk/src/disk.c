@@ -175,6 +175,7 @@ void disk_request_pass(struct disk_request *request)
 static void disk_start(struct disk *disk, struct disk_io *io)
 {
     uint64_t length = 0;
+    io->copied = 0;
     disk->in_flight++;
     int result = disk_check(disk, io, &length);
     struct disk_request *request = TAILQ_FIRST(&disk->free_requests);

@@ -84,6 +84,11 @@ static enum ringctl_exit run_snapshot(const struct ringctl_options *options, cha
     return ringctl_snapshot(options, operands[0], operands[1]);
 }
 
+static enum ringctl_exit run_coalesce(const struct ringctl_options *options, char **operands)
+{
+    return ringctl_coalesce(options, operands[0]);
+}
+
 static enum ringctl_exit run_bridge(const struct ringctl_options *options, char **operands)
 {
     return ringctl_bridge(options, operands[0], operands[1]);
@@ -145,6 +150,10 @@ static const struct command commands[] = {
      "called FILE from then on, and is not written any more; the image, under its\n"
      "own name, is a new child of it. FILE is a name beside the image.",
      run_snapshot},
+    {"coalesce", "DOM/DEV", 1, 1, "lCG",
+     "Copy into a disk's image what its parents hold, while its guest goes on, until\n"
+     "it needs none of them; that shows a bar, and goes on if this command is ended.",
+     run_coalesce},
     {"bridge", "list|show|ports|fdb [NAME]", 1, 2, "",
      "Look at the switch between guests, which tapbridged is: list all bridges; or\n"
      "of bridge NAME show the counters, list the ports, or the forwarding table.",
@@ -177,6 +186,9 @@ static const struct option long_options[] = {
     {"iops-burst", required_argument, NULL, 'I'},
     {"bandwidth", required_argument, NULL, 'b'},
     {"bandwidth-burst", required_argument, NULL, 'B'},
+    {"limit", required_argument, NULL, 'l'},
+    {"cancel", no_argument, NULL, 'C'},
+    {"background", no_argument, NULL, 'G'},
     {"json", no_argument, NULL, 'j'},
     {"socket", required_argument, NULL, 's'},
     {"help", no_argument, NULL, 'h'},
@@ -242,6 +254,10 @@ static void print_command_help(const struct command *command)
                "                   bytes a second, with K, M, G or T\n"
                "  --bandwidth-burst=BYTES\n"
                "                   as --iops-burst\n");
+    if (strchr(command->allowed, 'l') != NULL)
+        printf("  --limit=BYTES    copy no more in a second; with K, M, G or T (no limit)\n"
+               "  --background     do not wait for it\n"
+               "  --cancel         stop it; what was copied stays\n");
 }
 
 static const struct command *find_command(const char *name)
@@ -278,7 +294,7 @@ enum wish { WISH_NOTHING, WISH_HELP, WISH_VERSION };
 /* Whether the option may stand where it does: after a command, or before it (`command` NULL). */
 static bool option_is_allowed(const struct command *command, int code)
 {
-    if (strchr("rDktcnTiIbB", code) != NULL)
+    if (strchr("rDktcnTiIbBlCG", code) != NULL)
         return command != NULL && strchr(command->allowed, code) != NULL;
     return code != 'v' || command == NULL;
 }
@@ -337,6 +353,15 @@ static enum ringctl_exit parse_options(const struct command *command, int argc, 
             break;
         case 'B':
             options->throttle.bandwidth_burst = optarg;
+            break;
+        case 'l':
+            options->limit = optarg;
+            break;
+        case 'C':
+            options->cancel = true;
+            break;
+        case 'G':
+            options->background = true;
             break;
         case 'j':
             options->json = true;

@@ -90,6 +90,27 @@ static void render_parents(const json_t *parents, FILE *stream)
     }
 }
 
+/* What is done with the image now, and why it could not be done last. */
+static void render_changes(const json_t *device, FILE *stream)
+{
+    static const struct line snapshot[] = {{"snapshot", "file", "snapshot.file", false},
+                                           {"snapshot", "step", "snapshot.step", false}};
+    static const struct line coalesce[] = {{"coalesced", "done", "coalesce.done", true},
+                                           {"coalesced", "of", "coalesce.size", true},
+                                           {"coalesced", "bytes/s", "coalesce.limit", true}};
+    static const struct line errors[] = {{"not made", "size", "resize_error", false},
+                                         {"not made", "snapshot", "snapshot_error", false},
+                                         {"not made", "coalesced", "coalesce_error", false}};
+
+    if (json_is_object(json_object_get(device, "snapshot")))
+        render_lines(device, snapshot, sizeof(snapshot) / sizeof(snapshot[0]), stream);
+    if (json_is_object(json_object_get(device, "coalesce")))
+        render_lines(device, coalesce, sizeof(coalesce) / sizeof(coalesce[0]), stream);
+    for (size_t i = 0; i < sizeof(errors) / sizeof(errors[0]); i++)
+        if (json_is_string(json_object_get(device, errors[i].path)))
+            render_lines(device, &errors[i], 1, stream);
+}
+
 static const struct line queue_lines[] = {
     {"", "event channel", "event_channel", false}, {"", "slots", "slots", false},
     {"", "in flight", "in_flight", false},         {"", "req_prod", "req_prod", false},
@@ -162,6 +183,7 @@ void render_disk(const json_t *device, FILE *stream)
     render_device(device, stream);
     render_lines(device, disk_lines, sizeof(disk_lines) / sizeof(disk_lines[0]), stream);
     render_parents(json_object_get(device, "parents"), stream);
+    render_changes(device, stream);
     render_queues(json_object_get(device, "queues"), stream);
     render_worker(device, stream);
     render_counts("errors", json_object_get(device, "errors"), stream);

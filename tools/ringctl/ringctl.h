@@ -33,6 +33,9 @@ struct ringctl_options {
     bool json;
     bool read_only;
     bool no_discard;
+    const char *limit; /* of a coalescence, unread; NULL: there is none */
+    bool cancel;
+    bool background;
 };
 
 /* Prints "ringctl: ..." on standard error and returns `status`. */
@@ -47,6 +50,7 @@ enum ringctl_exit ringctl_attach_nic(const struct ringctl_options *options, cons
 enum ringctl_exit ringctl_resume(const struct ringctl_options *options, const char *target);
 enum ringctl_exit ringctl_resize(const struct ringctl_options *options, const char *target, const char *size);
 enum ringctl_exit ringctl_snapshot(const struct ringctl_options *options, const char *target, const char *file);
+enum ringctl_exit ringctl_coalesce(const struct ringctl_options *options, const char *target);
 /* `name` is NULL when there was none. */
 enum ringctl_exit ringctl_bridge(const struct ringctl_options *options, const char *what, const char *name);
 enum ringctl_exit ringctl_detach(const struct ringctl_options *options, const char *target);

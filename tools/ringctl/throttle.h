@@ -26,4 +26,7 @@ struct throttle_limit {
 enum ringctl_exit throttle_parse(const char *word, const struct ringctl_throttle_options *given,
                                  struct throttle_limit ret_limits[THROTTLE_KINDS]);
 
+/* Reads a number of bytes from 1 on, with K, M, G or T, that was given with `option`. The same. */
+enum ringctl_exit throttle_parse_bytes(const char *option, const char *text, uint64_t *ret_bytes);
+
 #endif

@@ -37,6 +37,11 @@ static enum ringctl_exit read_number(const char *option, const char *text, bool 
     return RINGCTL_OK;
 }
 
+enum ringctl_exit throttle_parse_bytes(const char *option, const char *text, uint64_t *ret_bytes)
+{
+    return read_number(option, text, true, ret_bytes);
+}
+
 static enum ringctl_exit read_limit(const char *option, const char *text, const char *burst_option, const char *burst,
                                     bool bytes, struct throttle_limit *ret_limit)
 {

@@ -22,6 +22,7 @@
 #include <xendev/grant.h>
 
 #include "barrier.h"
+#include "coalesce.h"
 #include "drive.h"
 #include "queue.h"
 #include "throttle.h"
@@ -38,6 +39,7 @@ struct device {
     struct drive_io resize;
     struct event *resized; /* to look at once whether it is done */
     bool resizing;
+    struct coalesce coalesce;
     bool wants;            /* a connection to its server... */
     struct disk_error why; /* ...because of this */
     uint8_t *journals;     /* one after the other, */
@@ -249,6 +251,34 @@ int device_describe(const struct device *device, uint64_t *ret_size, uint8_t ret
     return 0;
 }
 
+/* ---- No parents any more. ------------------------------------------------------------------------------------------------ */
+
+/* Lets go of all but the image. */
+static void forget_parents(struct device *device)
+{
+    while (device->image_count > 1)
+        close(device->images[--device->image_count]);
+}
+
+static bool on_coalesced(void *arg, int result)
+{
+    struct device *device = arg;
+
+    if (result == 0)
+        forget_parents(device);
+    return device->host->coalesced(device->devid, result);
+}
+
+void device_coalesce(struct device *device, uint64_t limit)
+{
+    coalesce_start(&device->coalesce, limit);
+}
+
+void device_stop_coalescing(struct device *device)
+{
+    coalesce_cancel(&device->coalesce);
+}
+
 /* ---- A server. --------------------------------------------------------------------------------------------------------- */
 
 void device_dials(struct device *device)
@@ -331,10 +361,17 @@ static int open_queues(struct device *device, const struct blkback_order *order,
     device->drive.arg = device;
     device->resizer = (struct drive_user){.ready = reap_resize, .wake = reap_resize_soon, .arg = device};
     device->resized = evtimer_new(device->host->base, on_resized, device);
+    device->coalesce = (struct coalesce){.drive = &device->drive,
+                                         .caution = device->host->caution,
+                                         .progress = &device->counters->pulled,
+                                         .ended = on_coalesced,
+                                         .arg = device};
     if (result == 0 && device->resized)
         drive_join(&device->drive, &device->resizer);
     else
         result = -ENOMEM;
+    if (result == 0)
+        result = coalesce_init(&device->coalesce, device->host->base);
     if (result < 0)
         snprintf(ret_error->text, sizeof ret_error->text, "out of memory");
     for (unsigned i = 0; result == 0 && i < order->connection.queue_count; i++) {
@@ -367,6 +404,21 @@ static int copy_images(struct device *device, const struct device_files *files)
     return 0;
 }
 
+/* How many of them the disk is given: none when the image stands by itself, because a worker ended that had just let go of them. */
+static unsigned take_parents(struct device *device, const struct device_files *files)
+{
+    const struct disk_kind *kind = disk_kind_find(device->connection.image.kind);
+    struct disk_parent parent;
+    struct disk_error error;
+
+    if (files->parent_count == 0 || !kind || disk_parent_read(kind, files->image, &parent, &error) != 0)
+        return files->parent_count;
+    for (unsigned i = 0; i < files->parent_count; i++)
+        close(files->parents[i]);
+    forget_parents(device);
+    return 0;
+}
+
 int device_open(const struct device_host *host, uint32_t devid, const struct blkback_order *order,
                 const struct device_files *files, struct device **ret_device, struct disk_error *ret_error)
 {
@@ -395,14 +447,15 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
         device_close(device, true);
         return result;
     }
+    const struct disk_export *server = order->server.size != 0 ? &order->server : NULL;
+    unsigned parents = take_parents(device, files);
     int image = files->image;
-    if (order->server.size != 0) { /* it stands for a connection, which is to come */
+    if (server) { /* it stands for a connection, which is to come */
         close(image);
         image = -1;
     }
-    result = open_disk(host, &connection->image, order->server.size != 0 ? &order->server : NULL,
-                       connection->image.read_only != 0, image, files->parents, files->parent_count, depth + 1,
-                       &device->disk, ret_error); /* and one to resize it */
+    result = open_disk(host, &connection->image, server, connection->image.read_only != 0, image, files->parents, parents,
+                       depth + 2, &device->disk, ret_error); /* and one to resize it, one to coalesce it */
     if (result == 0)
         result = map_files(device, files, ret_error);
     close(files->journal);
@@ -467,6 +520,7 @@ void device_close(struct device *device, bool recoverable)
             ring_journal_retire(device->journals + i * device->journal_size, device->journal_size);
     }
     drive_leave(&device->resizer);
+    coalesce_fini(&device->coalesce);
     if (device->resized)
         event_free(device->resized);
     disk_close(device->disk);

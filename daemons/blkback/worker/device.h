@@ -38,6 +38,8 @@ struct device_host {
     void (*resized)(uint32_t devid, int result, uint64_t sectors);
     /* Its disk has no connection to its server, and wants one. Returns whether that could be said. */
     bool (*dial)(uint32_t devid, const char *why);
+    /* What device_coalesce() has begun has ended. Returns false when that cannot be said now. */
+    bool (*coalesced)(uint32_t devid, int result);
     struct caution *caution;
     struct disk_error no_nbd; /* why it cannot serve NBD disks; "": it was not asked to be able to, or is */
 };
@@ -82,6 +84,10 @@ void device_dials(struct device *device);
 /* What a child of the image has to know. Returns 0, or -errno with `ret_error` filled. */
 int device_describe(const struct device *device, uint64_t *ret_size, uint8_t ret_uuid[DISK_UUID_SIZE],
                     struct disk_error *ret_error);
+
+/* As coalesce_start() and coalesce_cancel(); ends by host->coalesced(). */
+void device_coalesce(struct device *device, uint64_t limit);
+void device_stop_coalescing(struct device *device);
 
 /* As queue_suspects(). */
 void device_suspects(const struct device *device, struct blkback_suspects *ret_suspects);

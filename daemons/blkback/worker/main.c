@@ -53,6 +53,15 @@ static bool on_device_dials(uint32_t devid, const char *why)
     return worker_try_to_say(&message.head); /* a supervisor that has just come asks */
 }
 
+static bool on_device_coalesced(uint32_t devid, int result)
+{
+    struct blkback_message answer = {.head = {.type = BLKBACK_COALESCED, .devid = devid, .result = result}};
+
+    if (result < 0)
+        snprintf(answer.head.reason, sizeof answer.head.reason, "%s", strerrordesc_np(-result));
+    return worker_try_to_say(&answer.head);
+}
+
 static void guest(const struct backend_head *head, struct worker_guest *ret_guest)
 {
     const struct blkback_message *message = message_of(head);
@@ -88,6 +97,7 @@ static void serve(const struct worker_host *worker, const struct backend_head *h
     host.parked = on_device_parked;
     host.resized = on_device_resized;
     host.dial = on_device_dials;
+    host.coalesced = on_device_coalesced;
     join_budget(fds[0], message_of(head)->serve.grant_slot);
 }
 
@@ -110,6 +120,7 @@ static int fds_due(const struct backend_head *head)
     case BLKBACK_RESIZE:
     case BLKBACK_DIALS:
     case BLKBACK_DESCRIBE:
+    case BLKBACK_COALESCE:
         return 0;
     case BLKBACK_DIALED:
         return 1;
@@ -199,6 +210,10 @@ static void own(const struct backend_head *head, void *device, const int *fds)
         device_dials(device);
     else if (head->type == BLKBACK_DESCRIBE)
         describe(head->devid, device);
+    else if (head->type == BLKBACK_COALESCE && message_of(head)->coalesce.cancel != 0)
+        device_stop_coalescing(device);
+    else if (head->type == BLKBACK_COALESCE)
+        device_coalesce(device, message_of(head)->coalesce.limit);
     else
         device_resize(device, message_of(head)->resize.size);
 }

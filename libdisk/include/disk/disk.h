@@ -123,7 +123,8 @@ struct disk_io {
     const struct iovec *
         iov; /* reads and writes: each base 512-byte aligned and each length a multiple of 512 bytes, all together of the disk's sectors */
     int iov_count;
-    int result; /* out: 0 or -errno; a short transfer is never success */
+    int result;      /* out: 0 or -errno; a short transfer is never success */
+    uint64_t copied; /* out: bytes that DISK_PULL has copied, also when it failed */
 
     TAILQ_ENTRY(disk_io) entry; /* the disk's, while it holds the request */
 };

@@ -163,6 +163,7 @@ static void pull_written(struct file_io *io)
         return;
     }
     vhd_set_bits(pull_slot(vhd)->next, puller->at, puller->run);
+    pull_slot(vhd)->owner->io->copied += (uint64_t)puller->run * DISK_SECTOR_SIZE;
     puller->copied = true;
     pull_go_on(vhd);
 }

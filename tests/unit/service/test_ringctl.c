@@ -292,6 +292,12 @@ static void wrong_command_lines_have_their_status(void **state)
         "snapshot 3/xvda folder/",
         "snapshot 3/vif0 kept.vhd",
         "snapshot --ro 3/xvda kept.vhd",
+        "coalesce",
+        "coalesce --limit=0 3/xvda",
+        "coalesce --limit=fast 3/xvda",
+        "coalesce --cancel --background 3/xvda",
+        "coalesce 3/vif0",
+        "resize --limit=1M 3/xvda 1G",
         "attach nic --no-discard 3",
         "detach --no-discard 3/xvda",
     };
