@@ -223,7 +223,7 @@ static int make_in(const struct job *job, const struct place *place, int *ret_fd
 static int make(void *arg, int *ret_fd, struct disk_error *ret_error)
 {
     const struct job *job = arg;
-    struct place place = {.folder = -1};
+    struct place place = {.folder = -1, .image = ""};
     int err = enter(&job->files, &place, ret_error);
 
     if (err < 0)
@@ -237,7 +237,7 @@ static void unmake(void *arg)
 {
     const struct job *job = arg;
     struct disk_error unused;
-    struct place place = {.folder = -1};
+    struct place place = {.folder = -1, .image = ""};
 
     if (enter(&job->files, &place, &unused) < 0)
         return;
@@ -314,7 +314,7 @@ static int swap_in(const struct job *job, const struct place *place, int *ret_fd
 static int swap(void *arg, int *ret_fd, struct disk_error *ret_error)
 {
     const struct job *job = arg;
-    struct place place = {.folder = -1};
+    struct place place = {.folder = -1, .image = ""};
     int err = enter(&job->files, &place, ret_error);
 
     if (err < 0)
@@ -329,7 +329,7 @@ static int swap(void *arg, int *ret_fd, struct disk_error *ret_error)
 static int clear(void *arg, int *ret_fd, struct disk_error *ret_error)
 {
     const struct job *job = arg;
-    struct place place = {.folder = -1};
+    struct place place = {.folder = -1, .image = ""};
     int err = enter(&job->files, &place, ret_error);
 
     (void)ret_fd;

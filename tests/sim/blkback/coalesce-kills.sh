@@ -9,9 +9,11 @@ daemon_start
 domain=$(simxen create)
 mkdir "$WORK/images"
 cd "$WORK/images"
-"$RINGCTL" vhd create 32M disk.vhd
+# The guest uses the first half; what is in the other is always there to be copied.
+{ head -c 16M /dev/zero && head -c 16M /dev/urandom; } >"$WORK/first.raw"
+"$RINGCTL" vhd convert raw:"$WORK/first.raw" vhd:disk.vhd
 disk_attach "$domain" xvda "vhd:$WORK/images/disk.vhd"
-guest_start "$domain" blk --time 0 --blank --discard 2 --state "$WORK/model" --verify-all "$XVDA"
+guest_start "$domain" blk --time 0 --blank --span 16M --discard 2 --state "$WORK/model" --verify-all "$XVDA"
 user=$started
 
 served() {
@@ -71,7 +73,7 @@ for whom in worker supervisor both; do
 done
 
 # At any moment, the last ones too.
-for ((i = 0; i < 18; i++)); do
+for ((i = 0; i < 9; i++)); do
     deepen 1
     control coalesce "$domain/xvda" --background
     sleep "0.$((RANDOM % 20 + 100))"
@@ -82,16 +84,18 @@ for ((i = 0; i < 18; i++)); do
     esac
     served 20
     wait_until "$LIMIT_REQUEST" "the image to need no parent ($i)" alone
+    rm kept-*.vhd
 done
 
 # A worker that ended when all was done, and before it could say so: with what it would have left, made by another program.
 for wanted in yes no; do
     deepen 2
+    chain=(disk.vhd "kept-$((kept - 1)).vhd" "kept-$((kept - 2)).vhd")
     [ $wanted = no ] || control coalesce "$domain/xvda" --background --limit=1
     kill -STOP "$daemon_pid"
     kill -KILL "$(head -c 20 "$RUN"/blkback/*/worker | cut -d' ' -f1)"
     mkdir "$WORK/copy"
-    cp ./*.vhd "$WORK/copy/"
+    cp "${chain[@]}" "$WORK/copy/"
     "$RINGCTL" vhd coalesce "$WORK/copy/disk.vhd"
     cat "$WORK/copy/disk.vhd" >disk.vhd
     rm -r "$WORK/copy"
@@ -104,5 +108,7 @@ disk_detach "$domain" xvda
 rm kept-*.vhd
 "$RINGCTL" vhd check disk.vhd
 "$RINGCTL" vhd convert vhd:disk.vhd raw:"$WORK/check.raw"
-simguest check "$WORK/model.$XVDA" "$WORK/check.raw"
 "$LIB/vhdread.py" disk.vhd | cmp - "$WORK/check.raw" || fail "another reader reads something else"
+cmp -i 16M "$WORK/first.raw" "$WORK/check.raw" || fail "what nobody wrote to is something else"
+truncate -s 16M "$WORK/check.raw"
+simguest check "$WORK/model.$XVDA" "$WORK/check.raw"

@@ -9,9 +9,11 @@ daemon_start
 domain=$(simxen create)
 mkdir "$WORK/images"
 cd "$WORK/images"
-"$RINGCTL" vhd create 48M disk.vhd
+# The guest uses the first half; what is in the other is always there to be copied.
+{ head -c 24M /dev/zero && head -c 24M /dev/urandom; } >"$WORK/first.raw"
+"$RINGCTL" vhd convert raw:"$WORK/first.raw" vhd:disk.vhd
 disk_attach "$domain" xvda "vhd:$WORK/images/disk.vhd"
-guest_start "$domain" blk --time 0 --blank --discard 2 --state "$WORK/model" --verify-all "$XVDA"
+guest_start "$domain" blk --time 0 --blank --span 24M --discard 2 --state "$WORK/model" --verify-all "$XVDA"
 user=$started
 
 # served COUNT: so many requests more.
@@ -95,5 +97,7 @@ rm again.vhd
 "$RINGCTL" vhd check disk.vhd
 expect "the type" dynamic "$("$RINGCTL" vhd info --json disk.vhd | jq -r .type)"
 "$RINGCTL" vhd convert vhd:disk.vhd raw:"$WORK/check.raw"
-simguest check "$WORK/model.$XVDA" "$WORK/check.raw"
 "$LIB/vhdread.py" disk.vhd | cmp - "$WORK/check.raw" || fail "another reader reads something else"
+cmp -i 24M "$WORK/first.raw" "$WORK/check.raw" || fail "what nobody wrote to is something else"
+truncate -s 24M "$WORK/check.raw"
+simguest check "$WORK/model.$XVDA" "$WORK/check.raw"
