@@ -49,7 +49,7 @@ struct vbd {
     uint32_t discard_granularity; /* bytes; 0: its guest may not discard */
     struct limits limits;
     struct resize resize;
-    struct server server;             /* of a disk that has one */
+    struct server server; /* of a disk that has one */
     struct snapshot snapshot;
     struct coalesce coalesce;
     struct blkback_suspects suspects; /* as of the last crash */

@@ -454,8 +454,8 @@ int device_open(const struct device_host *host, uint32_t devid, const struct blk
         close(image);
         image = -1;
     }
-    result = open_disk(host, &connection->image, server, connection->image.read_only != 0, image, files->parents, parents,
-                       depth + 2, &device->disk, ret_error); /* and one to resize it, one to coalesce it */
+    result = open_disk(host, &connection->image, server, connection->image.read_only != 0, image, files->parents,
+                       parents, depth + 2, &device->disk, ret_error); /* and one to resize it, one to coalesce it */
     if (result == 0)
         result = map_files(device, files, ret_error);
     close(files->journal);
