@@ -59,7 +59,7 @@ struct worker_pool {
     struct event_base *base;
     struct worker_pool_params params;
     char *program;
-    const char *argument; /* of the program, NULL: none */
+    const char *argument;        /* of the program, NULL: none */
     void *message;               /* room for one */
     LIST_HEAD(, worker) workers; /* all, the spare too */
     struct worker *spare;

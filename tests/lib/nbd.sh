@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-# shellcheck shell=bash disable=SC2034
+# shellcheck shell=bash disable=SC2034,SC2154
 # What tests of disks behind NBD servers share. Sourced after blkback.sh. A server listens on $NBD_SOCKET and has $NBD_IMAGE; its process is $server_pid,
 # and it ends with the test.
 need nbdkit qemu-nbd python3

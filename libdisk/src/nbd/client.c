@@ -42,57 +42,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "nbd/library.h"
+#include "nbd/transfer.h"
 
-#define COMMANDS          64             /* sent and not answered at once */
-#define BUFFERS           32u            /* of these so many through buffers */
-#define BUFFER_SIZE       (256u << 10)   /* bytes */
-#define PIECE_MAX         (1u << 20)     /* bytes of a command with data */
-#define TRIM_MAX          (1u << 30)     /* bytes of one without */
 #define GREETING_LIMIT_NS 10000000000ull /* for a server to shake hands */
 #define TURNS             64u            /* of a state machine, before others have theirs */
 
-enum state { CUT, GREETING, ON };
-
-struct client;
-
-struct command {
-    struct file_io *io;  /* NULL: it is free */
-    size_t length;       /* of its piece */
-    unsigned char *data; /* its buffer, or NULL: the operation's own memory */
-    bool ended;
-    int error; /* then: 0 or an errno */
-};
-
-struct client {
-    struct file file;
-    struct disk_export server;
-    bool read_only;
-
-    enum state state;
-    struct nbd_handle *nbd; /* not in CUT */
-    uint64_t greeting_ns;   /* GREETING: since when */
-    bool wanted;            /* CUT: a connection, and nobody has asked yet */
-    struct disk_error why;  /* CUT: what ended the last one */
-    struct nbd_about about;
-    bool flushes, flushed; /* the server takes flushes; and did so in an earlier connection */
-    uint32_t piece_max;
-
-    struct file_io_list waiting; /* in the order in which they are to be sent */
-    struct command commands[COMMANDS];
-    unsigned char *buffers;
-    unsigned char *free_buffers[BUFFERS];
-    unsigned free_buffer_count;
-
-    uint64_t progress_ns; /* the last answer, or the begin of waiting */
-    bool impatient;       /* patience has run out, and no server has come */
-    uint64_t alarm_ns;    /* what the timer is set to; 0: it is not */
-
-    int epoll_fd, timer_fd, event_fd;
-    uint32_t watched; /* what of the socket the epoll waits for; 0: it is not in there */
-};
-
-static uint64_t now_ns(void)
+uint64_t client_now_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -152,42 +107,7 @@ static void set_alarm(struct client *client)
     client->alarm_ns = due;
 }
 
-/* ---- Ends of operations. ------------------------------------------------------------------------------------------------- */
-
-/* To be announced by the next poll. */
-static void end_io(struct client *client, struct file_io *io, int result)
-{
-    io->result = result;
-    TAILQ_INSERT_TAIL(&client->file.ended, io, entry);
-}
-
-static void free_command(struct client *client, struct command *command)
-{
-    if (command->data)
-        client->free_buffers[client->free_buffer_count++] = command->data;
-    *command = (struct command){.io = NULL};
-}
-
-/* What was sent and is not answered waits again. */
-static void take_back(struct client *client)
-{
-    for (unsigned i = COMMANDS; i-- > 0;) {
-        struct command *command = &client->commands[i];
-        if (!command->io)
-            continue;
-        TAILQ_INSERT_HEAD(&client->waiting, command->io, entry);
-        free_command(client, command);
-    }
-}
-
-static void fail_waiting(struct client *client)
-{
-    struct file_io *io;
-    while ((io = TAILQ_FIRST(&client->waiting))) {
-        TAILQ_REMOVE(&client->waiting, io, entry);
-        end_io(client, io, -EIO);
-    }
-}
+/* ---- The end of a connection. -------------------------------------------------------------------------------- */
 
 /* Texts of a server's may hold anything. */
 static void make_printable(char *text)
@@ -197,9 +117,7 @@ static void make_printable(char *text)
             *text = '?';
 }
 
-/* Ends the connection. */
-static void cut(struct client *client, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void cut(struct client *client, const char *format, ...)
+void client_cut(struct client *client, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -207,7 +125,7 @@ static void cut(struct client *client, const char *format, ...)
     va_end(args);
     make_printable(client->why.text);
     unwatch_socket(client);
-    take_back(client);
+    transfer_take_back(client);
     nbd_library.nbd_close(client->nbd); /* nothing is read into memory of an operation's after this */
     client->nbd = NULL;
     client->state = CUT;
@@ -215,172 +133,10 @@ static void cut(struct client *client, const char *format, ...)
     eventfd_write(client->event_fd, 1);
 }
 
-static const char *last_error(void)
+const char *client_last_error(void)
 {
     const char *text = nbd_library.nbd_get_error();
     return text ? text : "no reason is given";
-}
-
-/* ---- Commands. ------------------------------------------------------------------------------------------------------------ */
-
-/* Called by libnbd in the middle of something: only notes it. */
-static int on_complete(void *arg, int *error)
-{
-    struct command *command = arg;
-    command->ended = true;
-    command->error = *error;
-    return 1;
-}
-
-static void copy(struct file_io *io, unsigned char *data, size_t length, bool to_buffer)
-{
-    const struct iovec *iov = io->iov;
-    for (size_t skip = io->skip; length > 0; skip = 0, iov++) {
-        size_t part = iov->iov_len - skip < length ? iov->iov_len - skip : length;
-        unsigned char *memory = (unsigned char *)iov->iov_base + skip;
-        if (to_buffer)
-            memcpy(data, memory, part);
-        else
-            memcpy(memory, data, part);
-        data += part;
-        length -= part;
-    }
-}
-
-/* Bytes from the cursor on that are one run of memory, up to `most`. */
-static size_t run_length(const struct file_io *io, size_t most)
-{
-    const struct iovec *iov = io->iov;
-    size_t length = iov->iov_len - io->skip;
-    for (; length < most && (unsigned char *)iov->iov_base + iov->iov_len == iov[1].iov_base; iov++)
-        length += iov[1].iov_len;
-    return length < most ? length : most;
-}
-
-static bool has_data(const struct file_io *io)
-{
-    return io->op == FILE_READ || io->op == FILE_WRITE;
-}
-
-/* Decides what of the operation is sent next, and by way of which memory. False when there is no buffer for it. */
-static bool plan(struct client *client, const struct file_io *io, struct command *command)
-{
-    if (!has_data(io)) {
-        command->length = io->op != FILE_PUNCH ? 0 : io->length < TRIM_MAX ? io->length : TRIM_MAX;
-        return true;
-    }
-    size_t most = io->length < client->piece_max ? io->length : client->piece_max;
-    command->length = run_length(io, most);
-    if (command->length == most)
-        return true;
-    if (client->free_buffer_count == 0)
-        return false;
-    command->data = client->free_buffers[--client->free_buffer_count];
-    command->length = most < BUFFER_SIZE ? most : BUFFER_SIZE;
-    return true;
-}
-
-static int64_t issue(struct client *client, struct command *command)
-{
-    struct file_io *io = command->io;
-    nbd_completion_callback done = {.callback = on_complete, .user_data = command};
-    void *memory = !has_data(io) ? NULL : command->data ? command->data : (unsigned char *)io->iov->iov_base + io->skip;
-    switch (io->op) {
-    case FILE_READ:
-        return nbd_library.nbd_aio_pread(client->nbd, memory, command->length, io->offset, done, 0);
-    case FILE_WRITE:
-        if (command->data)
-            copy(io, command->data, command->length, true);
-        return nbd_library.nbd_aio_pwrite(client->nbd, memory, command->length, io->offset, done, 0);
-    case FILE_SYNC:
-        return nbd_library.nbd_aio_flush(client->nbd, done, 0);
-    case FILE_PUNCH:
-        return nbd_library.nbd_aio_trim(client->nbd, command->length, io->offset, done, 0);
-    }
-    return -1;
-}
-
-/* What the server has no command for is over at once. */
-static bool end_without_server(struct client *client, struct file_io *io)
-{
-    if (io->op == FILE_SYNC && !client->flushes) {
-        end_io(client, io, 0); /* it says by that that it keeps nothing back */
-        return true;
-    }
-    if (io->op == FILE_PUNCH && client->about.discard_granularity == 0) {
-        end_io(client, io, -EOPNOTSUPP);
-        return true;
-    }
-    return false;
-}
-
-static struct command *find_free(struct client *client)
-{
-    for (unsigned i = 0; i < COMMANDS; i++)
-        if (!client->commands[i].io)
-            return &client->commands[i];
-    return NULL;
-}
-
-static void send_waiting(struct client *client)
-{
-    struct file_io *io;
-    struct command *command;
-    while (client->state == ON && (io = TAILQ_FIRST(&client->waiting))) {
-        TAILQ_REMOVE(&client->waiting, io, entry);
-        if (end_without_server(client, io))
-            continue;
-        command = find_free(client);
-        if (!command || !plan(client, io, command)) {
-            TAILQ_INSERT_HEAD(&client->waiting, io, entry);
-            return;
-        }
-        command->io = io;
-        if (issue(client, command) < 0)
-            cut(client, "the connection to the NBD server has ended: %s", last_error());
-    }
-}
-
-/* An answer, or the lack of one. Returns whether the connection is of no use any more. */
-static bool finish(struct client *client, struct command *command)
-{
-    struct file_io *io = command->io;
-    int error = command->error;
-    if (error == ENOTCONN || error == ESHUTDOWN) { /* libnbd, of what was never answered; a server that ends */
-        command->ended = false;
-        return true;
-    }
-    client->progress_ns = now_ns();
-    if (error == 0 && io->op == FILE_READ && command->data)
-        copy(io, command->data, command->length, false);
-    size_t length = command->length;
-    free_command(client, command);
-    if (error == 0 && io->op == FILE_PUNCH && length < io->length) {
-        io->offset += length;
-        io->length -= length;
-        TAILQ_INSERT_HEAD(&client->waiting, io, entry);
-    } else if (error != 0) {
-        end_io(client, io, -error);
-    } else if (file_io_account(io, has_data(io) ? (int64_t)length : 0)) {
-        TAILQ_INSERT_TAIL(&client->file.ended, io, entry);
-    } else {
-        TAILQ_INSERT_HEAD(&client->waiting, io, entry);
-    }
-    return false;
-}
-
-static void collect(struct client *client)
-{
-    bool over = false;
-    for (unsigned i = 0; i < COMMANDS; i++)
-        if (client->commands[i].io && client->commands[i].ended)
-            over |= finish(client, &client->commands[i]);
-    if (nbd_library.nbd_aio_is_dead(client->nbd) == 1)
-        cut(client, "the connection to the NBD server has ended: %s", last_error());
-    else if (nbd_library.nbd_aio_is_closed(client->nbd) == 1)
-        cut(client, "the NBD server has closed the connection");
-    else if (over)
-        cut(client, "the NBD server is shutting down");
 }
 
 /* ---- The server. ---------------------------------------------------------------------------------------------------------- */
@@ -440,12 +196,12 @@ static void shake_hands(struct client *client)
     const char *refused = describe(client, text);
     if (refused) {
         nbd_library.nbd_aio_disconnect(client->nbd, 0);
-        cut(client, "%s", refused);
+        client_cut(client, "%s", refused);
         return;
     }
     client->state = ON;
     if (client->impatient) /* nothing has waited meanwhile */
-        client->progress_ns = now_ns();
+        client->progress_ns = client_now_ns();
     client->impatient = false;
 }
 
@@ -467,7 +223,7 @@ static void serve_socket(struct client *client)
             nbd_library.nbd_aio_notify_write(client->nbd);
         else
             return;
-        collect(client); /* which sees it when either went wrong */
+        transfer_collect(client); /* which sees it when either went wrong */
         if (client->state == GREETING)
             shake_hands(client);
     }
@@ -475,17 +231,18 @@ static void serve_socket(struct client *client)
 
 static void look_at_clock(struct client *client)
 {
-    uint64_t expirations, now = now_ns(), end = patience_end(client);
+    uint64_t expirations, now = client_now_ns(), end = patience_end(client);
     if (read(client->timer_fd, &expirations, sizeof expirations) > 0)
         client->alarm_ns = 0;
     if (client->state == GREETING && now >= client->greeting_ns + GREETING_LIMIT_NS)
-        cut(client, "the NBD server did not say within %u s what it has", (unsigned)(GREETING_LIMIT_NS / 1000000000u));
+        client_cut(client, "the NBD server did not say within %u s what it has",
+                   (unsigned)(GREETING_LIMIT_NS / 1000000000u));
     if (end == 0 || now < end)
         return;
     client->impatient = true;
     if (client->state == ON)
-        cut(client, "the NBD server did not answer within %u s", client->server.patience_s);
-    fail_waiting(client);
+        client_cut(client, "the NBD server did not answer within %u s", client->server.patience_s);
+    transfer_fail(client);
 }
 
 /* ---- The engine. ---------------------------------------------------------------------------------------------------------- */
@@ -494,21 +251,21 @@ static void client_start(struct file *file, struct file_io *io)
 {
     struct client *client = (struct client *)file;
     if (client->impatient) {
-        end_io(client, io, -EIO);
+        transfer_end(client, io, -EIO);
         eventfd_write(client->event_fd, 1); /* no answer will wake anybody */
         return;
     }
     if (file->in_flight == 1)
-        client->progress_ns = now_ns();
+        client->progress_ns = client_now_ns();
     TAILQ_INSERT_TAIL(&client->waiting, io, entry);
 }
 
 static void client_kick(struct file *file)
 {
     struct client *client = (struct client *)file;
-    send_waiting(client);
+    transfer_send(client);
     if (client->state != CUT) {
-        collect(client); /* libnbd sends at once, and may have found the connection dead */
+        transfer_collect(client); /* libnbd sends at once, and may have found the connection dead */
         if (client->state != CUT)
             watch_socket(client);
     }
@@ -529,7 +286,7 @@ static unsigned client_poll(struct file *file, bool wait)
         (void)eventfd_read(client->event_fd, &count);
     serve_socket(client);
     look_at_clock(client);
-    send_waiting(client);
+    transfer_send(client);
     return file_poll_ended(file, false);
 }
 
@@ -538,9 +295,9 @@ void nbd_client_abandon(struct file *file)
     struct client *client = (struct client *)file;
     if (client->state != CUT) {
         nbd_library.nbd_aio_disconnect(client->nbd, 0);
-        cut(client, "it is not used any more");
+        client_cut(client, "it is not used any more");
     }
-    fail_waiting(client);
+    transfer_fail(client);
 }
 
 static void client_close(struct file *file)
@@ -579,7 +336,7 @@ void nbd_client_connect(struct file *file, int fd)
     struct client *client = (struct client *)file;
     client->wanted = false;
     if (client->state != CUT)
-        cut(client, "another connection takes its place");
+        client_cut(client, "another connection takes its place");
     client->nbd = nbd_library.nbd_create();
     if (!client->nbd) {
         close(fd);
@@ -590,17 +347,17 @@ void nbd_client_connect(struct file *file, int fd)
     }
     client->wanted = false;
     client->state = GREETING;
-    client->greeting_ns = now_ns();
+    client->greeting_ns = client_now_ns();
     /* From here on libnbd says how it failed by being dead, which is seen by who collects; but for the descriptor, which is its own only when it took it. */
     nbd_library.nbd_set_request_structured_replies(client->nbd, false);
     nbd_library.nbd_set_pread_initialize(client->nbd, false);
     nbd_library.nbd_set_export_name(client->nbd, client->server.name);
     if (nbd_library.nbd_aio_connect_socket(client->nbd, fd) < 0 && nbd_library.nbd_aio_is_dead(client->nbd) != 1) {
-        cut(client, "libnbd: %s", last_error());
+        client_cut(client, "libnbd: %s", client_last_error());
         close(fd);
         return;
     }
-    collect(client);
+    transfer_collect(client);
     if (client->state == GREETING) /* a fast server may have answered by now, and nothing more will come */
         shake_hands(client);
     client_kick(file);

@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/timerfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -41,8 +42,9 @@ static int drop_capabilities(void)
     return (int)syscall(SYS_capset, &header, none);
 }
 
-static bool may_punch;
-static int memfd; /* of a body's */
+static unsigned may; /* SANDBOX_... */
+static int memfd;    /* of a body's */
+static int talk[2];  /* the same */
 
 /* Runs `body` in the sandbox, with the filter closed if `closed`. Returns its exit status, or minus the signal that ended it. */
 static int run(int (*body)(void), int closed)
@@ -58,7 +60,7 @@ static int run(int (*body)(void), int closed)
             fprintf(stderr, "sandbox_enter: %s\n", step);
             _exit(CANNOT_ENTER);
         }
-        if (closed && sandbox_close(may_punch, &step) < 0) {
+        if (closed && sandbox_close(may, &step) < 0) {
             fprintf(stderr, "sandbox_close: %s\n", step);
             _exit(101);
         }
@@ -255,15 +257,56 @@ static void holes_are_made_where_that_is_allowed(void **state)
     (void)state;
     memfd = memfd_create("disk", MFD_CLOEXEC);
     assert_true(memfd >= 0 && ftruncate(memfd, 8192) == 0);
-    may_punch = true;
+    may = SANDBOX_PUNCHES;
     assert_int_equal(run(punches_a_hole, 1), 0);
     assert_int_equal(run(cuts_a_piece_out, 1), -SIGSYS);
     assert_int_equal(run(grows_by_punching, 1), -SIGSYS);
     assert_int_equal(run(punches_by_memory, 1), -SIGSYS);
     assert_int_equal(run(truncates, 1), -SIGSYS);
-    may_punch = false;
+    may = 0;
     assert_int_equal(run(punches_a_hole, 1), -SIGSYS);
     close(memfd);
+}
+
+static int sends(void)
+{
+    return send(talk[0], "x", 1, MSG_NOSIGNAL) == 1 ? 0 : 1;
+}
+
+static int receives(void)
+{
+    char byte;
+
+    return recv(talk[0], &byte, 1, MSG_DONTWAIT) < 0 && errno == EAGAIN ? 0 : 1;
+}
+
+static int ends_a_talk(void)
+{
+    return shutdown(talk[0], SHUT_WR);
+}
+
+static int makes_a_timer(void)
+{
+    return timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC) >= 0 ? 0 : 1;
+}
+
+static void talks_where_that_is_allowed(void **state)
+{
+    static int (*const bodies[])(void) = {sends, receives, ends_a_talk, makes_a_timer};
+
+    (void)state;
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, talk), 0);
+    for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
+        may = 0;
+        assert_int_equal(run(bodies[i], 1), -SIGSYS);
+        may = SANDBOX_TALKS;
+        assert_int_equal(run(bodies[i], 1), 0);
+    }
+    assert_int_equal(run(opens_a_socket, 1), -SIGSYS);
+    assert_int_equal(run(punches, 1), -SIGSYS);
+    may = 0;
+    close(talk[0]);
+    close(talk[1]);
 }
 
 static int aborts(void)
@@ -297,13 +340,10 @@ static void privilege_is_not_needed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(there_are_no_files),
-        cmocka_unit_test(there_are_no_capabilities),
-        cmocka_unit_test(what_a_worker_needs_works),
-        cmocka_unit_test(descriptors_never_come_to_block),
-        cmocka_unit_test(everything_else_is_death),
-        cmocka_unit_test(holes_are_made_where_that_is_allowed),
-        cmocka_unit_test(its_own_abort_is_seen_as_such),
+        cmocka_unit_test(there_are_no_files),          cmocka_unit_test(there_are_no_capabilities),
+        cmocka_unit_test(what_a_worker_needs_works),   cmocka_unit_test(descriptors_never_come_to_block),
+        cmocka_unit_test(everything_else_is_death),    cmocka_unit_test(holes_are_made_where_that_is_allowed),
+        cmocka_unit_test(talks_where_that_is_allowed), cmocka_unit_test(its_own_abort_is_seen_as_such),
         cmocka_unit_test(privilege_is_not_needed),
     };
 
