@@ -83,7 +83,7 @@ void lock_image(struct vbd *vbd)
         if (vbd->lock_missed)
             log_info(&device->log, "has what it waited for");
         vbd->lock_missed = false;
-        if (device->state == DEVICE_ACQUIRING && !is_in_place(vbd))
+        if (device->state == DEVICE_ACQUIRING && !server_has(vbd) && !is_in_place(vbd))
             looking_open(vbd);
         else
             looking_locked(vbd);
