@@ -97,7 +97,7 @@ static bool find_attribute(const struct answer *answer, int size, uint16_t type,
 {
     const char *at = (const char *)&answer->socket + sizeof(answer->socket);
     const char *const end = (const char *)answer + size;
-    struct nlattr attribute;
+    struct nlattr attribute = {0};
 
     while (end - at >= (ptrdiff_t)(sizeof(attribute) + sizeof(*ret_value))) {
         memcpy(&attribute, at, sizeof(attribute));
@@ -115,9 +115,9 @@ int ending_find_peer(int fd, struct ending_peer *ret_peer)
 {
     static const uint32_t any[2] = {UINT32_MAX, UINT32_MAX};
     struct ending_peer peer = {.known = 0};
-    struct sockaddr_storage address;
+    struct sockaddr_storage address = {0};
     socklen_t length = sizeof(address);
-    struct answer answer;
+    struct answer answer = {.head = {0}};
     struct stat stat;
     int size;
 
@@ -142,7 +142,7 @@ int ending_find_peer(int fd, struct ending_peer *ret_peer)
 /* Whether the server has closed its end. */
 static bool is_closed(const struct ending_peer *peer)
 {
-    struct answer answer;
+    struct answer answer = {.head = {0}};
     int size = ask(peer->inode, peer->cookie, &answer);
 
     return size == -ENOENT || size == -ESTALE; /* the latter: the number is another socket's */
@@ -258,6 +258,10 @@ bool ending_is_under_way(const char *uri)
 
 void ending_stop(void)
 {
-    while (!LIST_EMPTY(&endings))
-        ending_free(LIST_FIRST(&endings));
+    struct ending *ending, *next;
+
+    for (ending = LIST_FIRST(&endings); ending != NULL; ending = next) {
+        next = LIST_NEXT(ending, entry);
+        ending_free(ending);
+    }
 }

@@ -146,7 +146,7 @@ static void retry_later(struct vbd *vbd)
     struct server *server = &vbd->server;
 
     event_add(server->timer,
-              &(const struct timeval){.tv_sec = server->delay_ms / 1000, .tv_usec = server->delay_ms % 1000 * 1000});
+              &(const struct timeval){.tv_sec = server->delay_ms / 1000, .tv_usec = server->delay_ms % 1000 * 1000L});
 }
 
 static void note_error(struct vbd *vbd, const char *text)

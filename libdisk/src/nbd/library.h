@@ -39,7 +39,7 @@
 
 /* Its functions, by their names. */
 struct nbd_library {
-#define X(name) __typeof__(name) *name;
+#define X(name) __typeof__(name) *(name);
     NBD_LIBRARY_FUNCTIONS(X)
 #undef X
 };
