@@ -61,7 +61,7 @@ struct guest {
     struct worker *worker;           /* ADOPTING to ENDING, and SERVED */
     char build[GREETING_BUILD_SIZE]; /* the worker's version, once it is known */
     bool unknown;                    /* what the worker holds is not known: its devices wait */
-    bool outdated;                   /* the worker is to be replaced: it is of another build than ours, or its kind wants a successor */
+    bool outdated;                   /* the worker is to be replaced: it is of another build, or its kind wants that */
     bool replacing;                  /* ...which has begun, and is not over */
     bool ending;                     /* the worker was killed because there was nothing left to serve */
     SLIST_HEAD(, held) held;         /* what the worker holds and no device has claimed: see adopt.h */
