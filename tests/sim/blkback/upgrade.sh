@@ -10,7 +10,7 @@ version_is() {
 
 # How many of the guests are without a worker that serves them.
 without_worker() {
-    control list --json | jq '[.devices[] | select(.activity != "connected") | .domid] | unique | length'
+    control list --json | jq '[.devices[] | select(.activity != "connected" and .activity != "adopting") | .domid] | unique | length'
 }
 
 daemon_start
