@@ -16,10 +16,20 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#define ROOM (8 << 20) /* bytes, of the kernel's, and only while they are not read */
+
 union control {
     struct cmsghdr align;
     char bytes[CMSG_SPACE(CHANNEL_FDS_MAX * sizeof(int))];
 };
+
+void channel_make_room(int channel)
+{
+    const int room = ROOM;
+
+    if (setsockopt(channel, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) < 0)
+        (void)setsockopt(channel, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)); /* without privileges as much as the system allows */
+}
 
 int channel_send(int channel, const void *message, size_t size, const int *fds, unsigned fd_count)
 {

@@ -12,6 +12,10 @@
 #define CHANNEL_FDS_MAX   64u
 #define CHANNEL_WORKER_FD 3 /* where a worker finds its end */
 
+/* Has a supervisor's end hold what all disks and cards of a guest may be told at once, when a worker is new or busy: a thousand or two messages, where
+ * a socket by itself has room for ninety. A worker that lets them fill it does not listen. */
+void channel_make_room(int channel);
+
 /* Sends one message; the descriptors stay the caller's. Returns 0; -EAGAIN when the peer does not keep up; -EPIPE when it is gone. */
 int channel_send(int channel, const void *message, size_t size, const int *fds, unsigned fd_count);
 

@@ -289,6 +289,7 @@ static int worker_watch(struct worker *worker)
         return -ENOMEM;
     if (worker->channel < 0)
         return 0;
+    channel_make_room(worker->channel);
     worker->channel_event = event_new(base, worker->channel, EV_READ | EV_PERSIST, on_channel, worker);
     if (worker->channel_event == NULL || event_add(worker->channel_event, NULL) < 0)
         return -ENOMEM;

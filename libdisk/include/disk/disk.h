@@ -36,10 +36,11 @@ struct disk_kind;
 
 struct disk_source {
     const struct disk_kind *kind;
-    char path[PATH_MAX]; /* file or block device; for ram the file that holds its content, filled in by the caller; nbd: the URI */
+    char path
+        [PATH_MAX]; /* file or block device; for ram the file that holds its content, filled in by the caller; nbd: the URI */
     char export_name[DISK_EXPORT_NAME_SIZE]; /* nbd: which of the server's disks; "" is its default one */
-    uint64_t size;       /* bytes; only for kinds whose size the source states (ram), else 0 */
-    bool create;         /* ram: the file may be made; set by the caller, and never where content is to be continued */
+    uint64_t size;                           /* bytes; only for kinds whose size the source states (ram), else 0 */
+    bool create; /* ram: the file may be made; set by the caller, and never where content is to be continued */
 };
 
 /* Parses `ram:64M`, `raw:/path`, `vhd:/path`, `nbd:URI` (nbd/uri.h); a plain absolute path means raw. The kind is never probed from content.

@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: MIT
-# A worker holds more disks than its channel has room to tell of: a supervisor that is slow to listen is told of each, and so is the next one.
+# A worker holds more disks than its channel has room to tell of: a supervisor that is slow to listen is told of each, and so is the next one. That one may have
+# something to say of each while the worker does not listen.
 . "$(dirname "$0")/../../lib/blkback.sh"
 need python3
 disks=120 # a channel of the default size holds some ninety messages
@@ -63,4 +64,11 @@ wait_until "$LIMIT_RECOVERY" "all disks to be taken over" all_connected "$connec
 expect "the worker" "$worker" "$(worker_pids)"
 expect "disks served on" "$connected" "$(grep -c "served on by worker $worker" "$DAEMON_LOG")"
 wait_until "$LIMIT_REQUEST" "more requests to be served" has_served "$domain/xvda" "$(disk_field "$domain/xvda" .requests.read)"
+kill -STOP "$worker"
+for devid in $(control list --json | jq '.devices[].devid'); do
+    control throttle "$domain/$devid" --iops=1000000 >>"$WORK/said"
+done
+kill -CONT "$worker"
+wait_until "$LIMIT_REQUEST" "requests to be served then" has_served "$domain/xvda" "$(disk_field "$domain/xvda" .requests.read)"
+expect "the worker that did not listen for a while" "$worker" "$(worker_pids)"
 guest_stop "$user"
