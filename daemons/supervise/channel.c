@@ -28,7 +28,8 @@ void channel_make_room(int channel)
     const int room = ROOM;
 
     if (setsockopt(channel, SOL_SOCKET, SO_SNDBUFFORCE, &room, sizeof(room)) < 0)
-        (void)setsockopt(channel, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room)); /* without privileges as much as the system allows */
+        (void)setsockopt(channel, SOL_SOCKET, SO_SNDBUF, &room,
+                         sizeof(room)); /* without privileges as much as the system allows */
 }
 
 int channel_send(int channel, const void *message, size_t size, const int *fds, unsigned fd_count)
