@@ -125,6 +125,7 @@ static bool plan_mixed(struct workload *workload, struct workload_request *reque
         max = sectors_max(workload);
     if (min > max)
         min = max;
+    const uint64_t barrier_max = (uint64_t)BLKIF_DIRECT_SEGMENTS * BLKIF_SECTORS_PER_PAGE;
     const unsigned unit = workload->front->disk.sector_size / BLKIF_SECTOR_SIZE;
     bool poisoned = config->poison != 0 && workload->planned + 1 == config->poison;
 
@@ -135,8 +136,8 @@ static bool plan_mixed(struct workload *workload, struct workload_request *reque
         request->code = choose_change(workload);
     if (request->code == BLKIF_CODE_FLUSH || (request->code == BLKIF_CODE_BARRIER && random_below(random, 4) == 0))
         return true; /* a barrier may be without data, too */
-    if (request->code == BLKIF_CODE_BARRIER && max > BLKIF_DIRECT_SEGMENTS * BLKIF_SECTORS_PER_PAGE)
-        max = BLKIF_DIRECT_SEGMENTS * BLKIF_SECTORS_PER_PAGE;
+    if (request->code == BLKIF_CODE_BARRIER && max > barrier_max)
+        max = barrier_max;
     if (min > max)
         min = max;
     if (request->code == BLKIF_CODE_DISCARD) {

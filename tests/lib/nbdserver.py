@@ -111,11 +111,10 @@ def serve(client, disk, how, argument):
 
     while True:
         try:
-            header = receive(client, 28)
+            _, _, command, cookie, offset, length = struct.unpack(">IHH8sQI", receive(client, 28))
+            data = receive(client, length) if command == NBD_WRITE else b""
         except (EOFError, OSError):
             break
-        _, _, command, cookie, offset, length = struct.unpack(">IHH8sQI", header)
-        data = receive(client, length) if command == NBD_WRITE else b""
         if command == NBD_DISC or how == "hangs-up":
             break
         if how == "deaf":

@@ -168,7 +168,7 @@ static void check(const struct backend_head *head, const int *fds)
     struct disk_parent parent;
     struct disk_error error;
 
-    if (strncmp(message_of(head)->check.image.kind, "nbd", BLKBACK_KIND_SIZE) == 0) {
+    if (strncmp(message_of(head)->check.image.kind, "nbd", sizeof "nbd") == 0) {
         look_begin(&host, head->devid, &message_of(head)->check, fds[0], say_checked);
         return;
     }
