@@ -44,11 +44,13 @@ static bool is_promised(const struct vbd *vbd)
     return false;
 }
 
-/* Whether its path names the image still: who had it may have made a snapshot, and what was opened then is a parent now. */
+/* Whether its path names the image still: who had it may have made a snapshot, and what was opened then is a parent now. A server's names none. */
 static bool is_in_place(const struct vbd *vbd)
 {
     struct stat open, named;
 
+    if (server_has(vbd))
+        return true;
     return fstat(vbd->image_fd, &open) == 0 && stat(vbd->image.source.path, &named) == 0 &&
            open.st_dev == named.st_dev && open.st_ino == named.st_ino;
 }
@@ -83,7 +85,7 @@ void lock_image(struct vbd *vbd)
         if (vbd->lock_missed)
             log_info(&device->log, "has what it waited for");
         vbd->lock_missed = false;
-        if (device->state == DEVICE_ACQUIRING && !server_has(vbd) && !is_in_place(vbd))
+        if (device->state == DEVICE_ACQUIRING && !is_in_place(vbd))
             looking_open(vbd);
         else
             looking_locked(vbd);

@@ -3,23 +3,8 @@
 # Workers, supervisors, and both are killed while a chain is coalesced under a guest's I/O: it goes on by itself, and the guest reads what it wrote. So it does when
 # all was done and nobody had heard of it.
 . "$(dirname "$0")/../../lib/blkback.sh"
-need python3
-RINGCTL=$RINGBACK_BUILD/tools/ringctl/ringctl
-daemon_start
-domain=$(simxen create)
-mkdir "$WORK/images"
-cd "$WORK/images"
-# The guest uses the first half; what is in the other is always there to be copied.
-{ head -c 16M /dev/zero && head -c 16M /dev/urandom; } >"$WORK/first.raw"
-"$RINGCTL" vhd convert raw:"$WORK/first.raw" vhd:disk.vhd
-disk_attach "$domain" xvda "vhd:$WORK/images/disk.vhd"
-guest_start "$domain" blk --time 0 --blank --span 16M --discard 2 --state "$WORK/model" --verify-all "$XVDA"
-user=$started
-
-served() {
-    wait_until "$LIMIT_RECOVERY" "the disk to be served" disk_is "$domain/xvda" .activity connected
-    wait_until "$LIMIT_REQUEST" "$1 more requests to be served" has_served "$domain/xvda" "$(($(disk_field "$domain/xvda" .requests.read) + $1))"
-}
+. "$(dirname "$0")/../../lib/images.sh"
+half_used 16
 
 # deepen COUNT: so many snapshots.
 deepen() {
@@ -106,9 +91,4 @@ done
 guest_stop "$user"
 disk_detach "$domain" xvda
 rm kept-*.vhd
-"$RINGCTL" vhd check disk.vhd
-"$RINGCTL" vhd convert vhd:disk.vhd raw:"$WORK/check.raw"
-"$LIB/vhdread.py" disk.vhd | cmp - "$WORK/check.raw" || fail "another reader reads something else"
-cmp -i 16M "$WORK/first.raw" "$WORK/check.raw" || fail "what nobody wrote to is something else"
-truncate -s 16M "$WORK/check.raw"
-simguest check "$WORK/model.$XVDA" "$WORK/check.raw"
+half_right 16

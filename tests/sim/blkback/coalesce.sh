@@ -3,23 +3,8 @@
 # A chain of four snapshots is coalesced under the guest's verified I/O, with a limit, cancelled, and gone on with: in the end the image stands by itself, its
 # parents, which stay as they were, are nobody's any more, and other programs read in it alone what the guest wrote.
 . "$(dirname "$0")/../../lib/blkback.sh"
-need python3
-RINGCTL=$RINGBACK_BUILD/tools/ringctl/ringctl
-daemon_start
-domain=$(simxen create)
-mkdir "$WORK/images"
-cd "$WORK/images"
-# The guest uses the first half; what is in the other is always there to be copied.
-{ head -c 24M /dev/zero && head -c 24M /dev/urandom; } >"$WORK/first.raw"
-"$RINGCTL" vhd convert raw:"$WORK/first.raw" vhd:disk.vhd
-disk_attach "$domain" xvda "vhd:$WORK/images/disk.vhd"
-guest_start "$domain" blk --time 0 --blank --span 24M --discard 2 --state "$WORK/model" --verify-all "$XVDA"
-user=$started
-
-# served COUNT: so many requests more.
-served() {
-    wait_until "$LIMIT_REQUEST" "$1 more requests to be served" has_served "$domain/xvda" "$(($(disk_field "$domain/xvda" .requests.read) + $1))"
-}
+. "$(dirname "$0")/../../lib/images.sh"
+half_used 24
 
 coalesce() {
     control coalesce "$domain/xvda" "$@"
@@ -94,10 +79,5 @@ coalesce
 guest_stop "$user"
 disk_detach "$domain" xvda
 rm again.vhd
-"$RINGCTL" vhd check disk.vhd
 expect "the type" dynamic "$("$RINGCTL" vhd info --json disk.vhd | jq -r .type)"
-"$RINGCTL" vhd convert vhd:disk.vhd raw:"$WORK/check.raw"
-"$LIB/vhdread.py" disk.vhd | cmp - "$WORK/check.raw" || fail "another reader reads something else"
-cmp -i 24M "$WORK/first.raw" "$WORK/check.raw" || fail "what nobody wrote to is something else"
-truncate -s 24M "$WORK/check.raw"
-simguest check "$WORK/model.$XVDA" "$WORK/check.raw"
+half_right 24

@@ -3,12 +3,8 @@
 # The supervisor is killed at each step of a snapshot, alone and with the worker, and workers at any moment: each time the snapshot is made or not, nothing else is
 # left, and what the guest wrote is there.
 . "$(dirname "$0")/../../lib/blkback.sh"
-need python3 strace
-RINGCTL=$RINGBACK_BUILD/tools/ringctl/ringctl
-daemon_start
-domain=$(simxen create)
-mkdir "$WORK/images"
-cd "$WORK/images"
+. "$(dirname "$0")/../../lib/images.sh"
+need strace
 "$RINGCTL" vhd create 16M disk.vhd
 disk_attach "$domain" xvda "vhd:$WORK/images/disk.vhd"
 guest_start "$domain" blk --time 0 --blank --state "$WORK/model" --verify-all "$XVDA"

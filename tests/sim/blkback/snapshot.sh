@@ -3,12 +3,7 @@
 # Snapshots under a guest's verified I/O, four deep, of a disk beside another one: the guest notices nothing, the image keeps its name, each snapshot stays as
 # it was made, and the chain is found again by the next connection. Other programs read the same of it, and of each snapshot.
 . "$(dirname "$0")/../../lib/blkback.sh"
-need python3
-RINGCTL=$RINGBACK_BUILD/tools/ringctl/ringctl
-daemon_start
-domain=$(simxen create)
-mkdir "$WORK/images"
-cd "$WORK/images"
+. "$(dirname "$0")/../../lib/images.sh"
 
 "$RINGCTL" vhd create 24M disk.vhd
 "$RINGCTL" vhd create 24M other.vhd
@@ -38,7 +33,7 @@ for file in one.vhd "$WORK/images/two.vhd" ./three.vhd four.vhd; do
     expect "the mode of the image" 640 "$(stat -c %a disk.vhd)"
     worker_replaced "$domain/xvda" "$worker" || fail "the worker that had the image serves on"
     sha256sum "$kept" >>"$WORK/sums"
-    wait_until "$LIMIT_REQUEST" "more requests to be served" has_served "$domain/xvda" "$(($(disk_field "$domain/xvda" .requests.read) + 200))"
+    served 200
 done
 expect "deaths of workers" 0 "$(disk_field "$domain/xvda" .worker.restarts)"
 expect "requests that were executed again" 0 "$(disk_field "$domain/xvda" .replayed)"
